@@ -1,0 +1,150 @@
+"""`pywrangler workflows ...` against a session with recorded answers."""
+
+import json
+
+import pytest
+
+from tests.cli.recorded import ID, WORKFLOW
+
+CREATED = {"id": ID, "status": "queued", "version_id": "v", "workflow_id": "w", "trigger_source": "api"}
+
+LISTED = """\
+Showing last 1 workflow:
+┌───────────────────┬─────────────┬────────────┬─────────────────────────┬─────────────────────────┐
+│ Name              │ Script name │ Class name │ Created                 │ Modified                │
+├───────────────────┼─────────────┼────────────┼─────────────────────────┼─────────────────────────┤
+│ workflows-starter │ my-app      │ MyWorkflow │ 11/22/2026, 12:05:00 AM │ 11/22/2026, 12:05:00 PM │
+└───────────────────┴─────────────┴────────────┴─────────────────────────┴─────────────────────────┘
+"""
+DESCRIBED = """\
+Name:         workflows-starter
+Id:           3f1d6b4e-6b0c-4f7e-9a58-0a4a5f6b7c01
+Script Name:  my-app
+Class Name:   MyWorkflow
+Created On:   11/22/2026, 12:05:00 AM
+Modified On:  11/22/2026, 12:05:00 PM
+Instance Status Counts:
+  complete:  2
+  errored:   1
+  paused:    0
+  queued:    0
+  running:   1
+"""
+
+
+def test_list_is_a_table_in_its_full_width_when_piped(run, session):
+    session.answer("GET ", [WORKFLOW])
+    result = run("workflows", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, LISTED, "")
+
+
+def test_list_of_nothing_is_a_warning(run, session):
+    session.answer("GET ", [])
+    result = run("workflows", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("▲ [WARNING] There are no Workflows in this project.")
+
+
+def test_a_page_beyond_the_end_says_so(run, session):
+    session.answer("GET ", [])
+    assert "No Workflows found on page 9" in run("workflows", "list", "--page", "9").stderr
+    assert session.requests == [("GET ?page=9", None)]
+
+
+def test_a_later_page_is_named(run, session):
+    session.answer("GET ", [WORKFLOW])
+    assert run("workflows", "list", "--page", "2").stdout.startswith("Showing 1 workflow from page 2:")
+
+
+def test_json_is_the_answer_and_nothing_else(run, session):
+    session.answer("GET ", [WORKFLOW])
+    assert json.loads(run("workflows", "list", "--json").stdout) == [WORKFLOW]
+    session.answer("GET /workflows-starter", WORKFLOW)
+    assert json.loads(run("workflows", "describe", "workflows-starter", "--json").stdout) == WORKFLOW
+    session.answer("POST /workflows-starter/instances", CREATED)
+    assert json.loads(run("workflows", "trigger", "workflows-starter", "--json").stdout) == CREATED
+
+
+def test_an_empty_list_is_an_empty_array_in_json(run, session):
+    session.answer("GET ", [])
+    result = run("workflows", "list", "--json")
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_describe_shows_the_workflow_and_its_counts(run, session):
+    session.answer("GET /workflows-starter", WORKFLOW)
+    assert run("workflows", "describe", "workflows-starter").stdout == DESCRIBED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        ((), {}),
+        (('{"hello":"world"}',), {"params": {"hello": "world"}}),
+        (("--params", "[1, null]"), {"params": [1, None]}),
+        (('--params={"a": 1}', "--id", "my-id"), {"instance_id": "my-id", "params": {"a": 1}}),
+        (("0",), {"params": 0}),
+        (("null",), {"params": None}),
+        (('"123"',), {"params": '"123"'}),
+        (("",), {}),
+    ],
+)
+def test_trigger_sends_the_parameters(run, session, arguments, body):
+    session.answer("POST /wf/instances", CREATED)
+    result = run("workflows", "trigger", "wf", *arguments)
+    assert result.stdout == f'🚀 Workflow instance "{ID}" has been queued successfully\n'
+    assert session.requests == [("POST /wf/instances", body)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{bad", "Expecting property name enclosed in double quotes at position 1 (line 1 column 2)"),
+        ("NaN", "NaN is not JSON"),
+        ("[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_parameters_that_are_no_json_are_refused_before_anything_is_sent(run, session, text, reason):
+    result = run("workflows", "trigger", "wf", text)
+    assert (result.exit_code, result.stdout, session.requests) == (1, "", [])
+    assert result.stderr.startswith(f'✘ [ERROR] Error while parsing instance parameters: "{text[:200]}')
+    assert reason in result.stderr
+
+
+def test_parameters_given_twice_are_wrong_usage(run):
+    result = run("workflows", "trigger", "wf", "{}", "--params", "{}")
+    assert result.exit_code == 2
+    assert "given twice" in result.stderr
+
+
+def test_a_refusal_is_one_line_with_the_servers_reason(run, session):
+    session.refuse("POST /wf/instances", 10401, "workflows.api.error.instance.already_exists", status=409)
+    result = run("workflows", "trigger", "wf", "--id", "taken")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "✘ [ERROR] workflows.api.error.instance.already_exists\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "hint"),
+    [
+        ("workflow-starter", [WORKFLOW], "Did you mean 'workflows-starter'?"),
+        ("nope", [WORKFLOW, WORKFLOW | {"name": "other"}], "Known workflows: workflows-starter, other"),
+        ("nope", [], "No workflow is known here: declare one under [[workflows]] in the configuration."),
+    ],
+)
+def test_an_unknown_workflow_is_told_with_those_there_are(run, session, wanted, known, hint):
+    session.missing(f"GET /{wanted}", "workflow")
+    session.answer("GET ", known)
+    result = run("workflows", "describe", wanted)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"✘ [ERROR] Workflow '{wanted}' not found.\n  {hint}\n"
+
+
+def test_delete_says_what_it_did(run, session):
+    session.answer("DELETE /wf", {"status": "ok", "success": True})
+    assert run("workflows", "delete", "wf").stdout == '✅ Workflow "wf" removed successfully.\n'
+
+
+def test_names_are_quoted_in_the_path(run, session):
+    session.answer("GET /a%20b%2F..%3F", WORKFLOW)
+    assert run("workflows", "describe", "a b/..?").exit_code == 0

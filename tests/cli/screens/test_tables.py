@@ -1,0 +1,56 @@
+"""Tables keep every character, in whatever width."""
+
+import io
+
+from rich.console import Console
+
+from wrangler_py.cli.screens.tables import Line, labelled, table
+
+UUID = "12dc179f-9f77-4a37-b973-709dca4189ba"
+
+
+def drawn(width, headers, rows, **options):
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    console.print(table(console, headers, rows, **options))
+    return console.file.getvalue()
+
+
+def test_a_table_that_fits_is_wranglers():
+    assert drawn(80, ["Name", "Status"], [["a", "✅ Completed"], ["b", "⏸️ Paused"]]) == (
+        "┌──────┬──────────────┐\n"
+        "│ Name │ Status       │\n"
+        "├──────┼──────────────┤\n"
+        "│ a    │ ✅ Completed │\n"
+        "├──────┼──────────────┤\n"
+        "│ b    │ ⏸️ Paused    │\n"
+        "└──────┴──────────────┘\n"
+    )
+
+
+def test_a_table_that_does_not_fit_puts_columns_under_each_other():
+    text = drawn(50, ["ID", "Version", "Status"], [[UUID, "v" * 36, "done"]], stacks=[(0, 1), (2,)])
+    assert text == (
+        "┌──────────────────────────────────────┬────────┐\n"
+        "│ ID                                   │        │\n"
+        "│ Version                              │ Status │\n"
+        "├──────────────────────────────────────┼────────┤\n"
+        f"│ {UUID} │ done   │\n"
+        f"│ {'v' * 36} │        │\n"
+        "└──────────────────────────────────────┴────────┘\n"
+    )
+
+
+def test_what_is_still_too_wide_is_folded_and_nothing_is_lost():
+    text = drawn(24, ["ID"], [[UUID]])
+    folded = "".join(line.strip("│ ") for line in text.splitlines() if line.startswith("│"))
+    assert folded == f"ID{UUID}"
+
+
+def test_markup_and_emoji_codes_in_data_are_text():
+    assert "[red]:smile:[/red]" in drawn(80, ["Name"], [["[red]:smile:[/red]"]])
+
+
+def test_labelled_values_stand_in_one_column():
+    assert labelled([Line("Name", "x"), Line("Script Name", "y")], indent="  ").plain == (
+        "  Name:         x\n  Script Name:  y\n"
+    )

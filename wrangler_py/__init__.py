@@ -1,0 +1,3 @@
+"""Cloudflare Workflows for Python, on your own machine."""
+
+__version__ = "0.1.0"

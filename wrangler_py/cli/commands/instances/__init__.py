@@ -1,0 +1,1 @@
+"""`pywrangler workflows instances ...`."""

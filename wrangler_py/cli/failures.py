@@ -1,0 +1,43 @@
+"""How a command ends when something went wrong: a line for the user, a hint, an exit code."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import NoReturn
+
+import typer
+
+from wrangler_py.cli.terminal import complain
+from wrangler_py.errors import UserError, WorkerLoadError
+
+FAILED = 1
+INTERRUPTED = 130
+REPORT = (
+    "Please report it with the command you ran; set PYWRANGLER_DEBUG=1, or say `pywrangler --verbose ...`, "
+    "to see the traceback."
+)
+
+
+def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
+    """Show ``error`` on stderr and end the command with the exit code it stands for."""
+    if isinstance(error, KeyboardInterrupt):
+        raise typer.Exit(INTERRUPTED)
+    if isinstance(error, UserError):
+        _show_mistake(error)
+    else:
+        _show_bug(error, verbose=verbose or bool(os.environ.get("PYWRANGLER_DEBUG")))
+    raise typer.Exit(FAILED)
+
+
+def _show_mistake(error: UserError) -> None:
+    if isinstance(error, WorkerLoadError) and error.traceback:
+        typer.echo(error.traceback.rstrip(), err=True)
+    complain(str(error), error.hint)
+
+
+def _show_bug(error: BaseException, *, verbose: bool) -> None:
+    if verbose:
+        typer.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    text = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    complain(f"This is a bug in pywrangler: {text[-1] if text else type(error).__name__}", REPORT)

@@ -1,0 +1,90 @@
+"""Whom a command speaks to: the session that was named, the one found by itself, or the stored state."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wrangler_py.cli.client import Client
+from wrangler_py.cli.transport import ColdTransport, SessionTransport
+from wrangler_py.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wrangler_py.config import Config
+
+DEFAULT_IP = "127.0.0.1"
+DEFAULT_PORT = 8787
+
+
+@dataclass(frozen=True)
+class Target:
+    """The options by which a command finds its session or its stored state; all may be left out."""
+
+    config: Path | None = None
+    env: str | None = None
+    persist_to: Path | None = None
+    port: int | None = None
+    ip: str | None = None
+    cwd: Path | None = None
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Open the API. Raises UserError if there is neither a session nor a project."""
+        if self.port is not None or self.ip is not None:
+            yield Client(SessionTransport(self.ip or DEFAULT_IP, self.port or DEFAULT_PORT))
+            return
+        self._enter_directory()
+        with self._found(self._config_path()) as client:
+            yield client
+
+    @contextmanager
+    def _found(self, path: Path) -> Iterator[Client]:
+        """Open the project's session, found even while the configuration is broken; else its stored state."""
+        from wrangler_py.runtime.sessions import DEFAULT_STATE, find_session
+
+        state = (self.persist_to or path.parent / DEFAULT_STATE).absolute()
+        session = find_session(state)
+        if session is not None:
+            host = urlsplit(session.url).hostname
+            yield Client(SessionTransport(host or DEFAULT_IP, session.port))
+            return
+        from wrangler_py.server.cold import cold_app
+
+        with ColdTransport(cold_app(self._load(path), state)) as transport:
+            yield Client(transport)
+
+    def _enter_directory(self) -> None:
+        if self.cwd is None:
+            return
+        try:
+            os.chdir(self.cwd)
+        except OSError as error:
+            raise UserError(f"Cannot work in {self.cwd}: {error.strerror}.", hint="Check --cwd.") from error
+
+    def _load(self, path: Path) -> Config:
+        from wrangler_py.config import load
+
+        loaded = load(path, env=self.env)
+        loaded.diagnostics.raise_for_errors()
+        if loaded.config is None:
+            raise ConfigError(f"The configuration {path} cannot be used.")
+        return loaded.config
+
+    def _config_path(self) -> Path:
+        from wrangler_py.config import find
+
+        if self.config is not None:
+            return self.config.absolute()
+        found = find(Path.cwd())
+        if found is None:
+            raise UserError(
+                f"No wrangler.toml, wrangler.jsonc or wrangler.json in {Path.cwd()} or above it.",
+                hint="Go to a project, name one with --config or --cwd, or make one: pywrangler init my-app",
+            )
+        return found

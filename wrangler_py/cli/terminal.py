@@ -1,0 +1,87 @@
+"""What may be written where: plain text into pipes, colours and live screens into terminals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Wider than any table: what goes into a pipe is never folded.
+UNLIMITED = 100_000
+
+
+def is_plain(stream: TextIO) -> bool:
+    """Return True if ``stream`` gets neither colours nor live screens (rest-and-cli, section 6)."""
+    environment = os.environ
+    unwanted = environment.get("NO_COLOR") or environment.get("CI") or environment.get("TERM") == "dumb"
+    return bool(unwanted) or not stream.isatty()
+
+
+def prepare() -> None:
+    """Make the standard streams take every character, and Typer's help as plain as our own screens."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    if os.environ.get("CI"):
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
+
+
+def screen(stream: TextIO | None = None) -> Console:
+    """Return the Rich console for ``stream`` (stdout). Text is literal: data may hold ``[`` and ``:x:``."""
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    plain = is_plain(stream)
+    return Console(
+        file=stream,
+        color_system=None if plain else "auto",
+        force_terminal=False if plain else None,
+        width=None if stream.isatty() else UNLIMITED,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def say(text: str) -> None:
+    """Write a line to stdout."""
+    typer.echo(text)
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr; the exit code stays 0."""
+    typer.echo(f"{_badge('▲ [WARNING]', 'yellow')} {text}", err=True)
+
+
+def complain(text: str, hint: str | None = None) -> None:
+    """Write an error to stderr, and on a line of its own what to do next."""
+    typer.echo(f"{_badge('✘ [ERROR]', 'red')} {text}", err=True)
+    if hint:
+        typer.echo(f"  {hint}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Write ``value`` as indented JSON: what every ``--json`` prints."""
+    import json
+
+    typer.echo(json.dumps(value, indent=4, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters, but for line breaks and tabs, shown as escapes."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t\u200d":
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _badge(text: str, colour: str) -> str:
+    return text if is_plain(sys.stderr) else typer.style(text, fg=colour, bold=True)

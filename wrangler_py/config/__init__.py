@@ -1,0 +1,1 @@
+"""wrangler.toml, .jsonc and .json into a Config, with every problem reported at once."""

@@ -1,0 +1,35 @@
+"""Durable execution: instances, steps, retries, timers, events, replay. No SQL, no HTTP, no screens."""
+
+from wrangler_py.engine.control import StepRef
+from wrangler_py.engine.definition import Definition
+from wrangler_py.engine.engine import (
+    BatchError,
+    BatchResult,
+    Blocked,
+    DeleteResult,
+    Engine,
+    EngineOptions,
+    NewInstance,
+    Observation,
+)
+from wrangler_py.engine.model import InstanceRow, Kind, Status, Trigger
+from wrangler_py.engine.store import InstancePage, ListQuery
+
+__all__ = [
+    "BatchError",
+    "BatchResult",
+    "Blocked",
+    "Definition",
+    "DeleteResult",
+    "Engine",
+    "EngineOptions",
+    "InstancePage",
+    "InstanceRow",
+    "Kind",
+    "ListQuery",
+    "NewInstance",
+    "Observation",
+    "Status",
+    "StepRef",
+    "Trigger",
+]

@@ -1,0 +1,120 @@
+"""One try of a step's callback: its context, its timeout, and where output and errors come from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
+from wrangler_py.engine.durations import parse_duration
+from wrangler_py.engine.retry import DelayFunction
+from wrangler_py.errors import (
+    NonRetryableDelayError,
+    PywranglerError,
+    StepOutputTooLargeError,
+    WorkflowTimeoutError,
+)
+from wrangler_py.serde import encode
+
+
+class StepPlace(NamedTuple):
+    """Where code runs: the instance, and the step's display name (empty in `run()` itself) and number."""
+
+    workflow: str
+    instance_id: str
+    step: str = ""
+    number: int = 0
+
+
+#: Set while a step's callback runs, in its own context (threads too).
+current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_step", default=None)
+
+class Callback(NamedTuple):
+    """A step's callback, ready to be called with the step context; ``is_async``: its result is a coroutine."""
+
+    invoke: Callable[[dict[str, Any]], Any]
+    is_async: bool
+
+
+class Workbench:
+    """What all attempts of an engine share: threads for ``def`` steps, and the deadlines now running."""
+
+    #: However many instances there are, no more threads than this run their ``def`` steps.
+    THREADS = 12
+
+    def __init__(self) -> None:
+        self._threads: ThreadPoolExecutor | None = None
+        self._deadlines: set[asyncio.Timeout] = set()
+
+    async def call(self, callback: Callback, context: dict[str, Any], timeout_ms: int) -> Any:
+        """Call ``callback`` and return its result.
+
+        Raises:
+            WorkflowTimeoutError: it took longer than ``timeout_ms``; a coroutine is cancelled, a thread is left behind.
+        """
+        deadline = asyncio.timeout(timeout_ms / 1000)
+        try:
+            async with deadline:
+                self._deadlines.add(deadline)
+                if callback.is_async:
+                    return await callback.invoke(context)
+                result = await self._in_thread(callback, context)
+                return await result if inspect.isawaitable(result) else result
+        except TimeoutError:
+            if deadline.expired():
+                raise WorkflowTimeoutError(timeout_ms) from None
+            raise
+        finally:
+            self._deadlines.discard(deadline)
+
+    def _in_thread(self, callback: Callback, context: dict[str, Any]) -> Awaitable[Any]:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.THREADS, thread_name_prefix="step")
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, contextvars.copy_context().run, callback.invoke, context)
+
+    def excuse(self, seconds: float) -> None:
+        """Move all running deadlines: a debugger that sits in a step must not time it out."""
+        for deadline in self._deadlines:
+            when = deadline.when()
+            if when is not None:
+                deadline.reschedule(when + seconds)
+
+    def close(self) -> None:
+        """Let the threads go; one that never returns is left to the process's end."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def encode_result(value: object, display: str) -> bytes:
+    """Return a step's result as bytes; raise StepOutputTooLargeError over 1 MiB, TypeError if it cannot be stored."""
+    data = encode(value)
+    if len(data) > MAX_VALUE_BYTES:
+        raise StepOutputTooLargeError(f"Step {display} output is too large. Maximum allowed size is 1MiB.")
+    return data
+
+
+async def ask_delay(function: DelayFunction, context: dict[str, Any], error: Exception, display: str) -> int:
+    """Return the delay in milliseconds that a user's delay function gives for a failed attempt.
+
+    Raises:
+        NonRetryableDelayError: it raised, took longer than five seconds, or returned no duration.
+    """
+    start = f'The delay function for step "{display}"'
+    try:
+        async with asyncio.timeout(DELAY_FUNCTION_S):
+            answer = function({"ctx": context, "error": error})
+            if inspect.isawaitable(answer):
+                answer = await answer
+    except TimeoutError:
+        raise NonRetryableDelayError(f"{start} took longer than {DELAY_FUNCTION_S:g} seconds") from None
+    except Exception as failure:  # noqa: BLE001 - whatever a user's function raises
+        raise NonRetryableDelayError(f"{start} raised {type(failure).__name__}: {failure}") from failure
+    try:
+        return parse_duration(answer)
+    except PywranglerError as failure:
+        raise NonRetryableDelayError(f"{start} returned nonsense: {failure}") from None

@@ -1,0 +1,216 @@
+"""Commands on one instance: pause, resume, terminate, restart, delete, events (engine-semantics, section 1).
+
+An instance may be in this process's memory, at rest in the store, or in the hands of another process that is about to
+let it go (a reload). `Control` hides which: it stops the runner if there is one, and writes when nobody else drives the instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from wrangler_py.clock import Clock
+from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Status
+from wrangler_py.engine.replay import ResumeData, encode_data
+from wrangler_py.engine.runner import Runner, Stop
+from wrangler_py.engine.scheduler import Scheduler
+from wrangler_py.engine.store import HistoryLine, Store
+from wrangler_py.engine.transitions import Command, next_status
+from wrangler_py.errors import CannotRestartError, InstanceBusyError, InstanceFinishedError, InstanceNotFoundError
+
+#: How long to wait for another process to let go of an instance, and how often to ask, in seconds.
+BUSY_S = 5.0
+ASK_S = 0.02
+_STARTS = {Kind.DO: HistoryType.STEP_START, Kind.SLEEP: HistoryType.SLEEP_START, Kind.WAIT: HistoryType.WAIT_START}
+
+
+class StepRef(msgspec.Struct, frozen=True):
+    """A step to restart from."""
+
+    name: str
+    count: int = 1
+    kind: Kind = Kind.DO
+
+
+class Control:
+    """Steers single instances."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        commits: GroupCommit,
+        scheduler: Scheduler,
+        published: Callable[[InstanceRow, HistoryLine], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._commits = commits
+        self._scheduler = scheduler
+        self._published = published
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def find(self, workflow: str, instance_id: str) -> InstanceRow:
+        """Return an instance; raise InstanceNotFoundError."""
+        found = await self._store.get(workflow, instance_id)
+        if found is None:
+            raise InstanceNotFoundError(instance_id)
+        return found
+
+    @asynccontextmanager
+    async def _hold(self, workflow: str, instance_id: str) -> AsyncIterator[InstanceRow]:
+        """One command at a time for an instance; gives it as it is when all written before is on disk."""
+        row = (await self.find(workflow, instance_id)).row
+        lock = self._locks.setdefault(row, asyncio.Lock())
+        async with lock:
+            await self._commits.flush()
+            yield await self.find(workflow, instance_id)
+
+    def _runner(self, instance: InstanceRow) -> Runner | None:
+        runner = self._scheduler.runners.get(instance.row)
+        return None if runner is None or runner.ended else runner
+
+    # commands
+
+    async def pause(self, workflow: str, instance_id: str) -> Status:
+        """Pause; return the status it then has."""
+        async with self._hold(workflow, instance_id) as instance:
+            runner = self._runner(instance)
+            if runner is not None:
+                return await self._pause_runner(runner, instance)
+            target = next_status(instance.status, Command.PAUSE)
+            if target is not instance.status:
+                await self._rest(instance, target, HistoryType.WORKFLOW_PAUSED)
+            return target
+
+    async def _pause_runner(self, runner: Runner, instance: InstanceRow) -> Status:
+        if not runner.pausing and runner.stop_reason is None and not runner.pause():
+            return Status.WAITING_FOR_PAUSE
+        if runner.in_flight and runner.pausing and runner.stop_reason is None:
+            return Status.WAITING_FOR_PAUSE
+        await runner.stopped()
+        await self._commits.flush()
+        return (await self.find(instance.workflow, instance.id)).status
+
+    async def resume(self, workflow: str, instance_id: str) -> Status:
+        """Resume; return the status it then has."""
+        async with self._hold(workflow, instance_id) as instance:
+            runner = self._runner(instance)
+            if runner is not None and runner.stop_reason is None:
+                if runner.pausing:
+                    runner.resume()
+                return Status.WAITING if runner.idle else Status.RUNNING
+            if runner is not None:
+                await runner.stopped()
+                await self._commits.flush()
+                instance = await self.find(workflow, instance_id)
+            return await self._resume_resting(instance)
+
+    async def _resume_resting(self, instance: InstanceRow) -> Status:
+        target = next_status(instance.status, Command.RESUME)
+        if target is instance.status:
+            return target
+        now = self._clock.now()
+        data = encode_data(ResumeData(paused_ms=now - (instance.paused_at or now)))
+        await self._rest(instance, target, HistoryType.WORKFLOW_RESUMED, due_at=now, data=data)
+        self._scheduler.kick()
+        return target
+
+    async def terminate(self, workflow: str, instance_id: str) -> Status:
+        """Terminate at once; raise CannotTerminateError if it has ended."""
+        async with self._hold(workflow, instance_id) as instance:
+            target = next_status(instance.status, Command.TERMINATE)
+            await self._abort(instance)
+            await self._rest(instance, target, HistoryType.WORKFLOW_TERMINATED)
+            return target
+
+    async def restart(self, workflow: str, instance_id: str, *, version: str, from_: StepRef | None) -> Status:
+        """Run again under the same id, from the start or from a step; raise CannotRestartError if there is no such step."""
+        async with self._hold(workflow, instance_id) as instance:
+            target = next_status(instance.status, Command.RESTART)
+            from_step = None if from_ is None else _find_step(await self._store.history(instance.row), from_)
+            await self._abort(instance)
+            epoch, now = self._commits.epoch, self._clock.now()
+            await self._until_free(
+                lambda: self._store.restart(instance.row, epoch=epoch, from_step=from_step, version=version, now=now)
+            )
+            self._published(instance, (instance.row, HistoryType.WORKFLOW_QUEUED, now, 0, 0, None, None))
+            self._scheduler.kick()
+            return target
+
+    async def delete(self, workflow: str, instance_id: str) -> None:
+        """Remove the instance and all it stored."""
+        async with self._hold(workflow, instance_id) as instance:
+            await self._abort(instance)
+            await self._until_free(lambda: self._store.delete(instance.row, epoch=self._commits.epoch))
+
+    async def send_event(self, workflow: str, instance_id: str, event_type: str, payload: bytes) -> int:
+        """Store an event and tell who waits for it; return when it was sent. Raise InstanceFinishedError if it has ended."""
+        instance = await self.find(workflow, instance_id)
+        if instance.status.is_final:
+            raise _finished(instance)
+        runner = self._runner(instance)
+        if runner is not None:
+            await self._commits.flush()
+        event = await self._store.add_event(instance.row, event_type, payload, self._clock.now())
+        if event is None:
+            raise _finished(instance)
+        runner = self._runner(instance)
+        if runner is not None and runner.stop_reason is None:
+            runner.mailbox.receive(event)
+        self._scheduler.kick()
+        return event.at
+
+    # the pieces
+
+    async def _abort(self, instance: InstanceRow) -> None:
+        """Stop the runner, if there is one; afterwards nothing more is written for the instance."""
+        runner = self._runner(instance)
+        if runner is None:
+            return
+        runner.stop(Stop.ABORT)
+        await runner.stopped()
+        await self._commits.flush()
+
+    async def _rest(
+        self,
+        instance: InstanceRow,
+        status: Status,
+        event: HistoryType,
+        *,
+        due_at: int | None = None,
+        data: bytes | None = None,
+    ) -> None:
+        now, epoch = self._clock.now(), self._commits.epoch
+        line: HistoryLine = (instance.row, event, now, 0, 0, None, data)
+        await self._until_free(
+            lambda: self._store.rest(instance.row, status, epoch=epoch, now=now, event=line, due_at=due_at)
+        )
+        self._published(instance, line)
+
+    async def _until_free(self, attempt: Callable[[], Awaitable[bool]]) -> None:
+        """Repeat ``attempt`` while another process drives the instance; it lets go within a moment, or dies."""
+        for _ in range(round(BUSY_S / ASK_S)):
+            if await attempt():
+                return
+            await asyncio.sleep(ASK_S)
+        raise InstanceBusyError("another process drives this instance and does not let go: try again")
+
+
+def _finished(instance: InstanceRow) -> InstanceFinishedError:
+    return InstanceFinishedError(
+        f'(instance.cannot_send_event) Instance "{instance.id}" has ended ({instance.status}) and takes no more events'
+    )
+
+
+def _find_step(history: list[HistoryEvent], ref: StepRef) -> int:
+    display, start = f"{ref.name}-{ref.count}", _STARTS[ref.kind]
+    for event in history:
+        if event.type is start and event.name == display:
+            return event.step
+    raise CannotRestartError(ref.name)

@@ -1,0 +1,112 @@
+"""Steps that depend on steps (python-sdk, section 3): declared by decorator, run when called, their results shared.
+
+Two modes by compatibility date: parameters named like the steps they need (implicit), or a ``depends=`` list matched by position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wrangler_py.engine import steps
+from wrangler_py.engine.attempt import Callback
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.step import WorkflowStep
+
+CTX = "ctx"
+
+
+class DeclaredStep:
+    """What ``@step.do(...)`` makes of a function: call it, without arguments, to run the step."""
+
+    def __init__(
+        self,
+        owner: WorkflowStep,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        config: object,
+        depends: Sequence[object] | None,
+        concurrent: bool,
+    ) -> None:
+        self.name = name
+        self._owner = owner
+        self._function = function
+        self._config = config
+        self._depends = depends
+        self._concurrent = concurrent
+        self._parameters = parameters_of(function)
+        self._shared: asyncio.Future[Any] | None = None
+        self.__name__ = getattr(function, "__name__", name)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__wrapped__ = function
+
+    def __call__(self) -> Coroutine[Any, Any, Any]:
+        """Return the step's run, to be awaited; every call is a run of its own."""
+        return self._owner.runner.call(self.name, self._run)
+
+    async def _run(self, runner: Runner) -> Any:
+        needed = self._needed()
+        if not needed:
+            return await steps.do(runner, self.name, self._config, self._callback({}))
+        results = await self._gather([dependency for _, dependency in needed])
+        arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
+        return await steps.do(runner, self.name, self._config, self._callback(arguments))
+
+    def _needed(self) -> list[tuple[str, DeclaredStep]]:
+        names = [name for name in self._parameters if name != CTX]
+        if self._depends is not None:
+            return _match(names, self._depends)
+        if not names:
+            return []
+        if not self._owner.implicit:
+            raise TypeError(f"Step has {len(names)} non-ctx parameter(s) but no 'depends' list provided")
+        return [(name, self._owner.declared_step(name)) for name in names]
+
+    async def _gather(self, dependencies: list[DeclaredStep]) -> list[Any]:
+        if self._concurrent:
+            return await asyncio.gather(*(dependency.result() for dependency in dependencies))
+        return [await dependency.result() for dependency in dependencies]
+
+    async def result(self) -> Any:
+        """Return this step's result as a dependency: run once per `run()`, also when several steps need it at once."""
+        if self._shared is None:
+            self._shared = asyncio.ensure_future(self._run(self._owner.runner))
+        return await asyncio.shield(self._shared)
+
+    def _callback(self, arguments: dict[str, Any]) -> Callback:
+        function = self._function
+        if CTX in self._parameters:
+            return Callback(lambda ctx: function(**{CTX: ctx}, **arguments), inspect.iscoroutinefunction(function))
+        return Callback(lambda _: function(**arguments), inspect.iscoroutinefunction(function))
+
+
+def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, DeclaredStep]]:
+    if len(names) != len(depends):
+        raise TypeError(f"Step declares {len(names)} non-ctx parameter(s) but 'depends' has {len(depends)} item(s)")
+    matched = []
+    for name, dependency in zip(names, depends, strict=True):
+        if not isinstance(dependency, DeclaredStep):
+            raise TypeError(f"'depends' entry for parameter {name!r} is not a function decorated with step.do")
+        matched.append((name, dependency))
+    return matched
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a callable's parameters, without ``self``; fast for plain functions, which steps mostly are."""
+    code = getattr(function, "__code__", None)
+    if code is None or inspect.ismethod(function):
+        return tuple(inspect.signature(function).parameters)
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names
+
+
+def positional_callback(function: Callable[..., Any]) -> Callback:
+    """Return the callback of the call form: ``function`` takes the step context, or nothing."""
+    if parameters_of(function):
+        return Callback(function, inspect.iscoroutinefunction(function))
+    return Callback(lambda _: function(), inspect.iscoroutinefunction(function))

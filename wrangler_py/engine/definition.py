@@ -1,0 +1,32 @@
+"""A workflow as the engine runs it: its name, its code, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from wrangler_py.engine.limits import DEFAULT_STEPS
+from wrangler_py.errors import WorkerLoadError
+
+
+class Definition(msgspec.Struct):
+    """A bound workflow. ``make()`` returns an object with ``async run(event, step)``; None: its code is not here."""
+
+    name: str
+    script: str
+    class_name: str
+    version: str
+    make: Callable[[], Any] | None = None
+    step_limit: int = DEFAULT_STEPS
+    #: How many instances may execute at once; None: as many as the plan allows.
+    concurrency: int | None = None
+    #: Parameters of a step name the steps they depend on (python-sdk, section 3: from 2026-02-25).
+    implicit_dependencies: bool = True
+
+    def instantiate(self) -> Any:
+        """Return a fresh entrypoint; raise WorkerLoadError if there is no code."""
+        if self.make is None:
+            raise WorkerLoadError(f"the code of workflow {self.name!r} is not loaded")
+        return self.make()

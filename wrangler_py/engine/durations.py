@@ -1,0 +1,65 @@
+"""Durations as users write them (engine-semantics, section 2, "Durations")."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from wrangler_py.errors import InvalidArgumentError
+
+_UNIT_MS = {
+    "second": 1000,
+    "minute": 60_000,
+    "hour": 3_600_000,
+    "day": 86_400_000,
+    "week": 7 * 86_400_000,
+    "month": 30 * 86_400_000,
+    "year": 365 * 86_400_000,
+}
+_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?) ?(millisecond|" + "|".join(_UNIT_MS) + r")s?\s*")
+
+
+def parse_duration(value: object) -> int:
+    """Return ``value`` in whole milliseconds.
+
+    Accepts a number of milliseconds, text such as ``"1 minute"`` or ``"2.5 hours"``, or a timedelta.
+
+    Raises:
+        InvalidArgumentError: anything else, a negative or an infinite duration; the message shows what was given.
+    """
+    milliseconds = _milliseconds(value)
+    if milliseconds is None or not math.isfinite(milliseconds) or milliseconds < 0:
+        raise InvalidArgumentError(
+            f"{value!r} is not a duration: use a number of milliseconds, a timedelta, or text such as "
+            '"10 seconds" (second, minute, hour, day, week, month, year)'
+        )
+    return round(milliseconds)
+
+
+def _milliseconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, timedelta):
+        return value.total_seconds() * 1000
+    if isinstance(value, str) and (match := _TEXT.fullmatch(value)):
+        return float(match[1]) * _UNIT_MS.get(match[2], 1)
+    return None
+
+
+_STEPS = (("year", 31_536_000), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def describe_duration(milliseconds: int) -> str:
+    """Return a duration in its two largest units, as ``"1 hour 5 minutes"``; below a second, ``"250 ms"``."""
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds} ms"
+    seconds = milliseconds // 1000
+    parts = []
+    for unit, size in _STEPS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}{'s' if count != 1 else ''}")
+    return " ".join(parts[:2]) or "0 seconds"

@@ -1,0 +1,563 @@
+"""The engine's face: everything the server, the bindings and the tests ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from wrangler_py.clock import Clock
+from wrangler_py.engine.attempt import StepPlace
+from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.control import Control, StepRef
+from wrangler_py.engine.definition import Definition
+from wrangler_py.engine.history import describe
+from wrangler_py.engine.lease import LEASE_MS, Heartbeat
+from wrangler_py.engine.limits import MAX_BATCH, MAX_VALUE_BYTES, PLANS, Plan, check_instance_id
+from wrangler_py.engine.model import (
+    HistoryEvent,
+    HistoryType,
+    InstanceDetail,
+    InstanceRow,
+    Status,
+    Trigger,
+    WorkflowRow,
+)
+from wrangler_py.engine.runner import Stop, Surroundings
+from wrangler_py.engine.scheduler import Scheduler
+from wrangler_py.engine.store import Batch, Creation, HistoryLine, InstancePage, ListQuery, Store
+from wrangler_py.errors import (
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidArgumentError,
+    PayloadTooLargeError,
+    QueueFullError,
+    RateLimitedError,
+    StoreError,
+    WorkflowError,
+    WorkflowNotFoundError,
+)
+from wrangler_py.serde import encode
+
+#: docs, "Maximum Workflow instance creation rate", when limits are enforced.
+RATE_COUNT, RATE_MS = 100, 10_000
+#: How often to look whether another process wrote something, in seconds; and to end expired leases, in such looks.
+LOOK_S, REAP_LOOKS = 0.25, 20
+#: How often to try again when the store does not take writes, in seconds.
+STORE_RETRY_S = 1.0
+
+
+class EngineOptions(msgspec.Struct):
+    """How an engine behaves. ``hibernate_after_ms``: what waits longer leaves memory."""
+
+    hibernate_after_ms: int = 10_000
+    strict: bool = False
+    enforce_limits: bool = False
+    plan: Plan = "paid"
+    owner: str = "pywrangler"
+    #: False under virtual time: no thread, no looking at other processes.
+    heartbeat: bool = True
+
+
+class NewInstance(msgspec.Struct):
+    """An instance to create; ``id`` None: a fresh UUID4."""
+
+    id: str | None = None
+    params: Any = msgspec.field(default_factory=dict)
+
+
+class BatchError(msgspec.Struct, frozen=True):
+    """Why one entry of a batch was refused."""
+
+    index: int
+    id: str | None
+    code: str
+    message: str
+
+
+class BatchResult(msgspec.Struct):
+    """What became of a batch."""
+
+    created: list[InstanceRow]
+    errors: list[BatchError]
+
+
+class DeleteResult(msgspec.Struct):
+    """What became of a batch of deletions."""
+
+    deleted: list[str]
+    errors: list[BatchError]
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """Something that happened to an instance, on disk by now."""
+
+    workflow: str
+    instance_id: str
+    event: HistoryEvent
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """The event loop has not turned for ``seconds``; ``place`` is the step that blocks it, if it is one."""
+
+    seconds: float
+    place: StepPlace | None
+    #: ``file:line in function`` of the user's innermost frame.
+    where: str
+
+
+class Engine:
+    """Runs workflows over a store. Commands work whether or not `start` was called; without it, nothing is executed."""
+
+    def __init__(self, store: Store, clock: Clock, *, options: EngineOptions | None = None) -> None:
+        self.options = options or EngineOptions()
+        self.store = store
+        self.clock = clock
+        limits = PLANS[self.options.plan]
+        self._commits = GroupCommit(store)
+        self._around = Surroundings(
+            clock,
+            self._commits,
+            limits,
+            hibernate_after_ms=self.options.hibernate_after_ms,
+            strict=self.options.strict,
+        )
+        self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
+        self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
+        self._limits = limits
+        self._known: set[str] = set()
+        self._observers: list[Callable[[Observation], None]] = []
+        self._block_observers: list[Callable[[Blocked], None]] = []
+        self._store_observers: list[Callable[[StoreError], None]] = []
+        self._heartbeat: Heartbeat | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._healing: asyncio.Task[None] | None = None
+        self._recent: deque[int] = deque()
+        self._queued = 0
+        self._queued_counted_at = -RATE_MS
+        self._commits.on_commit = self._committed
+        self._commits.on_failure = self._store_failed
+        self._scheduler.on_lost = self._lease_lost
+
+    # life
+
+    async def bind(self, definitions: Iterable[Definition]) -> None:
+        """Make workflows known, here and in the store."""
+        now = self.clock.now()
+        for one in definitions:
+            self._scheduler.definitions[one.name] = one
+            self._known.add(one.name)
+            await self.store.bind_workflow(WorkflowRow(one.name, one.script, one.class_name, one.version, now, now))
+        self._scheduler.kick()
+
+    async def start(self, dead_owners: Collection[str] | None = ()) -> None:
+        """Take a lease and begin to drive instances; what the ``dead_owners`` (None: everybody else) drove is due at once."""
+        now = self.clock.now()
+        epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
+        await self.store.reap(now=now, keep=(epoch,), owners=dead_owners)
+        self._around.draining = False
+        self._drive(epoch)
+        if self.options.heartbeat and self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look_around(), name="look around")
+
+    def _drive(self, epoch: int) -> None:
+        self._commits.epoch = epoch
+        if self.options.heartbeat:
+            self._heartbeat = Heartbeat(
+                self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=self._loop_blocked
+            )
+        self._scheduler.start(epoch)
+
+    async def drain(self, grace: float) -> None:
+        """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the lease."""
+        if self._commits.epoch is None:
+            return
+        self._around.draining = True
+        await self._scheduler.stop()
+        deadline = asyncio.get_running_loop().time() + grace
+        while self._scheduler.in_flight and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(min(0.02, grace))
+        await self._stop_runners(Stop.DRAIN)
+        await self._stop_background()
+        epoch, self._commits.epoch = self._commits.epoch, None
+        if epoch is not None:
+            await self.store.release_lease(epoch)
+
+    async def _stop_runners(self, reason: Stop) -> None:
+        runners = list(self._scheduler.runners.values())
+        for runner in runners:
+            runner.stop(reason)
+        if runners:
+            await asyncio.gather(*(runner.stopped() for runner in runners))
+        if reason is not Stop.LOST:
+            await self._commits.flush()
+
+    async def _stop_background(self) -> None:
+        for task in (self._looking, self._healing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        self._looking = self._healing = None
+        self._stop_heartbeat()
+
+    def _stop_heartbeat(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
+
+    async def close(self) -> None:
+        """Drain without grace and let go of threads; the store stays open."""
+        try:
+            await self.drain(0)
+        except StoreError:
+            self._commits.epoch = None
+        await self._scheduler.stop()
+        await self._stop_background()
+        self._around.timers.close()
+        self._around.bench.close()
+        await self._commits.close()
+
+    # observing
+
+    def observe(self, callback: Callable[[Observation], None]) -> None:
+        """Call ``callback`` with every history event once it is on disk."""
+        self._observers.append(callback)
+
+    def observe_blocks(self, callback: Callable[[Blocked], None]) -> None:
+        """Call ``callback``, from another thread, while user code blocks the event loop for over a second."""
+        self._block_observers.append(callback)
+
+    def observe_store(self, callback: Callable[[StoreError], None]) -> None:
+        """Call ``callback`` when the store did not take a write; the engine tries again by itself."""
+        self._store_observers.append(callback)
+
+    def _committed(self, batch: Batch, rows: list[int | None]) -> None:
+        if batch.parkings or batch.creations:
+            self._scheduler.kick()
+        if self._observers:
+            self._tell_all(batch, rows)
+        if batch.parkings or batch.endings:
+            self._scheduler.forget(one.row for one in (*batch.parkings, *batch.endings))
+
+    def _tell_all(self, batch: Batch, rows: list[int | None]) -> None:
+        for new, row in zip(batch.creations, rows, strict=True):
+            if row is not None:
+                self._tell(new.workflow, new.id, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
+        for line in batch.history:
+            self._tell(*self._scheduler.place_of(line[0]), line)
+
+    def _publish(self, instance: InstanceRow, line: HistoryLine) -> None:
+        self._tell(instance.workflow, instance.id, line)
+
+    def _tell(self, workflow: str, instance_id: str, line: HistoryLine) -> None:
+        event = HistoryEvent(*line)
+        for callback in self._observers:
+            callback(Observation(workflow, instance_id, event))
+
+    def _loop_blocked(self, seconds: float, stack: list[FrameType]) -> None:
+        blocked = Blocked(seconds, *_blamed(stack))
+        for callback in self._block_observers:
+            callback(blocked)
+
+    # when the store or the lease fails
+
+    def _store_failed(self, error: StoreError) -> None:
+        for callback in self._store_observers:
+            callback(error)
+        self._lease_lost()
+
+    def _lease_lost(self) -> None:
+        """Nothing in memory can be trusted any more: drop it, and begin again from what is stored."""
+        if self._commits.epoch is not None and (self._healing is None or self._healing.done()):
+            self._healing = asyncio.get_running_loop().create_task(self._heal(), name="heal")
+
+    async def _heal(self) -> None:
+        await self._scheduler.stop()
+        await self._stop_runners(Stop.LOST)
+        self._stop_heartbeat()
+        old, self._commits.epoch = self._commits.epoch, None
+        while True:
+            try:
+                if old is not None:
+                    await self.store.release_lease(old)
+                now = self.clock.now()
+                epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
+            except StoreError:
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                self._drive(epoch)
+                return
+
+    async def _look_around(self) -> None:
+        """Notice what other processes wrote: new instances, events, leases that expired."""
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            looks += 1
+            epoch = self._commits.epoch
+            if epoch is None:
+                continue
+            try:
+                if looks % REAP_LOOKS == 0 and await self.store.reap(now=self.clock.now(), keep=(epoch,)):
+                    self._scheduler.kick()
+                if self.store.changed_elsewhere():
+                    self._scheduler.kick()
+                    await self._collect_events(epoch)
+            except StoreError as error:
+                self._store_failed(error)
+
+    async def _collect_events(self, epoch: int) -> None:
+        for row, signal in await self.store.signalled(epoch):
+            runner = self._scheduler.runners.get(row)
+            if runner is not None and runner.stop_reason is None and runner.mailbox.signal != signal:
+                events, _ = await self.store.events(row, after=runner.mailbox.last_number)
+                for event in events:
+                    runner.mailbox.receive(event)
+
+    # creating
+
+    async def create(
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        params: Any = msgspec.UNSET,
+        trigger: Trigger = Trigger.API,
+        schedule: str | None = None,
+    ) -> InstanceRow:
+        """Store a new instance and return it, queued.
+
+        Raises:
+            WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that cannot be
+            stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
+        """
+        await self._check_workflow(workflow)
+        new = self._creation(workflow, NewInstance(id, {} if params is msgspec.UNSET else params), trigger, schedule)
+        await self._check_capacity(1)
+        row = await self._commits.create(new)
+        if row is None:
+            raise InstanceExistsError(new.id)
+        return _created(new, row)
+
+    async def create_batch(
+        self,
+        workflow: str,
+        instances: Sequence[NewInstance],
+        *,
+        trigger: Trigger = Trigger.API,
+        skip_existing: bool = True,
+    ) -> BatchResult:
+        """Store up to 100 new instances in one transaction; ids that exist are skipped, or reported as errors."""
+        await self._check_workflow(workflow)
+        if not instances:
+            raise InvalidArgumentError("a batch needs at least one instance")
+        if len(instances) > MAX_BATCH:
+            raise InvalidArgumentError(f"a batch takes up to {MAX_BATCH} instances, not {len(instances)}")
+        result = BatchResult([], [])
+        pending: list[tuple[int, Creation, asyncio.Future[int | None]]] = []
+        await self._check_capacity(len(instances))
+        for index, instance in enumerate(instances):
+            try:
+                new = self._creation(workflow, instance, trigger, None)
+            except WorkflowError as error:
+                result.errors.append(BatchError(index, instance.id, error.code, str(error)))
+            else:
+                pending.append((index, new, self._commits.create(new)))
+        for index, new, future in pending:
+            row = await future
+            if row is not None:
+                result.created.append(_created(new, row))
+            elif not skip_existing:
+                exists = InstanceExistsError(new.id)
+                result.errors.append(BatchError(index, new.id, exists.code, str(exists)))
+        return result
+
+    def _creation(self, workflow: str, new: NewInstance, trigger: Trigger, schedule: str | None) -> Creation:
+        instance_id = self.clock.new_id() if new.id is None else check_instance_id(new.id)
+        params = _encode_payload("the parameters", new.params)
+        version = self._version(workflow)
+        return Creation(workflow, instance_id, params, trigger, version, self.clock.now(), schedule)
+
+    def _version(self, workflow: str) -> str:
+        definition = self._scheduler.definitions.get(workflow)
+        return definition.version if definition else ""
+
+    async def _check_workflow(self, name: str) -> None:
+        if name not in self._known:
+            self._known.update(row.name for row in await self.store.workflows())
+            if name not in self._known:
+                raise WorkflowNotFoundError(name)
+
+    async def _check_capacity(self, count: int) -> None:
+        now = self.clock.now()
+        if now - self._queued_counted_at > 1000:
+            self._queued, self._queued_counted_at = await self.store.count_queued(), now
+        if self._queued + count > self._limits.queued:
+            self._queued = await self.store.count_queued()
+        if self._queued + count > self._limits.queued:
+            raise QueueFullError(f"{self._limits.queued} instances are queued already: wait until some have started")
+        self._queued += count
+        if self.options.enforce_limits:
+            self._check_rate(now, count)
+
+    def _check_rate(self, now: int, count: int) -> None:
+        while self._recent and self._recent[0] <= now - RATE_MS:
+            self._recent.popleft()
+        if len(self._recent) + count > RATE_COUNT:
+            raise RateLimitedError(f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment")
+        self._recent.extend([now] * count)
+
+    # reading
+
+    async def status(self, workflow: str, instance_id: str) -> InstanceRow:
+        """Return an instance; raise InstanceNotFoundError."""
+        return await self._control.find(workflow, instance_id)
+
+    async def detail(self, workflow: str, instance_id: str) -> InstanceDetail:
+        """Return an instance in full; raise InstanceNotFoundError."""
+        instance = await self._control.find(workflow, instance_id)
+        return describe(instance, await self.store.history(instance.row))
+
+    async def history(self, workflow: str, instance_id: str, *, after: int = 0) -> list[HistoryEvent]:
+        """Return an instance's log behind the cursor ``after``; raise InstanceNotFoundError."""
+        return await self.store.history((await self._control.find(workflow, instance_id)).row, after=after)
+
+    async def instances(self, workflow: str, query: ListQuery | None = None) -> InstancePage:
+        """Return a page of a workflow's instances; raise WorkflowNotFoundError."""
+        await self._check_workflow(workflow)
+        return await self.store.list_instances(workflow, query or ListQuery())
+
+    async def latest(self, workflow: str) -> InstanceRow | None:
+        """Return the instance created last; raise WorkflowNotFoundError."""
+        await self._check_workflow(workflow)
+        return await self.store.latest(workflow)
+
+    async def workflows(self) -> list[WorkflowRow]:
+        """Return all workflows, those of earlier sessions too."""
+        return await self.store.workflows()
+
+    async def workflow(self, name: str) -> WorkflowRow:
+        """Return a workflow; raise WorkflowNotFoundError."""
+        for row in await self.store.workflows():
+            if row.name == name:
+                return row
+        raise WorkflowNotFoundError(name)
+
+    async def status_counts(self, workflow: str) -> dict[str, int]:
+        """Return how many instances have each of the eight statuses; raise WorkflowNotFoundError."""
+        await self._check_workflow(workflow)
+        counts = await self.store.status_counts(workflow)
+        return {status.value: counts.get(status.value, 0) for status in Status}
+
+    def thread_count(self) -> int:
+        """Return how many threads this process has."""
+        return threading.active_count()
+
+    def resident_count(self) -> int:
+        """Return how many instances are in memory."""
+        return len(self._scheduler.runners)
+
+    # steering
+
+    async def pause(self, workflow: str, instance_id: str) -> Status:
+        """Pause an instance; without effect unless it runs or waits."""
+        return await self._control.pause(workflow, instance_id)
+
+    async def resume(self, workflow: str, instance_id: str) -> Status:
+        """Resume a paused instance; without effect on others."""
+        return await self._control.resume(workflow, instance_id)
+
+    async def terminate(self, workflow: str, instance_id: str) -> Status:
+        """End an instance at once; raise CannotTerminateError if it has ended."""
+        return await self._control.terminate(workflow, instance_id)
+
+    async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
+        """Run an instance again, all of it or from a step, on the newest version."""
+        version = self._version(workflow) or (await self._control.find(workflow, instance_id)).version
+        return await self._control.restart(workflow, instance_id, version=version, from_=from_)
+
+    async def delete(self, workflow: str, instance_id: str) -> None:
+        """Remove an instance and all it stored."""
+        await self._control.delete(workflow, instance_id)
+
+    async def delete_batch(self, workflow: str, ids: Sequence[str]) -> DeleteResult:
+        """Remove instances; those that do not exist are reported."""
+        await self._check_workflow(workflow)
+        result = DeleteResult([], [])
+        for index, instance_id in enumerate(ids):
+            try:
+                await self.delete(workflow, instance_id)
+                result.deleted.append(instance_id)
+            except InstanceNotFoundError as error:
+                result.errors.append(BatchError(index, instance_id, error.code, str(error)))
+        return result
+
+    async def delete_workflow(self, name: str) -> None:
+        """Remove a workflow's instances, and the workflow itself unless this process has it bound."""
+        await self._check_workflow(name)
+        for runner in list(self._scheduler.runners.values()):
+            if runner.instance.workflow == name:
+                runner.stop(Stop.ABORT)
+                await runner.stopped()
+        await self._commits.flush()
+        await self.store.delete_workflow(name)
+        self._known.discard(name)
+        definition = self._scheduler.definitions.get(name)
+        if definition is not None:
+            await self.bind([definition])
+
+    async def send_event(self, workflow: str, instance_id: str, event_type: str, payload: Any = None) -> int:
+        """Send an event, kept until the instance takes it; return when it was sent (ms).
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError, PayloadTooLargeError, InvalidArgumentError.
+        """
+        if not isinstance(event_type, str) or not event_type:
+            raise InvalidArgumentError("an event needs a type, as a text that is not empty")
+        data = _encode_payload("the payload", payload)
+        return await self._control.send_event(workflow, instance_id, event_type, data)
+
+    def excuse(self, seconds: float) -> None:
+        """Move the deadlines of all running attempts by the time spent in a debugger."""
+        self._around.bench.excuse(seconds)
+
+
+def _created(new: Creation, row: int) -> InstanceRow:
+    return InstanceRow(
+        row=row,
+        workflow=new.workflow,
+        id=new.id,
+        status=Status.QUEUED,
+        params=new.params,
+        trigger=new.trigger,
+        version=new.version,
+        created_at=new.at,
+        modified_at=new.at,
+        due_at=new.at,
+        schedule=new.schedule,
+    )
+
+
+def _encode_payload(what: str, value: Any) -> bytes:
+    try:
+        data = encode(value)
+    except TypeError as error:
+        raise InvalidArgumentError(f"{what} cannot be stored: {error}") from None
+    if len(data) > MAX_VALUE_BYTES:
+        raise PayloadTooLargeError(f"{what}: {len(data)} bytes are more than the 1 MiB allowed")
+    return data
+
+
+def _blamed(stack: list[FrameType]) -> tuple[StepPlace | None, str]:
+    """Find, in a blocked thread's frames, the step that blocks and the user's innermost line."""
+    where = f"{stack[0].f_code.co_filename}:{stack[0].f_lineno} in {stack[0].f_code.co_name}" if stack else "?"
+    for frame in stack:
+        place = frame.f_locals.get("blamed_place")
+        if isinstance(place, StepPlace):
+            return place, where
+    return None, where

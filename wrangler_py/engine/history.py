@@ -1,0 +1,179 @@
+"""Events to views: one instance's log folded into what the API, the terminal and the browser show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from wrangler_py.clock import iso
+from wrangler_py.engine.model import (
+    AttemptView,
+    ErrorRecord,
+    ErrorView,
+    HistoryEvent,
+    HistoryType,
+    InstanceDetail,
+    InstanceRow,
+    SleepView,
+    Status,
+    StepView,
+    TerminationView,
+    WaitView,
+)
+from wrangler_py.engine.replay import read_failure, read_message, read_resume, read_start
+from wrangler_py.serde import to_json
+
+REDACTED = "[REDACTED]"
+_View = StepView | SleepView | WaitView
+
+
+def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> InstanceDetail:
+    """Return one instance in full, its steps in the order they started (rest-and-cli, section 4)."""
+    fold = _Fold()
+    for event in history:
+        fold.take(event)
+    steps: list[Any] = list(fold.views.values())
+    count = len(steps)
+    if instance.status is Status.TERMINATED:
+        steps.append(TerminationView(type="termination", trigger={"source": "user"}))
+    return InstanceDetail(
+        id=instance.id,
+        status=instance.status.value,
+        params=to_json(instance.params),
+        trigger={"source": instance.trigger.value},
+        versionId=instance.version,
+        queued=iso(instance.created_at),
+        start=_iso(instance.started_at),
+        end=_iso(instance.ended_at),
+        steps=steps,
+        step_count=count,
+        success=_success(instance.status),
+        error=show_error(instance.error),
+        output=to_json(instance.output),
+        warnings=fold.warnings,
+        schedule=instance.schedule,
+    )
+
+
+def show_error(error: ErrorRecord | None) -> ErrorView | None:
+    """Return an error as ``{name, message}``."""
+    return None if error is None else ErrorView(error.name, error.message)
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else iso(at)
+
+
+def _success(status: Status) -> bool | None:
+    if not status.is_final:
+        return None
+    return status is Status.COMPLETE
+
+
+class _Fold:
+    """Views by step number, brought forward one event at a time."""
+
+    def __init__(self) -> None:
+        self.views: dict[int, _View] = {}
+        self.warnings: list[str] = []
+        self._planned: dict[int, int] = {}
+        self._sensitive: set[int] = set()
+
+    def take(self, event: HistoryEvent) -> None:
+        if event.type in _STARTS:
+            _STARTS[event.type](self, event)
+        elif event.step and event.step in self.views:
+            _PROGRESS[event.type](self, event, self.views[event.step])
+        elif event.type is HistoryType.WORKFLOW_RESUMED:
+            self._shift(read_resume(event).paused_ms)
+        elif event.type is HistoryType.REPLAY_DIVERGED:
+            self.warnings.append(read_message(event))
+
+    def _shift(self, paused_ms: int) -> None:
+        for step in self._planned:
+            self._plan(step, self._planned[step] + paused_ms)
+
+    def _plan(self, step: int, at: int) -> None:
+        self._planned[step] = at
+        view = self.views[step]
+        if isinstance(view, StepView):
+            view.retry_at = iso(at)
+        else:
+            view.end = iso(at)
+
+    # starts
+
+    def start_step(self, event: HistoryEvent) -> None:
+        config = read_start(event).config
+        if config is not None and config.sensitive:
+            self._sensitive.add(event.step)
+        shown = config.shown if config else None
+        self.views[event.step] = StepView(event.name or "", "step", iso(event.at), None, None, None, shown, [])
+
+    def start_sleep(self, event: HistoryEvent) -> None:
+        self.views[event.step] = SleepView(event.name or "", "sleep", iso(event.at), None, finished=False)
+        self._plan(event.step, read_start(event).wake_at or event.at)
+
+    def start_wait(self, event: HistoryEvent) -> None:
+        data = read_start(event)
+        self.views[event.step] = WaitView(
+            event.name or "", "waitForEvent", iso(event.at), None, False, None, None, data.event_type or ""
+        )
+        self._plan(event.step, data.timeout_at or event.at)
+
+    # progress
+
+    def start_attempt(self, event: HistoryEvent, view: StepView) -> None:
+        self._planned.pop(event.step, None)
+        view.retry_at = None
+        view.attempts.append(AttemptView(iso(event.at)))
+
+    def end_attempt(self, event: HistoryEvent, view: StepView) -> None:
+        if view.attempts:
+            view.attempts[-1].end, view.attempts[-1].success = iso(event.at), True
+
+    def fail_attempt(self, event: HistoryEvent, view: StepView) -> None:
+        failure = read_failure(event)
+        if view.attempts:
+            last = view.attempts[-1]
+            last.end, last.success, last.error = iso(event.at), False, show_error(failure.error)
+        if failure.retry_at is not None:
+            self._plan(event.step, failure.retry_at)
+
+    def end_step(self, event: HistoryEvent, view: StepView) -> None:
+        view.end, view.success = iso(event.at), True
+        view.output = REDACTED if event.step in self._sensitive else to_json(event.data)
+
+    def fail_step(self, event: HistoryEvent, view: StepView) -> None:
+        self._planned.pop(event.step, None)
+        view.end, view.success, view.retry_at = iso(event.at), False, None
+        view.error = show_error(read_failure(event).error)
+
+    def end_sleep(self, event: HistoryEvent, view: SleepView) -> None:
+        self._planned.pop(event.step, None)
+        view.end, view.finished = iso(event.at), True
+
+    def end_wait(self, event: HistoryEvent, view: WaitView) -> None:
+        self._planned.pop(event.step, None)
+        view.end, view.finished, view.output = iso(event.at), True, to_json(event.data)
+
+    def fail_wait(self, event: HistoryEvent, view: WaitView) -> None:
+        self._planned.pop(event.step, None)
+        view.end, view.finished, view.error = iso(event.at), True, show_error(read_failure(event).error)
+
+
+_STARTS: dict[HistoryType, Callable[[_Fold, HistoryEvent], None]] = {
+    HistoryType.STEP_START: _Fold.start_step,
+    HistoryType.SLEEP_START: _Fold.start_sleep,
+    HistoryType.WAIT_START: _Fold.start_wait,
+}
+_PROGRESS: dict[HistoryType, Callable[[_Fold, HistoryEvent, Any], None]] = {
+    HistoryType.ATTEMPT_START: _Fold.start_attempt,
+    HistoryType.ATTEMPT_SUCCESS: _Fold.end_attempt,
+    HistoryType.ATTEMPT_FAILURE: _Fold.fail_attempt,
+    HistoryType.STEP_SUCCESS: _Fold.end_step,
+    HistoryType.STEP_FAILURE: _Fold.fail_step,
+    HistoryType.SLEEP_COMPLETE: _Fold.end_sleep,
+    HistoryType.WAIT_COMPLETE: _Fold.end_wait,
+    HistoryType.WAIT_TIMED_OUT: _Fold.fail_wait,
+}

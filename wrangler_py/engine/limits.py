@@ -1,0 +1,51 @@
+"""Limits, each with its source (docs, table "Limits"; engine-semantics, section 5)."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from wrangler_py.errors import InvalidInstanceIdError
+
+Plan = Literal["paid", "free"]
+
+#: docs: "Maximum persisted state per step", "Maximum event payload size".
+MAX_VALUE_BYTES = 1 << 20
+#: docs: "Maximum length of a Workflow ID".
+MAX_ID_LENGTH = 64
+ID_PATTERN = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9\-_]*")
+#: docs: "Maximum step.sleep duration".
+MAX_SLEEP_MS = 365 * 24 * 60 * 60 * 1000
+#: docs: "Maximum steps per Workflow"; a binding may raise it to `MAX_STEPS`.
+DEFAULT_STEPS = 1024
+MAX_STEPS = 25_000
+#: engine-semantics, section 2.
+MAX_STEP_NAME = 256
+#: engine-semantics, section 1.
+MAX_BATCH = 100
+#: engine-semantics, section 2: a delay function may take this long.
+DELAY_FUNCTION_S = 5.0
+
+
+class PlanLimits(msgspec.Struct, frozen=True):
+    """What a plan allows: bytes of state per instance, instances executing at once, instances queued."""
+
+    state_bytes: int
+    state_name: str
+    concurrency: int
+    queued: int
+
+
+PLANS: dict[Plan, PlanLimits] = {
+    "paid": PlanLimits(state_bytes=1 << 30, state_name="1GiB", concurrency=4500, queued=100_000),
+    "free": PlanLimits(state_bytes=100 * 1000 * 1000, state_name="100MB", concurrency=25, queued=10_000),
+}
+
+
+def check_instance_id(instance_id: object) -> str:
+    """Return ``instance_id``; raise InvalidInstanceIdError if it is not a str of the documented form."""
+    if not isinstance(instance_id, str) or len(instance_id) > MAX_ID_LENGTH or not ID_PATTERN.fullmatch(instance_id):
+        raise InvalidInstanceIdError
+    return instance_id

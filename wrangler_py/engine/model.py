@@ -1,0 +1,234 @@
+"""The records and enumerations the engine, the store and every screen speak in.
+
+Instants are integers: milliseconds since 1970 in UTC. They become ISO strings only at the edge (`engine.history`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from wrangler_py.serde import ErrorRecord as ErrorRecord
+
+
+class Status(StrEnum):
+    """What an instance is doing (engine-semantics, section 1)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    WAITING_FOR_PAUSE = "waitingForPause"
+    PAUSED = "paused"
+    ERRORED = "errored"
+    TERMINATED = "terminated"
+    COMPLETE = "complete"
+
+    @property
+    def is_final(self) -> bool:
+        """True for the three statuses an instance leaves only by ``restart``."""
+        return self in FINAL
+
+
+FINAL = frozenset({Status.ERRORED, Status.TERMINATED, Status.COMPLETE})
+LIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.WAITING_FOR_PAUSE})
+
+
+class Trigger(StrEnum):
+    """What created an instance."""
+
+    API = "api"
+    BINDING = "binding"
+    EVENT = "event"
+    CRON = "cron"
+
+
+class Kind(StrEnum):
+    """The kind of a step; part of its key."""
+
+    DO = "do"
+    SLEEP = "sleep"
+    WAIT = "waitForEvent"
+
+
+class InstanceRow(msgspec.Struct):
+    """One instance as the store holds it. ``row`` is the store's own number, the key of its history."""
+
+    row: int
+    workflow: str
+    id: str
+    status: Status
+    params: bytes
+    trigger: Trigger
+    version: str
+    created_at: int
+    modified_at: int
+    started_at: int | None = None
+    ended_at: int | None = None
+    output: bytes | None = None
+    error: ErrorRecord | None = None
+    #: When a process must look at it next; None at rest.
+    due_at: int | None = None
+    paused_at: int | None = None
+    #: The lease of the process that drives it; None when nobody does.
+    epoch: int | None = None
+    schedule: str | None = None
+
+
+class WorkflowRow(msgspec.Struct):
+    """A workflow as the store knows it: bound by a session now or earlier."""
+
+    name: str
+    script: str
+    class_name: str
+    version: str
+    created_at: int
+    modified_at: int
+    triggered_at: int | None = None
+
+
+class HistoryType(StrEnum):
+    """Names of history events (engine-semantics, section 4; docs, "Metrics"). The last three are ours."""
+
+    WORKFLOW_QUEUED = "WORKFLOW_QUEUED"
+    WORKFLOW_START = "WORKFLOW_START"
+    WORKFLOW_SUCCESS = "WORKFLOW_SUCCESS"
+    WORKFLOW_FAILURE = "WORKFLOW_FAILURE"
+    WORKFLOW_TERMINATED = "WORKFLOW_TERMINATED"
+    STEP_START = "STEP_START"
+    STEP_SUCCESS = "STEP_SUCCESS"
+    STEP_FAILURE = "STEP_FAILURE"
+    SLEEP_START = "SLEEP_START"
+    SLEEP_COMPLETE = "SLEEP_COMPLETE"
+    ATTEMPT_START = "ATTEMPT_START"
+    ATTEMPT_SUCCESS = "ATTEMPT_SUCCESS"
+    ATTEMPT_FAILURE = "ATTEMPT_FAILURE"
+    WAIT_START = "WAIT_START"
+    WAIT_COMPLETE = "WAIT_COMPLETE"
+    WAIT_TIMED_OUT = "WAIT_TIMED_OUT"
+    WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
+    WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
+    REPLAY_DIVERGED = "REPLAY_DIVERGED"
+
+
+class HistoryEvent(msgspec.Struct, frozen=True):
+    """One line of an instance's append-only log.
+
+    ``step`` numbers steps in the order they started, from 1 (0: the instance itself); ``name`` is the display name
+    ``<name>-<count>``; ``data`` is JSON whose shape belongs to ``type``.
+    """
+
+    row: int
+    type: HistoryType
+    at: int
+    step: int = 0
+    attempt: int = 0
+    name: str | None = None
+    data: bytes | None = None
+    #: The store's number, growing within an instance: the cursor of ``subscribe``. 0 before it is written.
+    seq: int = 0
+
+
+class Retries(msgspec.Struct, frozen=True):
+    """``limit`` retries (None: without end), ``delay_ms`` (None: a function decides), ``backoff``."""
+
+    limit: int | None
+    delay_ms: int | None
+    backoff: str = "exponential"
+
+
+class StepConfig(msgspec.Struct, frozen=True):
+    """A step's resolved configuration, stored with its first attempt."""
+
+    retries: Retries
+    timeout_ms: int
+    sensitive: bool = False
+    #: As the user wrote it, to show (``delay`` may read ``"5 seconds"``).
+    shown: Any = None
+
+
+# What every screen shows ---------------------------------------------------------------------------------------------
+
+
+class ErrorView(msgspec.Struct, frozen=True):
+    """``{name, message}``."""
+
+    name: str
+    message: str
+
+
+class AttemptView(msgspec.Struct, omit_defaults=False):
+    """One attempt; times are ISO 8601 UTC with milliseconds; ``success`` is None while it runs."""
+
+    start: str
+    end: str | None = None
+    success: bool | None = None
+    error: ErrorView | None = None
+
+
+class StepView(msgspec.Struct, omit_defaults=False):
+    """A ``step.do`` as the API shows it (rest-and-cli, section 4)."""
+
+    name: str
+    type: str
+    start: str
+    end: str | None
+    success: bool | None
+    output: Any
+    config: Any
+    attempts: list[AttemptView]
+    #: When the next attempt starts, if one is due; ours.
+    retry_at: str | None = None
+    error: ErrorView | None = None
+
+
+class SleepView(msgspec.Struct, omit_defaults=False):
+    """A sleep; ``end`` is the planned wake-up while ``finished`` is false."""
+
+    name: str
+    type: str
+    start: str
+    end: str | None
+    finished: bool
+    error: ErrorView | None = None
+
+
+class WaitView(msgspec.Struct, omit_defaults=False):
+    """A ``wait_for_event``; ``end`` is the time it gives up while ``finished`` is false."""
+
+    name: str
+    type: str
+    start: str
+    end: str | None
+    finished: bool
+    error: ErrorView | None
+    output: Any
+    event_type: str
+
+
+class TerminationView(msgspec.Struct, omit_defaults=False):
+    """The last entry of a terminated instance's steps."""
+
+    type: str
+    trigger: dict[str, str]
+
+
+class InstanceDetail(msgspec.Struct, omit_defaults=False):
+    """One instance in full (rest-and-cli, section 4)."""
+
+    id: str
+    status: str
+    params: Any
+    trigger: dict[str, str]
+    versionId: str  # noqa: N815 - the API's own spelling
+    queued: str
+    start: str | None
+    end: str | None
+    steps: list[StepView | SleepView | WaitView | TerminationView]
+    step_count: int
+    success: bool | None
+    error: ErrorView | None
+    output: Any
+    warnings: list[str]
+    schedule: Any = None

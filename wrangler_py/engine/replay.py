@@ -1,0 +1,255 @@
+"""Step keys, checkpoints, and what a replay does differently from the run before it.
+
+`Replay` is an instance's history folded into what `run()` needs to go on: for each step its checkpoint, or how far it got.
+It also watches the order in which a replay visits the stored steps, because code that changed under a running instance is
+legal but must be *seen* (engine-semantics, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, StepConfig
+
+#: The key of a step: its kind and ``<name>-<count>``.
+StepKey = tuple[Kind, str]
+
+
+class StartData(msgspec.Struct, omit_defaults=True):
+    """Data of STEP_START, SLEEP_START and WAIT_START, whichever fields apply."""
+
+    config: StepConfig | None = None
+    #: Number of the step whose callback started this one, 0 for `run()` itself.
+    parent: int = 0
+    wake_at: int | None = None
+    timeout_at: int | None = None
+    timeout_ms: int | None = None
+    event_type: str | None = None
+
+
+class FailureData(msgspec.Struct, omit_defaults=True):
+    """Data of ATTEMPT_FAILURE, STEP_FAILURE, WAIT_TIMED_OUT and WORKFLOW_FAILURE."""
+
+    error: ErrorRecord
+    retry_at: int | None = None
+    #: Retries allowed, to show "attempt 2/6"; None without a limit.
+    limit: int | None = None
+
+
+class ResumeData(msgspec.Struct):
+    """Data of WORKFLOW_RESUMED: every pending timer moves by this much."""
+
+    paused_ms: int
+
+
+class MessageData(msgspec.Struct):
+    """Data of REPLAY_DIVERGED."""
+
+    message: str
+
+
+encode_data = msgspec.json.Encoder().encode
+_start = msgspec.json.Decoder(StartData)
+_failure = msgspec.json.Decoder(FailureData)
+_resume = msgspec.json.Decoder(ResumeData)
+_message = msgspec.json.Decoder(MessageData)
+
+
+def read_start(event: HistoryEvent) -> StartData:
+    """Return the data of a start event."""
+    return _start.decode(event.data) if event.data else StartData()
+
+
+def read_failure(event: HistoryEvent) -> FailureData:
+    """Return the data of a failure event."""
+    return _failure.decode(event.data or b"{}")
+
+
+def read_resume(event: HistoryEvent) -> ResumeData:
+    """Return the data of a WORKFLOW_RESUMED event."""
+    return _resume.decode(event.data or b"{}")
+
+
+def read_message(event: HistoryEvent) -> str:
+    """Return the text of a REPLAY_DIVERGED event."""
+    return _message.decode(event.data or b"{}").message
+
+
+class Recorded:
+    """What history knows of one step."""
+
+    __slots__ = (
+        "attempt_open",
+        "attempts",
+        "data",
+        "done",
+        "error",
+        "kind",
+        "name",
+        "output",
+        "retry_at",
+        "shift_ms",
+        "step",
+        "visited",
+    )
+
+    def __init__(self, kind: Kind, name: str, step: int, data: bytes | None) -> None:
+        self.kind = kind
+        self.name = name
+        self.step = step
+        self.data = data
+        self.attempts = 0
+        self.attempt_open = False
+        self.retry_at: int | None = None
+        #: Milliseconds the instance was paused while this step was pending.
+        self.shift_ms = 0
+        self.done = False
+        self.output: bytes | None = None
+        self.error: ErrorRecord | None = None
+        self.visited = False
+
+    @property
+    def start(self) -> StartData:
+        """The data of its start event."""
+        return _start.decode(self.data) if self.data else StartData()
+
+
+_START_KINDS = {
+    HistoryType.STEP_START: Kind.DO,
+    HistoryType.SLEEP_START: Kind.SLEEP,
+    HistoryType.WAIT_START: Kind.WAIT,
+}
+_DONE = {HistoryType.STEP_SUCCESS, HistoryType.SLEEP_COMPLETE, HistoryType.WAIT_COMPLETE}
+_FAILED = {HistoryType.STEP_FAILURE, HistoryType.WAIT_TIMED_OUT}
+
+
+class Replay:
+    """The folded history of an instance, and which of its steps this lifetime has visited."""
+
+    def __init__(self, history: Iterable[HistoryEvent] = ()) -> None:
+        self.recorded: dict[StepKey, Recorded] = {}
+        self.last_step = 0
+        self.steps_taken = 0
+        self.stored_bytes = 0
+        self._counts: dict[tuple[Kind, str], int] = {}
+        self._children: dict[int, list[Recorded]] | None = None
+        self._order = _Order()
+        self._fold(history)
+
+    # folding
+
+    def _fold(self, history: Iterable[HistoryEvent]) -> None:
+        steps: dict[int, Recorded] = {}
+        for event in history:
+            if event.step:
+                self._fold_step(event, steps)
+            elif event.type is HistoryType.WORKFLOW_RESUMED:
+                self._shift(steps.values(), read_resume(event).paused_ms)
+        self.last_step = max(steps, default=0)
+
+    def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded]) -> None:
+        kind = _START_KINDS.get(event.type)
+        if kind is not None:
+            record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data)
+            self.recorded[kind, record.name] = record
+            self.steps_taken += kind is not Kind.SLEEP
+        elif (found := steps.get(event.step)) is not None:
+            self._fold_progress(event, found)
+
+    def _fold_progress(self, event: HistoryEvent, record: Recorded) -> None:
+        kind = event.type
+        if kind is HistoryType.ATTEMPT_START:
+            record.attempts, record.attempt_open, record.retry_at = event.attempt, True, None
+            record.shift_ms = 0
+        elif kind in _DONE:
+            record.done, record.attempt_open, record.output = True, False, event.data
+            self.stored_bytes += len(event.data or b"")
+        elif kind is HistoryType.ATTEMPT_FAILURE:
+            record.attempt_open, record.retry_at = False, read_failure(event).retry_at
+            record.shift_ms = 0
+        elif kind in _FAILED:
+            record.done, record.attempt_open, record.error = True, False, read_failure(event).error
+
+    @staticmethod
+    def _shift(records: Iterable[Recorded], paused_ms: int) -> None:
+        for record in records:
+            if not record.done:
+                record.shift_ms += paused_ms
+
+    # visiting
+
+    def next_name(self, kind: Kind, name: str) -> str:
+        """Count a step of this kind and name and return its display name ``<name>-<count>``."""
+        counts, key = self._counts, (kind, name)
+        count = counts[key] = counts.get(key, 0) + 1
+        return f"{name}-{count}"
+
+    def visit(self, kind: Kind, display: str, task: Any) -> Recorded | None:
+        """Return what is known of a step that ``task`` reaches now, None for a new one."""
+        record = self.recorded.get((kind, display))
+        if record is None:
+            if self.recorded:
+                self._order.new(task, display)
+            return None
+        record.visited = True
+        self._order.known(task, record)
+        if record.done:
+            self._skip_children(record.step)
+        return record
+
+    def _skip_children(self, step: int) -> None:
+        """Count the steps inside a callback that will not be called again, as the first run did."""
+        for child in self._children_of(step):
+            child.visited = True
+            name = child.name.rpartition("-")[0]
+            self.next_name(child.kind, name)
+            self._skip_children(child.step)
+
+    def _children_of(self, step: int) -> list[Recorded]:
+        if self._children is None:
+            self._children = {}
+            for record in self.recorded.values():
+                if record.data and b'"parent"' in record.data:
+                    self._children.setdefault(record.start.parent, []).append(record)
+        return self._children.get(step, [])
+
+    def divergence(self) -> list[str]:
+        """Return, in words, how this replay differs from what was stored; empty if it does not.
+
+        Meaningful once the replay has come to rest.
+        """
+        missed = [record.name for record in self.recorded.values() if not record.visited]
+        return self._order.messages() + ([_missed(missed)] if missed else [])
+
+
+def _missed(names: list[str]) -> str:
+    listed = ", ".join(f'"{name}"' for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    plural = "steps" if len(names) > 1 else "step"
+    return f"stored {plural} {listed} did not come up again: renamed, removed, or named differently on every run"
+
+
+class _Order:
+    """Compares, task by task, the order of visits with the order in which the steps first started."""
+
+    def __init__(self) -> None:
+        self._last: dict[Any, Recorded] = {}
+        self._new: dict[Any, str] = {}
+        self._inserted: list[str] = []
+        self._swapped: list[str] = []
+
+    def new(self, task: Any, display: str) -> None:
+        self._new.setdefault(task, display)
+
+    def known(self, task: Any, record: Recorded) -> None:
+        if task in self._new:
+            self._inserted.append(f'step "{self._new.pop(task)}" is new: it now runs before the stored step "{record.name}"')
+        last = self._last.get(task)
+        if last is not None and last.step > record.step:
+            self._swapped.append(f'the order changed: step "{last.name}" now comes before "{record.name}"')
+        self._last[task] = record
+
+    def messages(self) -> list[str]:
+        return self._inserted[:3] + self._swapped[:3]

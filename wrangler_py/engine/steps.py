@@ -1,0 +1,184 @@
+"""One durable `do`: from its checkpoint, or through its attempts to one (engine-semantics, section 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wrangler_py.engine.attempt import Callback, StepPlace, ask_delay, current_step, encode_result
+from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
+from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
+from wrangler_py.engine.retry import DEFAULT_CONFIG, Policy, delay_before, may_retry, read_policy
+from wrangler_py.errors import ControlFlow, FatalStepError, NonRetryableDelayError, StoreError, WorkflowInternalError
+from wrangler_py.sdk.failures import capture
+from wrangler_py.serde import NotSerialisableError, RpcTypeError, decode
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.runner import Runner
+
+_DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
+
+
+async def do(runner: Runner, name: str, raw_config: object, callback: Callback) -> Any:
+    """Return a step's result: from its checkpoint, or by calling ``callback`` until it succeeds or is given up.
+
+    Raises:
+        Exception: the step's final error, rebuilt from what is stored.
+    """
+    display, recorded = runner.visit(Kind.DO, name)
+    if recorded is not None and recorded.done:
+        if recorded.error is not None:
+            raise runner.failure(recorded.error)
+        return decode(recorded.output or b"null")
+    try:
+        policy = read_policy(name, raw_config)
+    except FatalStepError as error:
+        raise runner.die(error) from None
+    await runner.gate()
+    return await _Attempts(runner, name, display, policy, recorded).run(callback)
+
+
+class _Attempts:
+    """The attempts of one step, continued where an earlier lifetime left them."""
+
+    __slots__ = ("attempt", "config", "delay_function", "display", "name", "recorded", "runner", "step")
+
+    def __init__(self, runner: Runner, name: str, display: str, policy: Policy, recorded: Recorded | None) -> None:
+        self.runner = runner
+        self.name = name
+        self.display = display
+        self.recorded = recorded
+        self.config: StepConfig = policy.config
+        self.delay_function = policy.delay_function
+        self.attempt = 0
+        if recorded is None:
+            self.step = runner.new_step(Kind.DO)
+            self._log(HistoryType.STEP_START, data=self._start_data())
+        else:
+            self.step = recorded.step
+            self.attempt = recorded.attempts
+            self.config = recorded.start.config or policy.config
+
+    def _start_data(self) -> bytes:
+        outer = current_step.get()
+        if outer is None and self.config is DEFAULT_CONFIG:
+            return _DEFAULT_START
+        return encode_data(StartData(config=self.config, parent=outer.number if outer else 0))
+
+    def _log(self, kind: HistoryType, *, data: bytes | None = None) -> None:
+        self.runner.log(kind, step=self.step, attempt=self.attempt, name=self.display, data=data)
+
+    async def run(self, callback: Callback) -> Any:
+        retry_at = await self._recover()
+        while True:
+            if retry_at is not None:
+                await self.runner.waits.until_time(retry_at)
+                await self.runner.gate()
+            self.attempt += 1
+            outcome = await self._try(callback)
+            if type(outcome) is bytes:
+                return decode(outcome)
+            retry_at = outcome
+
+    async def _recover(self) -> int | None:
+        """Return when the next attempt may start, for a step an earlier lifetime left unfinished."""
+        recorded = self.recorded
+        if recorded is None:
+            return None
+        if recorded.attempt_open:
+            return await self._failed(WorkflowInternalError())
+        return None if recorded.retry_at is None else recorded.retry_at + recorded.shift_ms
+
+    async def _try(self, callback: Callback) -> bytes | int:
+        """Make one attempt; return its stored result, or when to try again."""
+        runner = self.runner
+        runner.step_begins()
+        try:
+            self._log(HistoryType.ATTEMPT_START)
+            try:
+                data = await self._call(callback)
+            except StoreError:
+                raise
+            except Exception as error:
+                return await self._failed(error)
+            except BaseException as stop:
+                self._cancelled(stop)
+                raise
+            self._log(HistoryType.ATTEMPT_SUCCESS)
+            self._log(HistoryType.STEP_SUCCESS, data=data)
+            runner.count_bytes(len(data))
+            await runner.around.commits.durable()
+            return data
+        finally:
+            runner.step_ends()
+
+    async def _call(self, callback: Callback) -> bytes:
+        runner = self.runner
+        # The watchdog finds this local by its name in the stack of a blocked event loop (`engine.engine`).
+        blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
+        token = current_step.set(blamed_place)
+        try:
+            value = await runner.around.bench.call(callback, self._context(), self.config.timeout_ms)
+        finally:
+            current_step.reset(token)
+        try:
+            return encode_result(value, self.display)
+        except RpcTypeError:
+            raise
+        except NotSerialisableError as error:
+            text = (
+                f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
+                f"returned a value which is not serialisable: {error}"
+            )
+            self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
+            raise runner.die(FatalStepError(text)) from None
+
+    def _context(self) -> dict[str, Any]:
+        name, _, count = self.display.rpartition("-")
+        return {
+            "step": {"name": name, "count": int(count)},
+            "attempt": self.attempt,
+            "config": msgspec.to_builtins(self.config.shown),
+        }
+
+    def _cancelled(self, stop: BaseException) -> None:
+        """User code gave this step up (a lost race, `wait_for`); if the instance itself stops, the attempt stays open."""
+        if not isinstance(stop, ControlFlow) and self.runner.stop_reason is None and self.runner.fatal is None:
+            record = ErrorRecord("CancelledError", "run() stopped waiting for this step")
+            self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(record)))
+
+    # failures
+
+    async def _failed(self, error: Exception) -> int:
+        """Store a failed attempt; return when to try again, or raise the step's final error."""
+        record = capture(error)
+        retries = self.config.retries
+        if record.non_retryable or not may_retry(retries, self.attempt):
+            return await self._give_up(record)
+        try:
+            delay = await self._delay(error)
+        except NonRetryableDelayError as failure:
+            return await self._give_up(capture(failure), attempt_error=record)
+        retry_at = self.runner.now() + delay
+        self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(record, retry_at, retries.limit)))
+        await self.runner.around.commits.durable()
+        return retry_at
+
+    async def _delay(self, error: Exception) -> int:
+        if self.delay_function is not None:
+            return await ask_delay(self.delay_function, self._context(), error, self.display)
+        return delay_before(self.config.retries, self.attempt)
+
+    async def _give_up(self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None) -> int:
+        self._failed_for_good(record, attempt_error=attempt_error or record)
+        await self.runner.around.commits.durable()
+        raise self.runner.failure(record)
+
+    def _failed_for_good(
+        self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None, attempt_too: bool = False
+    ) -> None:
+        limit = self.config.retries.limit
+        if attempt_error is not None or attempt_too:
+            self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(attempt_error or record, None, limit)))
+        self._log(HistoryType.STEP_FAILURE, data=encode_data(FailureData(record, None, limit)))

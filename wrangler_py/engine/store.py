@@ -1,0 +1,253 @@
+"""The engine's persistence contract: everything durable goes through a `Store`, and every truth is in it.
+
+Three ideas hold it together:
+
+* **A lease belongs to a process and covers all instances it drives.** `take_lease` gives an *epoch*, a number that only
+  grows. `Store.apply` takes effect only while that epoch's lease still stands. Whoever takes over a dead process's
+  instances removes its lease in the same transaction, so a process that lost its lease cannot change anything.
+* **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` makes them durable together.
+* **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come; no other state is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from wrangler_py.engine.model import (
+    ErrorRecord,
+    HistoryEvent,
+    HistoryType,
+    InstanceRow,
+    Status,
+    Trigger,
+    WorkflowRow,
+)
+
+
+class Creation(msgspec.Struct):
+    """A new instance, before it has a row."""
+
+    workflow: str
+    id: str
+    params: bytes
+    trigger: Trigger
+    version: str
+    at: int
+    schedule: str | None = None
+
+
+class StatusChange(msgspec.Struct):
+    """A driven instance starts to wait or goes on; it stays driven."""
+
+    row: int
+    status: Status
+    due_at: int
+    at: int
+
+
+class Parking(msgspec.Struct):
+    """An instance leaves memory. If ``signal`` is no longer what the store counts, an event came meanwhile: due at once."""
+
+    row: int
+    status: Status
+    due_at: int | None
+    signal: int
+    at: int
+    paused_at: int | None = None
+
+
+class Ending(msgspec.Struct):
+    """An instance ends."""
+
+    row: int
+    status: Status
+    at: int
+    output: bytes | None = None
+    error: ErrorRecord | None = None
+
+
+#: A history line on its way to the store: ``(row, type, at, step, attempt, name, data)``. A plain tuple, because every
+#: step writes four of them.
+HistoryLine = tuple[int, HistoryType, int, int, int, str | None, bytes | None]
+
+
+class Batch:
+    """All writes of one turn, in the order in which they are applied."""
+
+    __slots__ = ("consumed", "creations", "endings", "history", "parkings", "statuses")
+
+    def __init__(self) -> None:
+        self.creations: list[Creation] = []
+        self.history: list[HistoryLine] = []
+        self.statuses: list[StatusChange] = []
+        #: Numbers of delivered events.
+        self.consumed: list[int] = []
+        self.parkings: list[Parking] = []
+        self.endings: list[Ending] = []
+
+
+class EventRow(msgspec.Struct):
+    """An event on its way to an instance: sent, not delivered."""
+
+    number: int
+    row: int
+    type: str
+    payload: bytes
+    at: int
+
+
+class Claimed(msgspec.Struct):
+    """An instance this process now drives, with all it needs to go on."""
+
+    instance: InstanceRow
+    history: list[HistoryEvent]
+    events: list[EventRow]
+    signal: int
+    fresh: bool
+
+
+class ListQuery(msgspec.Struct):
+    """Which instances to list. ``page`` counts from 1; ``cursor`` (from `InstancePage.next_cursor`) wins over it."""
+
+    page: int = 1
+    per_page: int = 25
+    status: Status | None = None
+    date_start_ms: int | None = None
+    date_end_ms: int | None = None
+    descending: bool = True
+    cursor: str | None = None
+
+
+class InstancePage(msgspec.Struct):
+    """A page of instances, newest first unless asked otherwise."""
+
+    items: list[InstanceRow]
+    total_count: int
+    page: int
+    per_page: int
+    status_counts: dict[str, int]
+    next_cursor: str | None = None
+
+
+class Store(Protocol):
+    """Where instances live. All methods may raise StoreUnavailableError; times are milliseconds since 1970."""
+
+    # leases
+
+    async def take_lease(self, owner: str, expires_at: int) -> int:
+        """Register this process as ``owner`` and return its epoch."""
+        ...
+
+    def renew_lease(self, epoch: int, expires_at: int) -> bool:
+        """Extend a lease; False if it is gone. Called from the heartbeat's own thread."""
+        ...
+
+    async def release_lease(self, epoch: int) -> None:
+        """Give up a lease; what it still drove is due again at once."""
+        ...
+
+    async def reap(self, *, now: int, keep: Collection[int], owners: Collection[str] | None = ()) -> int:
+        """End the leases that have expired, and those of the dead ``owners`` (None: of all but ``keep``).
+
+        Returns how many instances are free again.
+        """
+        ...
+
+    def changed_elsewhere(self) -> bool:
+        """Say whether another process has written since the last call."""
+        ...
+
+    # the hot path
+
+    async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
+        """Make a batch durable in one transaction.
+
+        Returns the new row of each creation, None where the id was taken.
+
+        Raises:
+            StaleEpochError: the lease of ``epoch`` is gone; nothing was written.
+        """
+        ...
+
+    async def claim(self, workflow: str, epoch: int, *, now: int, limit: int) -> list[Claimed]:
+        """Take up to ``limit`` due instances, those that go on before those that start (docs, "Sleep a Workflow")."""
+        ...
+
+    async def next_due(self, workflows: Sequence[str]) -> int | None:
+        """Return when the next instance that nobody drives is due."""
+        ...
+
+    # commands; on instances that nobody drives, or this epoch does
+
+    async def get(self, workflow: str, instance_id: str) -> InstanceRow | None:
+        """Return one instance."""
+        ...
+
+    async def history(self, row: int, *, after: int = 0) -> list[HistoryEvent]:
+        """Return an instance's log, from the event behind ``after``, in order."""
+        ...
+
+    async def rest(
+        self, row: int, status: Status, *, epoch: int | None, now: int, event: HistoryLine, due_at: int | None = None
+    ) -> bool:
+        """Set a status (pause, resume, terminate) and let the instance go; False if another process drives it."""
+        ...
+
+    async def restart(self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int) -> bool:
+        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives it."""
+        ...
+
+    async def delete(self, row: int, *, epoch: int | None) -> bool:
+        """Remove an instance and all it stored; False if another process drives it."""
+        ...
+
+    async def add_event(self, row: int, event_type: str, payload: bytes, at: int) -> EventRow | None:
+        """Store an event for an instance and make it due; None if the instance has ended."""
+        ...
+
+    async def events(self, row: int, *, after: int) -> tuple[list[EventRow], int]:
+        """Return the undelivered events behind number ``after``, and the signal count that includes them."""
+        ...
+
+    async def signalled(self, epoch: int) -> list[tuple[int, int]]:
+        """Return ``(row, signal)`` of the instances this epoch drives that ever got an event."""
+        ...
+
+    # reading
+
+    async def list_instances(self, workflow: str, query: ListQuery) -> InstancePage:
+        """Return a page of a workflow's instances."""
+        ...
+
+    async def latest(self, workflow: str) -> InstanceRow | None:
+        """Return the instance created last."""
+        ...
+
+    async def status_counts(self, workflow: str) -> dict[str, int]:
+        """Return how many instances have each status; statuses without instances are missing."""
+        ...
+
+    async def count_queued(self) -> int:
+        """Return how many instances are queued, of all workflows."""
+        ...
+
+    # workflows
+
+    async def bind_workflow(self, workflow: WorkflowRow) -> None:
+        """Store a workflow, or bring the stored one up to date; ``created_at`` stays."""
+        ...
+
+    async def workflows(self) -> list[WorkflowRow]:
+        """Return all workflows ever bound, newest last."""
+        ...
+
+    async def delete_workflow(self, name: str) -> None:
+        """Remove a workflow, its instances and all they stored."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...

@@ -1,0 +1,1 @@
+"""User code in, running worker out."""

@@ -1,0 +1,206 @@
+"""The line between the supervisor and a worker: JSON messages, one a line, and open sockets that travel with them.
+
+A worker reads on a thread of its own. So it hears its supervisor while user code blocks the event loop, is told that the
+terminal is its own while a debugger holds that loop, and notices at once when its supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from wrangler_py.runtime.options import HostOptions, LogLevel
+
+#: Bytes and sockets taken in at once.
+CHUNK, MAX_SOCKETS = 65_536, 8
+
+
+class Load(msgspec.Struct, tag="load", frozen=True):
+    """To a worker: read this configuration, import the code, open the state. Carries the listening socket."""
+
+    config: str
+    state_dir: str
+    #: The name its leases bear: its supervisor chooses it, and so can tell them apart when it has died.
+    owner: str
+    env: str | None = None
+    variables: dict[str, str] = {}
+    options: HostOptions = HostOptions()
+    log_level: LogLevel = LogLevel.LOG
+    allowed_hosts: list[str] = []
+    test_scheduled: bool = False
+    debug_port: int | None = None
+    colour: bool = False
+    sockets: int = 1
+
+
+class Serve(msgspec.Struct, tag="serve", frozen=True):
+    """To a worker: accept connections. Carries the socket on which its predecessor's open connections arrive, if any."""
+
+    sockets: int = 0
+
+
+class Drive(msgspec.Struct, tag="drive", frozen=True):
+    """To a worker: take a lease and run instances. ``dead_owners`` None: every owner in the store is dead."""
+
+    dead_owners: list[str] | None = None
+    sockets: int = 0
+
+
+class Drain(msgspec.Struct, tag="drain", frozen=True):
+    """To a worker: leave. Seconds for steps in flight, then for requests in flight. May carry where connections go."""
+
+    grace: float
+    linger: float
+    sockets: int = 0
+
+
+class Terminal(msgspec.Struct, tag="terminal", frozen=True):
+    """To a worker: the terminal is yours until you say otherwise; None: there is none."""
+
+    path: str | None
+    sockets: int = 0
+
+
+class BindingLine(msgspec.Struct, frozen=True):
+    """One binding as the banner shows it."""
+
+    name: str
+    kind: str
+    detail: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A user's mistake on its way to the screen."""
+
+    message: str
+    hint: str | None = None
+    traceback: str = ""
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """From a worker: loaded, nothing accepted yet. ``broken`` says why the code cannot run, if so."""
+
+    name: str
+    version: str
+    bindings: list[BindingLine] = []
+    warnings: str = ""
+    broken: Problem | None = None
+
+
+class Failed(msgspec.Struct, tag="failed", frozen=True):
+    """From a worker: it can do nothing at all; the configuration or the state cannot be used."""
+
+    problem: Problem
+
+
+class Released(msgspec.Struct, tag="released", frozen=True):
+    """From a worker: it drives no instance any more; another may."""
+
+
+class WantTerminal(msgspec.Struct, tag="want_terminal", frozen=True):
+    """From a worker: a debugger wants to read keys."""
+
+
+class LeaveTerminal(msgspec.Struct, tag="leave_terminal", frozen=True):
+    """From a worker: the debugger's prompt is gone."""
+
+
+ToWorker = Load | Serve | Drive | Drain | Terminal
+FromWorker = Ready | Failed | Released | WantTerminal | LeaveTerminal
+M = TypeVar("M", ToWorker, FromWorker)
+
+
+class Wire:
+    """Sends messages over one end of a socket pair, and cuts what arrives into messages. Not thread-safe for reading."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self._sending = threading.Lock()
+        self._rest = b""
+        self._arrived: deque[socket.socket] = deque()
+
+    def send(self, message: ToWorker | FromWorker, sockets: Sequence[socket.socket] = ()) -> bool:
+        """Send one message, with sockets of which the other side gets its own copies. False if nobody listens."""
+        line = msgspec.json.encode(message) + b"\n"
+        try:
+            with self._sending:
+                sent = socket.send_fds(self.end, [line], [one.fileno() for one in sockets])
+                self.end.sendall(line[sent:])
+        except OSError:
+            return False
+        return True
+
+    def receive(self, flags: int = 0) -> list[bytes] | None:
+        """Return the lines that have come, after waiting for some; None when the other side is gone."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.end, CHUNK, MAX_SOCKETS, flags)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        self._arrived.extend(_adopt(descriptor) for descriptor in descriptors)
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+    def take(self, count: int) -> list[socket.socket]:
+        """Return the ``count`` sockets that came with the message being looked at."""
+        return [self._arrived.popleft() for _ in range(count)]
+
+    def close(self) -> None:
+        """Hang up."""
+        self.end.close()
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    return socket.socket(fileno=descriptor)
+
+
+_to_worker = msgspec.json.Decoder(ToWorker)
+_from_worker = msgspec.json.Decoder(FromWorker)
+
+
+class SupervisorWire(Wire):
+    """The supervisor's end; it never waits for a worker that is silent."""
+
+    def messages(self) -> list[FromWorker] | None:
+        """Return what has come; None when the worker is gone."""
+        lines = self.receive(socket.MSG_DONTWAIT)
+        return None if lines is None else [_from_worker.decode(line) for line in lines]
+
+
+class WorkerWire(Wire):
+    """The worker's end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(end)
+        self._waiting: deque[ToWorker] = deque()
+
+    def next(self) -> ToWorker | None:
+        """Wait for one message; None when the supervisor is gone."""
+        while not self._waiting:
+            lines = self.receive()
+            if lines is None:
+                return None
+            self._waiting.extend(_to_worker.decode(line) for line in lines)
+        return self._waiting.popleft()
+
+    def listen(
+        self, heard: Callable[[ToWorker, list[socket.socket]], None], gone: Callable[[], None]
+    ) -> threading.Thread:
+        """Call ``heard`` for every message, and ``gone`` when the supervisor is, on a thread that does only this."""
+
+        def read() -> None:
+            while (message := self.next()) is not None:
+                heard(message, self.take(message.sockets))
+            gone()
+
+        thread = threading.Thread(target=read, name="pywrangler-control", daemon=True)
+        thread.start()
+        return thread

@@ -1,0 +1,70 @@
+"""Single keys typed in the session's terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import termios
+import tty
+from collections.abc import Callable
+
+
+class Keys:
+    """Calls ``pressed`` with each key. The terminal is as it was before whenever `pause` or `stop` returned."""
+
+    def __init__(self, pressed: Callable[[str], None], descriptor: int = 0) -> None:
+        self._pressed = pressed
+        self._descriptor = descriptor
+        self._cooked: list[object] | None = None
+
+    @property
+    def terminal(self) -> str | None:
+        """Return the path of the terminal keys come from, None if standard input is none."""
+        try:
+            return os.ttyname(self._descriptor)
+        except OSError:
+            return None
+
+    def start(self) -> bool:
+        """Read keys one by one, without Enter, from now on. False if this process is not at the front of a terminal."""
+        if not _is_in_front(self._descriptor):
+            return False
+        if self._cooked is None:
+            self._cooked = termios.tcgetattr(self._descriptor)
+            asyncio.get_running_loop().add_reader(self._descriptor, self._read)
+        tty.setcbreak(self._descriptor, termios.TCSANOW)
+        return True
+
+    def stop(self) -> None:
+        """Leave the keyboard to whoever is next: the shell, or a debugger."""
+        if self._cooked is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        cooked, self._cooked = self._cooked, None
+        if _is_in_front(self._descriptor):
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, cooked)
+
+    def _read(self) -> None:
+        try:
+            typed = os.read(self._descriptor, 64)
+        except OSError:
+            typed = b""
+        if not typed:
+            self.stop()
+        if not typed.startswith(b"\x1b"):
+            for key in typed.decode(errors="ignore"):
+                self._pressed(key)
+
+
+def _is_in_front(descriptor: int) -> bool:
+    """Return False in the background of a shell: touching the terminal from there would stop this process."""
+    try:
+        return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def may_ask() -> bool:
+    """Say whether a person sits there: both ends are a terminal, and it is no automatic run."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")

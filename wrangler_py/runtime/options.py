@@ -1,0 +1,75 @@
+"""What a session is asked to do: the flags of `pywrangler dev`, and the part of them that reaches a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+#: Seconds that steps in flight get when code is replaced or the session ends (DESIGN, "Shape").
+DEV_GRACE = 2.0
+
+
+class LogLevel(StrEnum):
+    """How much a session says (wrangler's words). The user's own prints always pass."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    LOG = "log"
+    WARN = "warn"
+    ERROR = "error"
+    NONE = "none"
+
+    @property
+    def rank(self) -> int:
+        """Return a number that grows with the importance of what is still shown."""
+        return _RANKS[self]
+
+    def shows(self, level: LogLevel) -> bool:
+        """Say whether a line of ``level`` is printed."""
+        return level.rank >= self.rank
+
+
+_RANKS = {
+    LogLevel.DEBUG: 0,
+    LogLevel.INFO: 1,
+    LogLevel.LOG: 1,
+    LogLevel.WARN: 2,
+    LogLevel.ERROR: 3,
+    LogLevel.NONE: 4,
+}
+
+
+class HostOptions(msgspec.Struct, frozen=True):
+    """How the engine behaves. ``hibernate_after_ms`` None: the engine's own default; so do False flags leave the config's."""
+
+    hibernate_after_ms: int | None = None
+    strict: bool = False
+    enforce_limits: bool = False
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+
+
+class DevOptions(msgspec.Struct, frozen=True):
+    """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip`` and ``port`` None: as the configuration says."""
+
+    config: Path
+    env: str | None = None
+    ip: str | None = None
+    port: int | None = None
+    variables: Mapping[str, str] = {}
+    persist_to: Path | None = None
+    log_level: LogLevel = LogLevel.LOG
+    hibernate_after_ms: int | None = None
+    strict: bool = False
+    enforce_limits: bool = False
+    reload: bool = True
+    debug_port: int | None = None
+    test_scheduled: bool = False
+
+    @property
+    def host(self) -> HostOptions:
+        """Return the part the engine looks at."""
+        return HostOptions(self.hibernate_after_ms, self.strict, self.enforce_limits)

@@ -1,0 +1,181 @@
+"""Where a session keeps its state, that only one has it at a time, and how others find out where it listens.
+
+A session writes `Session` as JSON twice: into its state directory, for commands that know the project, and into the user's
+runtime directory, for those that know only a port. Neither file is believed alone: a session lives as long as it holds
+the lock on its state directory, which the kernel takes from it however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wrangler_py.errors import StateLockedError, StateUnwritableError
+
+if TYPE_CHECKING:
+    from wrangler_py.config import Config
+
+DEFAULT_STATE = Path(".wrangler", "state")
+DATABASE = "workflows.sqlite"
+LOCK, SESSION = "lock", "session.json"
+#: Seconds to go on trying for the lock: somebody may be looking whether it is held.
+PATIENCE, PAUSE = 0.4, 0.02
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A running session. ``started_at`` in ms since 1970; ``pid`` is the supervisor's, ``worker_pid`` the worker's."""
+
+    url: str
+    port: int
+    pid: int
+    started_at: int
+    state_dir: str
+    worker_pid: int | None = None
+
+
+def state_directory(config: Config, persist_to: Path | None) -> Path:
+    """Return the absolute state directory: ``--persist-to``, or ``.wrangler/state`` beside the configuration."""
+    return (persist_to or config.root / DEFAULT_STATE).absolute()
+
+
+def find_session(state_dir: Path) -> Session | None:
+    """Return the session that has this state directory now, or None."""
+    session = _read(state_dir / SESSION)
+    return session if session is not None and _is_locked(state_dir / LOCK) else None
+
+
+def session_on_port(port: int) -> Session | None:
+    """Return the session of this user that listens on ``port`` now, or None."""
+    for path in sorted(_directory().glob("*.json")):
+        listed = _read(path)
+        if listed is not None and listed.port == port and find_session(Path(listed.state_dir)) == listed:
+            return listed
+    return None
+
+
+class SessionFile:
+    """Both copies of a session's record; `remove` takes them away."""
+
+    def __init__(self, state_dir: Path) -> None:
+        name = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
+        self._paths = (state_dir / SESSION, _directory() / f"{name}.json")
+
+    def write(self, session: Session) -> None:
+        """Publish the record; where a directory cannot be written, commands find the session by the other copy."""
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                _write(path, msgspec.json.encode(session))
+
+    def remove(self) -> None:
+        """Take the record away."""
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+class StateLock:
+    """The right to use a state directory, held until `release` or the end of the process, however it ends."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Make the directory and take the lock.
+
+        Raises:
+            StateUnwritableError: the directory cannot be made or written.
+            StateLockedError: another session has it.
+        """
+        try:
+            self.state_dir.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not _lock_patiently(self._file):
+            self.release()
+            raise self._locked()
+
+    def release(self) -> None:
+        """Let another session have it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _locked(self) -> StateLockedError:
+        other = _read(self.state_dir / SESSION)
+        who = f" (process {other.pid}, {other.url})" if other else ""
+        return StateLockedError(
+            f"Another pywrangler session{who} uses the state in {self.state_dir}.",
+            hint="Use that one, stop it, or give this one a state of its own: --persist-to DIR",
+        )
+
+    def _unwritable(self, error: OSError) -> StateUnwritableError:
+        return StateUnwritableError(
+            f"The state directory {self.state_dir} cannot be written: {error.strerror}.",
+            hint="Mend its permissions, or keep the state elsewhere: --persist-to DIR",
+        )
+
+
+def _lock_patiently(file: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not _try_lock(file, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+def _try_lock(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    with _opened(path) as file:
+        return file is not None and not _try_lock(file, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _directory() -> Path:
+    from platformdirs import user_runtime_path
+
+    return user_runtime_path("pywrangler", appauthor=False) / "sessions"
+
+
+def _read(path: Path) -> Session | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Session)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace the file in one go: who reads it sees the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_bytes(data)
+    fresh.replace(path)

@@ -1,0 +1,1 @@
+"""What user code imports: the workers, js and pyodide stand-ins."""

@@ -1,0 +1,1 @@
+"""The web's own types, on plain Python: headers, bodies, forms, requests, responses and ``fetch``."""

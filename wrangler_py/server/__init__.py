@@ -1,0 +1,1 @@
+"""The HTTP face: worker fetch, REST v4, explorer API."""

@@ -1,0 +1,50 @@
+"""One API request as its handler sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from wrangler_py.server.asgi import Receive, Scope, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wrangler_py.clock import Clock
+    from wrangler_py.engine import Engine
+    from wrangler_py.runtime.host import Host
+
+#: Parameters may have 1 MiB; as a JSON string inside JSON every byte of them can take six.
+BODY_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to the API: ``parts`` are the variable segments of its path, ``query`` its parameters."""
+
+    host: Host
+    clock: Clock
+    scope: Scope
+    receive: Receive
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind the host."""
+        return self.host.engine
+
+    @property
+    def workflow(self) -> str:
+        """The workflow's name in the path."""
+        return self.parts["workflow"]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query parameters; of one given twice, the last."""
+        pairs = self.scope["query_string"].decode("latin-1")
+        return dict(parse_qsl(pairs, keep_blank_values=True))
+
+    async def body(self, limit: int = BODY_LIMIT) -> bytes:
+        """Return the request body. Raises RequestError (413) past ``limit`` bytes."""
+        return await read_body(self.receive, limit)

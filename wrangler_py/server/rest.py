@@ -1,0 +1,268 @@
+"""REST v4 under ``/client/v4/accounts/{account}`` (rest-and-cli, section 3). The account may be anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wrangler_py.clock import iso
+from wrangler_py.engine import NewInstance, StepRef
+from wrangler_py.engine.model import InstanceDetail, Kind, Status, Trigger, WorkflowRow
+from wrangler_py.errors import InstanceNotFoundError, RequestError
+from wrangler_py.server import requests
+from wrangler_py.server.envelope import Success, rest_refusal
+from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_count, page_of
+from wrangler_py.server.routing import Handler, Route, routes
+from wrangler_py.server.views import view_created, view_instance, view_step, view_version, view_workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from wrangler_py.config.model import WorkflowConfig
+    from wrangler_py.engine import BatchResult
+    from wrangler_py.engine.store import InstancePage, ListQuery
+    from wrangler_py.server.call import Call
+
+LATEST = "latest"
+#: A hundred instances of up to 1 MiB each.
+BATCH_BODY_LIMIT = 128 * 1024 * 1024
+
+
+# workflows
+
+
+async def list_workflows(call: Call) -> Success:
+    """Return the workflows, newest first; ``search`` looks for a part of the name."""
+    query = call.query
+    page, per_page = page_of(query)
+    search = query.get("search", "").lower()
+    rows = [row for row in await call.engine.workflows() if search in row.name.lower()]
+    rows.sort(key=lambda row: row.created_at, reverse=True)
+    shown = [
+        view_workflow(row, await call.engine.status_counts(row.name)) for row in cut(rows, page, per_page)
+    ]
+    return Success(shown, _page_info(len(shown), page, per_page, len(rows)))
+
+
+async def get_workflow(call: Call) -> Success:
+    """Return one workflow."""
+    row = await call.engine.workflow(call.workflow)
+    return Success(view_workflow(row, await call.engine.status_counts(row.name)))
+
+
+async def delete_workflow(call: Call) -> Success:
+    """Remove a workflow and its instances."""
+    await call.engine.delete_workflow(call.workflow)
+    return Success({"status": "ok", "success": True})
+
+
+async def list_versions(call: Call) -> Success:
+    """Return the version that new instances run: under `dev` there is one at a time."""
+    page, per_page = page_of(call.query)
+    row = await call.engine.workflow(call.workflow)
+    shown = cut([view_version(row, _configured(call, row))], page, per_page)
+    return Success(shown, _page_info(len(shown), page, per_page, 1))
+
+
+async def get_version(call: Call) -> Success:
+    """Return one version."""
+    row = await call.engine.workflow(call.workflow)
+    version = call.parts["version"]
+    if version != row.version:
+        raise RequestError(404, f"Workflow '{row.name}' has no version '{version}'; it runs '{row.version}'.")
+    return Success(view_version(row, _configured(call, row)))
+
+
+# instances
+
+
+async def create_instance(call: Call) -> Success:
+    """Create an instance."""
+    body: requests.NewInstanceBody = requests.read(await call.body(), requests.NewInstanceBody)
+    params = requests.read_params(body.params)
+    row = await call.engine.create(call.workflow, id=body.instance_id, params=params, trigger=Trigger.API)
+    return Success(view_created(row))
+
+
+async def create_batch(call: Call) -> Success:
+    """Create up to a hundred instances; ids that exist are skipped (engine-semantics, section 1)."""
+    body: list[requests.NewInstanceBody] = requests.read(
+        await call.body(BATCH_BODY_LIMIT), requests.NewInstanceBatch
+    )
+    wanted = [NewInstance(item.instance_id, requests.read_params(item.params)) for item in body]
+    found = await call.engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
+    return Success([view_created(row) for row in found.created])
+
+
+async def list_instances(call: Call) -> Success:
+    """Return a page of instances."""
+    query = list_query(call.query)
+    page = await call.engine.instances(call.workflow, query)
+    return Success([view_instance(row) for row in page.items], _instances_info(page, query))
+
+
+async def get_instance(call: Call) -> Success:
+    """Return one instance in full; ``order=desc`` turns its steps round, ``simple=true`` leaves them out."""
+    reader = QueryReader(call.query)
+    order = reader.choice("order", ("asc", "desc"), "asc")
+    is_simple = reader.choice("simple", ("true", "false"), "false") == "true"
+    reader.finish()
+    return Success(_arrange(await _detail(call), order=order, is_simple=is_simple))
+
+
+async def get_step(call: Call) -> Success:
+    """Return what a step, or one attempt of it, came to."""
+    reader = QueryReader(call.query)
+    name = reader.text("name")
+    kind = reader.choice("type", ("step", "waitForEvent"))
+    attempt = reader.integer("attempt", 0, MAX_PAGE) or None
+    for missing in (key for key in ("name", "type") if reader.text(key) is None):
+        reader.problems.append(f"{missing}: missing")
+    reader.finish()
+    shown = view_step(await _detail(call), str(name), str(kind), attempt)
+    if shown is None:
+        raise RequestError(404, f"No {kind} '{name}'{f', attempt {attempt},' if attempt else ''} in this instance.")
+    return Success(shown)
+
+
+async def set_status(call: Call) -> Success:
+    """Pause, resume, terminate or restart."""
+    body: requests.StatusBody = requests.read(await call.body(), requests.StatusBody)
+    status = await change_status(call, body.status, body.from_, rollback=body.rollback)
+    return Success({"status": status.value, "timestamp": iso(call.clock.now())})
+
+
+async def send_event(call: Call) -> Success:
+    """Send an event; the whole body is its payload, an empty one null."""
+    instance_id, at = await deliver_event(call)
+    return Success({"instanceId": instance_id, "timestamp": iso(at)})
+
+
+async def delete_instance(call: Call) -> Success:
+    """Remove one instance."""
+    await call.engine.delete(call.workflow, await instance_id_of(call))
+    return Success({"status": "ok", "success": True})
+
+
+async def delete_batch(call: Call) -> Success:
+    """Remove up to a hundred instances; those that do not exist are told one by one."""
+    body: requests.DeleteBody = requests.read(await call.body(), requests.DeleteBody)
+    return Success(_deletions(await call.engine.delete_batch(call.workflow, body.instances)))
+
+
+# shared with the explorer
+
+
+async def instance_id_of(call: Call) -> str:
+    """Return the instance id in the path; ``latest`` stands for the instance created last.
+
+    Raises:
+        InstanceNotFoundError: ``latest`` of none.
+    """
+    given = call.parts["instance"]
+    if given != LATEST:
+        return given
+    row = await call.engine.latest(call.workflow)
+    if row is None:
+        raise InstanceNotFoundError(LATEST)
+    return row.id
+
+
+async def change_status(call: Call, action: requests.Action, step: Any, *, rollback: bool) -> Status:
+    """Carry out a status command and return the new status.
+
+    No step has a rollback yet, so to terminate with and without is the same.
+    """
+    _refuse_misplaced(action, step, rollback=rollback)
+    instance_id = await instance_id_of(call)
+    if action == "restart":
+        origin = step and StepRef(step.name, step.count, Kind(step.type))
+        return await call.engine.restart(call.workflow, instance_id, from_=origin)
+    engine = call.engine
+    commands = {"pause": engine.pause, "resume": engine.resume, "terminate": engine.terminate}
+    return await commands[action](call.workflow, instance_id)
+
+
+async def deliver_event(call: Call) -> tuple[str, int]:
+    """Send the event the path and the body describe; return the instance's id and the event's time."""
+    data = await call.body()
+    payload = requests.read_json(data) if data else None
+    instance_id = await instance_id_of(call)
+    at = await call.engine.send_event(call.workflow, instance_id, call.parts["event_type"], payload)
+    return instance_id, at
+
+
+async def _detail(call: Call) -> InstanceDetail:
+    return await call.engine.detail(call.workflow, await instance_id_of(call))
+
+
+def _refuse_misplaced(action: str, step: Any, *, rollback: bool) -> None:
+    problems = []
+    if step is not None and action != "restart":
+        problems.append(f"from: is for restart, not for {action}")
+    if rollback and action != "terminate":
+        problems.append(f"rollback: is for terminate, not for {action}")
+    if problems:
+        raise RequestError(400, *problems)
+
+
+def _arrange(detail: InstanceDetail, *, order: str | None, is_simple: bool) -> InstanceDetail:
+    if is_simple:
+        detail.steps = []
+    elif order == "desc":
+        detail.steps = detail.steps[::-1]
+    return detail
+
+
+def _deletions(found: Any) -> dict[str, Any]:
+    errors = []
+    for error in found.errors:
+        errors.append({"id": error.id, "code": error.code, "message": error.message})
+    return {"deleted": [{"id": deleted} for deleted in found.deleted], "errors": errors}
+
+
+def _configured(call: Call, row: WorkflowRow) -> WorkflowConfig | None:
+    workflows = call.host.config.workflows if call.host.config else ()
+    return next((workflow for workflow in workflows if workflow.name == row.name), None)
+
+
+def _instances_info(page: InstancePage, query: ListQuery) -> dict[str, Any]:
+    info = _page_info(len(page.items), query.page, query.per_page, page.total_count)
+    if page.next_cursor is not None:
+        info["cursor"] = info["next_cursor"] = page.next_cursor
+    return info
+
+
+def _page_info(count: int, page: int, per_page: int, total: int) -> dict[str, Any]:
+    return {
+        "count": count,
+        "page": page,
+        "per_page": per_page,
+        "total_count": total,
+        "total_pages": page_count(total, per_page),
+    }
+
+
+_W = "workflows/{workflow}"
+_I = f"{_W}/instances/{{instance}}"
+TABLE: dict[str, Handler] = {
+    "GET workflows": list_workflows,
+    f"GET {_W}": get_workflow,
+    f"DELETE {_W}": delete_workflow,
+    f"GET {_W}/versions": list_versions,
+    f"GET {_W}/versions/{{version}}": get_version,
+    f"GET {_W}/instances": list_instances,
+    f"POST {_W}/instances": create_instance,
+    f"POST {_W}/instances/batch": create_batch,
+    f"DELETE {_W}/instances/batch": delete_batch,
+    f"POST {_W}/instances/batch/delete": delete_batch,
+    f"GET {_I}": get_instance,
+    f"DELETE {_I}": delete_instance,
+    f"PATCH {_I}/status": set_status,
+    f"POST {_I}/events/{{event_type}}": send_event,
+    f"GET {_I}/step": get_step,
+}
+
+
+def rest_routes() -> list[Route]:
+    """Return the routes of REST v4."""
+    return routes("client/v4/accounts/{account}", rest_refusal, TABLE)

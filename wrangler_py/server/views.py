@@ -1,0 +1,177 @@
+"""The API's records (rest-and-cli, section 3; types as the official SDK declares them)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from wrangler_py.clock import iso
+from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
+
+if TYPE_CHECKING:
+    from wrangler_py.config.model import WorkflowConfig
+
+#: Steps an instance may have unless its configuration says otherwise (docs, "Limits").
+DEFAULT_STEPS = 1024
+_NAMESPACE = UUID("7c9a3f52-5d1e-4b8a-9a61-2f0f6f7a4e11")
+
+
+class WorkflowView(msgspec.Struct):
+    """A workflow with how many instances have each status."""
+
+    id: str
+    name: str
+    script_name: str
+    class_name: str
+    created_on: str
+    modified_on: str
+    triggered_on: str | None
+    version_id: str
+    instances: dict[str, int]
+    schedules: list[dict[str, str]]
+
+
+class VersionView(msgspec.Struct):
+    """A version of a workflow's code."""
+
+    id: str
+    class_name: str
+    created_on: str
+    modified_on: str
+    workflow_id: str
+    has_dag: bool
+    language: str
+    limits: dict[str, int]
+    concurrency: dict[str, int] | None
+
+
+class CreatedView(msgspec.Struct):
+    """A new instance."""
+
+    id: str
+    status: str
+    version_id: str
+    workflow_id: str
+    trigger_source: str
+
+
+class InstanceView(msgspec.Struct):
+    """An instance in a list."""
+
+    id: str
+    status: str
+    version_id: str
+    workflow_id: str
+    created_on: str
+    modified_on: str
+    started_on: str | None
+    ended_on: str | None
+    trigger_source: str
+
+
+class StepOutputView(msgspec.Struct, omit_defaults=True):
+    """What one step, or one attempt of it, came to."""
+
+    status: str
+    output: Any
+    error: Any
+    event_type: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@cache
+def workflow_id(name: str) -> str:
+    """Return a workflow's id: a UUID made from its name, the same in every state directory."""
+    return str(uuid5(_NAMESPACE, name))
+
+
+def view_workflow(row: WorkflowRow, counts: dict[str, int]) -> WorkflowView:
+    """Return a workflow as REST v4 shows it. Schedules are listed by what runs them; nothing here does."""
+    return WorkflowView(
+        id=workflow_id(row.name),
+        name=row.name,
+        script_name=row.script,
+        class_name=row.class_name,
+        created_on=iso(row.created_at),
+        modified_on=iso(row.modified_at),
+        triggered_on=_iso(row.triggered_at),
+        version_id=row.version,
+        instances=counts,
+        schedules=[],
+    )
+
+
+def view_version(row: WorkflowRow, config: WorkflowConfig | None) -> VersionView:
+    """Return the version a workflow runs now, with the limits its configuration sets."""
+    steps = (config and config.step_limit) or DEFAULT_STEPS
+    concurrency = {"limit": config.concurrency} if config and config.concurrency else None
+    return VersionView(
+        id=row.version,
+        class_name=row.class_name,
+        created_on=iso(row.modified_at),
+        modified_on=iso(row.modified_at),
+        workflow_id=workflow_id(row.name),
+        has_dag=False,
+        language="python",
+        limits={"steps": steps},
+        concurrency=concurrency,
+    )
+
+
+def view_created(row: InstanceRow) -> CreatedView:
+    """Return a new instance as the answer to its creation."""
+    return CreatedView(row.id, row.status.value, row.version, workflow_id(row.workflow), row.trigger.value)
+
+
+def view_instance(row: InstanceRow) -> InstanceView:
+    """Return an instance as lists show it."""
+    return InstanceView(
+        id=row.id,
+        status=row.status.value,
+        version_id=row.version,
+        workflow_id=workflow_id(row.workflow),
+        created_on=iso(row.created_at),
+        modified_on=iso(row.modified_at),
+        started_on=_iso(row.started_at),
+        ended_on=_iso(row.ended_at),
+        trigger_source=row.trigger.value,
+    )
+
+
+def view_step(detail: InstanceDetail, name: str, kind: str, attempt: int | None) -> StepOutputView | None:
+    """Return the step ``name`` (``<name>-<count>``) of type ``kind``, or one attempt of it; None if there is none."""
+    for step in detail.steps:
+        if isinstance(step, StepView | WaitView) and (step.name, step.type) == (name, kind):
+            return _wait_output(step) if isinstance(step, WaitView) else _step_output(step, attempt)
+    return None
+
+
+def _step_output(step: StepView, attempt: int | None) -> StepOutputView | None:
+    if attempt is None:
+        status = _progress(step.success, "waiting" if step.retry_at else "running")
+        return StepOutputView(status, step.output, step.error)
+    if attempt > len(step.attempts):
+        return None
+    return _attempt_output(step, step.attempts[attempt - 1])
+
+
+def _attempt_output(step: StepView, attempt: AttemptView) -> StepOutputView:
+    output = step.output if attempt.success else None
+    return StepOutputView(_progress(attempt.success, "running"), output, attempt.error)
+
+
+def _wait_output(step: WaitView) -> StepOutputView:
+    success = (step.error is None) if step.finished else None
+    return StepOutputView(_progress(success, "waiting"), step.output, step.error, step.event_type)
+
+
+def _progress(success: bool | None, unfinished: str) -> str:
+    if success is None:
+        return unfinished
+    return "complete" if success else "errored"
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else iso(at)

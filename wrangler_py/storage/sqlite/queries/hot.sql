@@ -1,0 +1,50 @@
+-- insert_instance --
+INSERT INTO instances (workflow, id, status, params, trigger, schedule, version, created_at, modified_at, due_at)
+VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (workflow, id) DO NOTHING
+
+-- touch_workflow --
+UPDATE workflows SET triggered_at = ? WHERE name = ?
+
+-- insert_history --
+INSERT INTO history (instance, type, at, step, attempt, name, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- change_status --
+UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ?
+
+-- consume_event --
+DELETE FROM events WHERE number = ?
+
+-- park --
+UPDATE instances
+SET status = :status, epoch = NULL, paused_at = :paused_at, modified_at = :at,
+    due_at = CASE WHEN :due_at IS NOT NULL AND signal <> :signal THEN :at ELSE :due_at END
+WHERE number = :row
+
+-- finish --
+UPDATE instances
+SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, due_at = NULL, paused_at = NULL
+WHERE number = ?
+
+-- drop_events --
+DELETE FROM events WHERE instance = ?
+
+-- due_going_on --
+SELECT * FROM instances
+WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now
+ORDER BY due_at LIMIT :limit
+
+-- due_starting --
+SELECT * FROM instances
+WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now
+ORDER BY due_at, number LIMIT :limit
+
+-- claim --
+UPDATE instances
+SET epoch = :epoch, fresh = 0, modified_at = :now, due_at = :now, started_at = coalesce(started_at, :now),
+    status = 'running'
+WHERE number = :number
+
+-- next_due --
+SELECT min(due_at) FROM instances
+WHERE workflow = :workflow AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL

@@ -1,0 +1,74 @@
+-- get --
+SELECT * FROM instances WHERE workflow = ? AND id = ?
+
+-- history --
+SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq
+
+-- driven_by --
+SELECT epoch FROM instances WHERE number = ?
+
+-- rest --
+UPDATE instances
+SET status = :status, due_at = :due_at, modified_at = :now, epoch = NULL,
+    paused_at = CASE WHEN :status = 'paused' THEN :now END,
+    ended_at = CASE WHEN :status = 'terminated' THEN :now END
+WHERE number = :row
+
+-- last_seq --
+SELECT max(seq) FROM history WHERE instance = ?
+
+-- forget_history --
+DELETE FROM history WHERE instance = ?
+
+-- forget_steps --
+DELETE FROM history
+WHERE instance = :row AND (step >= :from_step OR type IN (
+    'WORKFLOW_SUCCESS', 'WORKFLOW_FAILURE', 'WORKFLOW_TERMINATED', 'REPLAY_DIVERGED'))
+
+-- queue_again --
+UPDATE instances
+SET status = 'queued', fresh = 1, epoch = NULL, due_at = :now, modified_at = :now, started_at = NULL, ended_at = NULL,
+    output = NULL, error = NULL, paused_at = NULL, version = :version
+WHERE number = :row
+
+-- insert_numbered_history --
+INSERT INTO history (instance, type, at, step, attempt, name, data, seq) VALUES (?, ?, ?, 0, 0, NULL, NULL, ?)
+
+-- forget_events --
+DELETE FROM events WHERE instance = ?
+
+-- delete_instance --
+DELETE FROM instances WHERE number = ?
+
+-- status_of --
+SELECT status FROM instances WHERE number = ?
+
+-- insert_event --
+INSERT INTO events (instance, type, payload, at) VALUES (?, ?, ?, ?)
+
+-- signal --
+UPDATE instances
+SET signal = signal + 1,
+    due_at = CASE WHEN epoch IS NULL AND status = 'waiting' THEN min(due_at, :at) ELSE due_at END
+WHERE number = :row
+
+-- events --
+SELECT number, instance, type, payload, at FROM events WHERE instance = ? AND number > ? ORDER BY number
+
+-- signal_of --
+SELECT signal FROM instances WHERE number = ?
+
+-- signalled --
+SELECT number, signal FROM instances WHERE epoch = ? AND signal > 0
+
+-- latest --
+SELECT * FROM instances WHERE number = (SELECT max(number) FROM instances WHERE workflow = ?)
+
+-- status_counts --
+SELECT status, count(*) FROM instances WHERE workflow = ? GROUP BY status
+
+-- count_queued --
+SELECT count(*) FROM instances WHERE status = 'queued' AND workflow IN (SELECT name FROM workflows)
+
+-- workflow_rows --
+SELECT number FROM instances WHERE workflow = ?

@@ -1,0 +1,115 @@
+"""Opening the database file: is it ours, is it whole, is it of a version we know; then bring it up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
+from wrangler_py.storage.sql import Migration, load_migrations
+
+#: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
+APPLICATION_ID = 0x50575247
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNWRITABLE = frozenset(
+    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
+
+
+def open_database(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """Return a connection to ``path`` with the newest schema; make the file and its folder if they are missing.
+
+    Raises:
+        StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = connect(path, synchronous=synchronous)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+    except sqlite3.Error as error:
+        raise explain(error, path) from None
+    try:
+        _check_and_migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from None
+    except StateError:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """Return a plain connection with our settings; any thread may use it, one at a time."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=5)
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA cache_size = -32768")
+    connection.execute("PRAGMA temp_store = memory")
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path) -> StateError:
+    """Return what an SQLite error means for the user."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _UNWRITABLE:
+        return _unwritable(path, str(error))
+    if code in _CORRUPT:
+        return StateCorruptError(
+            f"{path} is not a usable database: {error}",
+            hint="restore it from a backup, or move the state directory away to start afresh",
+        )
+    return StateError(f"{path} cannot be used: {error}", hint="try again; if it stays, move the state directory away")
+
+
+def _unwritable(path: Path, reason: str) -> StateUnwritableError:
+    return StateUnwritableError(
+        f"the state directory {path.parent} cannot be written: {reason}",
+        hint="mend its permissions or free some disk space, or choose another place with --persist-to",
+    )
+
+
+def _check_and_migrate(connection: sqlite3.Connection, path: Path) -> None:
+    migrations = load_migrations("wrangler_py.storage.sqlite")
+    found = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") not in (0, APPLICATION_ID):
+        raise StateCorruptError(
+            f"{path} is a database of another program",
+            hint="choose another place with --persist-to",
+        )
+    if found > migrations[-1].number:
+        raise StateTooNewError(
+            f"{path} was written by a newer pywrangler (schema {found}, this one knows up to {migrations[-1].number})",
+            hint="upgrade pywrangler, or choose another place with --persist-to; nothing was changed",
+        )
+    if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StateCorruptError(f"{path} is a database of another program", hint="choose another place with --persist-to")
+    connection.execute("PRAGMA journal_mode = WAL")
+    for migration in migrations:
+        if migration.number > found:
+            _migrate(connection, migration)
+
+
+def _migrate(connection: sqlite3.Connection, migration: Migration) -> None:
+    """Change and record of the change are one transaction; a second process that comes at once finds it done."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _pragma(connection, "user_version") < migration.number:
+            for statement in _statements(migration.sql):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {migration.number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> list[str]:
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

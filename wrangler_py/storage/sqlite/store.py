@@ -1,0 +1,388 @@
+"""The store in one SQLite file: implements `engine.store.Store`.
+
+All statements run on the event loop's own thread and take microseconds; a thread would cost more than it saves
+(measured: a commit handed to a thread and back is four times as slow). The heartbeat has its own connection, because it must not
+share fate with a step that blocks the loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wrangler_py.engine.model import (
+    ErrorRecord,
+    HistoryEvent,
+    HistoryType,
+    InstanceRow,
+    Status,
+    Trigger,
+    WorkflowRow,
+)
+from wrangler_py.engine.store import (
+    Batch,
+    Claimed,
+    Creation,
+    EventRow,
+    HistoryLine,
+    InstancePage,
+    ListQuery,
+)
+from wrangler_py.errors import StaleEpochError, StateError, StoreUnavailableError
+from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.sqlite.listing import list_instances
+from wrangler_py.storage.sqlite.schema import connect, explain, open_database
+
+_Q = load_queries("wrangler_py.storage.sqlite")
+_INSERT_HISTORY = _Q["insert_history"]
+_encode = msgspec.json.Encoder().encode
+_error = msgspec.json.Decoder(ErrorRecord)
+_TYPES = {kind.value: kind for kind in HistoryType}
+_STATUSES = {status.value: status for status in Status}
+#: Pages of write-ahead log after which a commit checkpoints by itself; the heartbeat's thread is usually there first.
+_AUTOCHECKPOINT_PAGES = 16_000
+DATABASE_NAME = "workflows.sqlite"
+
+
+class SqliteStore:
+    """One SQLite database in WAL mode."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
+        self.path = path
+        self.synchronous = synchronous
+        self._connection = connection
+        self._execute = connection.execute
+        self._background: sqlite3.Connection | None = None
+        self._data_version = 0
+
+    @classmethod
+    async def open(cls, path: Path, *, synchronous: str = "NORMAL") -> SqliteStore:
+        """Open or make the database at ``path``.
+
+        ``synchronous``: ``"NORMAL"`` survives any crash of the process, ``"FULL"`` also power loss.
+
+        Raises:
+            StateError: the file cannot be used; its subclasses say why. Nothing was changed.
+        """
+        connection = open_database(path, synchronous=synchronous)
+        connection.row_factory = None
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+        return cls(path, connection, synchronous)
+
+    async def close(self) -> None:
+        """Close the connections; the database is left checkpointed."""
+        if self._background is not None:
+            self._background.close()
+            self._background = None
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Run a block as one write transaction; errors of SQLite come out as ours."""
+        try:
+            self._execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
+        meaning = explain(error, self.path)
+        return StoreUnavailableError(f"{meaning} ({meaning.hint})" if isinstance(meaning, StateError) else str(meaning))
+
+    def _read(self, query: str, parameters: Any = ()) -> list[Any]:
+        try:
+            return self._execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def _value(self, query: str, parameters: Any = ()) -> Any:
+        rows = self._read(query, parameters)
+        return rows[0][0] if rows else None
+
+    # leases
+
+    async def take_lease(self, owner: str, expires_at: int) -> int:
+        """Register this process as ``owner`` and return its epoch."""
+        with self._transaction():
+            cursor = self._execute(_Q["take_lease"], {"owner": owner, "expires_at": expires_at})
+        epoch = cursor.lastrowid
+        assert epoch is not None
+        return epoch
+
+    def renew_lease(self, epoch: int, expires_at: int) -> bool:
+        """Extend a lease and move the write-ahead log along; False if the lease is gone. Any one thread may call it."""
+        if self._background is None:
+            self._background = connect(self.path, synchronous=self.synchronous)
+        try:
+            parameters = {"epoch": epoch, "expires_at": expires_at}
+            stands = self._background.execute(_Q["renew_lease"], parameters).rowcount == 1
+            self._background.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(error) from error
+        return stands
+
+    async def release_lease(self, epoch: int) -> None:
+        """Give up a lease; what it still drove is due again at once."""
+        with self._transaction():
+            self._end_lease(epoch, now=0)
+
+    def _end_lease(self, epoch: int, *, now: int) -> int:
+        self._execute(_Q["drop_lease"], {"epoch": epoch})
+        return self._execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
+
+    async def reap(self, *, now: int, keep: Collection[int], owners: Collection[str] | None = ()) -> int:
+        """End expired leases and those of dead ``owners`` (None: of all but ``keep``); return how many instances it freed."""
+        dead = [
+            epoch
+            for epoch, owner, expires_at in self._read(_Q["leases"])
+            if epoch not in keep and (owners is None or owner in owners or expires_at < now)
+        ]
+        if not dead:
+            return 0
+        with self._transaction():
+            return sum(self._end_lease(epoch, now=now) for epoch in dead)
+
+    def changed_elsewhere(self) -> bool:
+        """Say whether another process has written since the last call."""
+        version = self._value("PRAGMA data_version")
+        changed, self._data_version = version != self._data_version, version
+        return bool(changed)
+
+    # the hot path
+
+    async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
+        """Make a batch durable in one transaction; see `Store.apply`."""
+        with self._transaction():
+            if epoch is not None and not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
+                raise StaleEpochError("the lease of this process is gone: another process took its instances over")
+            rows = [self._create(creation) for creation in batch.creations] if batch.creations else []
+            if batch.history:
+                self._connection.executemany(_INSERT_HISTORY, batch.history)
+            if batch.statuses or batch.consumed or batch.parkings or batch.endings:
+                self._apply_changes(batch)
+        return rows
+
+    def _create(self, new: Creation) -> int | None:
+        values = (new.workflow, new.id, new.params, new.trigger, new.schedule, new.version, new.at, new.at, new.at)
+        cursor = self._execute(_Q["insert_instance"], values)
+        if cursor.rowcount != 1:
+            return None
+        row = cursor.lastrowid
+        self._execute(_INSERT_HISTORY, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
+        self._execute(_Q["touch_workflow"], (new.at, new.workflow))
+        return row
+
+    def _apply_changes(self, batch: Batch) -> None:
+        for change in batch.statuses:
+            self._execute(_Q["change_status"], (change.status, change.due_at, change.at, change.row))
+        for number in batch.consumed:
+            self._execute(_Q["consume_event"], (number,))
+        for parking in batch.parkings:
+            self._execute(_Q["park"], msgspec.structs.asdict(parking))
+        for end in batch.endings:
+            error = _encode(end.error) if end.error else None
+            self._execute(_Q["finish"], (end.status, end.output, error, end.at, end.at, end.row))
+            self._execute(_Q["drop_events"], (end.row,))
+
+    async def claim(self, workflow: str, epoch: int, *, now: int, limit: int) -> list[Claimed]:
+        """Take up to ``limit`` due instances, those that go on before those that start."""
+        rows = self._due(workflow, now, limit)
+        if not rows:
+            return []
+        with self._transaction():
+            if not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
+                raise StaleEpochError("the lease of this process is gone: another process took its instances over")
+            claimed = [self._claim(row, epoch, now) for row in self._due(workflow, now, limit)]
+        return claimed
+
+    def _due(self, workflow: str, now: int, limit: int) -> list[Any]:
+        parameters = {"workflow": workflow, "now": now, "limit": limit}
+        rows = self._read(_Q["due_going_on"], parameters)
+        if len(rows) < limit:
+            rows += self._read(_Q["due_starting"], {**parameters, "limit": limit - len(rows)})
+        return rows
+
+    def _claim(self, columns: Sequence[Any], epoch: int, now: int) -> Claimed:
+        instance = _instance(columns)
+        fresh = bool(columns[_FRESH])
+        self._execute(_Q["claim"], {"epoch": epoch, "now": now, "number": instance.row})
+        instance.epoch, instance.started_at = epoch, instance.started_at or now
+        signal = columns[_SIGNAL]
+        return Claimed(
+            instance=instance,
+            history=self._history(instance.row, 0),
+            events=self._events(instance.row, 0) if signal else [],
+            signal=signal,
+            fresh=fresh,
+        )
+
+    async def next_due(self, workflows: Sequence[str]) -> int | None:
+        """Return when the next instance that nobody drives is due."""
+        due = [
+            self._value(_Q["next_due"], {"workflow": name, "fresh": fresh}) for name in workflows for fresh in (0, 1)
+        ]
+        return min((at for at in due if at is not None), default=None)
+
+    # one instance
+
+    async def get(self, workflow: str, instance_id: str) -> InstanceRow | None:
+        """Return one instance."""
+        rows = self._read(_Q["get"], (workflow, instance_id))
+        return _instance(rows[0]) if rows else None
+
+    async def history(self, row: int, *, after: int = 0) -> list[HistoryEvent]:
+        """Return an instance's log, from the event behind ``after``, in order."""
+        return self._history(row, after)
+
+    def _history(self, row: int, after: int) -> list[HistoryEvent]:
+        rows = self._read(_Q["history"], (row, after))
+        return [HistoryEvent(r, _TYPES[t], at, step, n, name, data, seq) for r, t, at, step, n, name, data, seq in rows]
+
+    async def rest(
+        self, row: int, status: Status, *, epoch: int | None, now: int, event: HistoryLine, due_at: int | None = None
+    ) -> bool:
+        """Set a status and let the instance go; False if another process drives it."""
+        with self._transaction():
+            if not self._is_ours(row, epoch):
+                return False
+            self._execute(_Q["rest"], {"row": row, "status": status, "now": now, "due_at": due_at})
+            self._execute(_INSERT_HISTORY, event)
+            if status.is_final:
+                self._execute(_Q["drop_events"], (row,))
+        return True
+
+    def _is_ours(self, row: int, epoch: int | None) -> bool:
+        found = self._execute(_Q["driven_by"], (row,)).fetchone()
+        return found is not None and found[0] in (None, epoch)
+
+    async def restart(self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int) -> bool:
+        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives it."""
+        with self._transaction():
+            if not self._is_ours(row, epoch):
+                return False
+            seq = self._execute(_Q["last_seq"], (row,)).fetchone()[0] or 0
+            if from_step is None:
+                self._execute(_Q["forget_history"], (row,))
+                self._execute(_Q["forget_events"], (row,))
+            else:
+                self._execute(_Q["forget_steps"], {"row": row, "from_step": from_step})
+            # Numbers of history only grow within an instance, or a subscriber's cursor would skip what is new.
+            newest = self._execute("SELECT max(seq) FROM history").fetchone()[0] or 0
+            numbered = (row, HistoryType.WORKFLOW_QUEUED, now, max(seq, newest) + 1)
+            self._execute(_Q["insert_numbered_history"], numbered)
+            self._execute(_Q["queue_again"], {"row": row, "now": now, "version": version})
+        return True
+
+    async def delete(self, row: int, *, epoch: int | None) -> bool:
+        """Remove an instance and all it stored; False if another process drives it."""
+        with self._transaction():
+            if not self._is_ours(row, epoch):
+                return False
+            self._delete(row)
+        return True
+
+    def _delete(self, row: int) -> None:
+        for query in ("forget_history", "forget_events", "delete_instance"):
+            self._execute(_Q[query], (row,))
+
+    # events
+
+    async def add_event(self, row: int, event_type: str, payload: bytes, at: int) -> EventRow | None:
+        """Store an event for an instance and make it due; None if the instance has ended or is gone."""
+        with self._transaction():
+            found = self._execute(_Q["status_of"], (row,)).fetchone()
+            if found is None or _STATUSES[found[0]].is_final:
+                return None
+            number = self._execute(_Q["insert_event"], (row, event_type, payload, at)).lastrowid
+            self._execute(_Q["signal"], {"row": row, "at": at})
+        assert number is not None
+        return EventRow(number, row, event_type, payload, at)
+
+    async def events(self, row: int, *, after: int) -> tuple[list[EventRow], int]:
+        """Return the undelivered events behind number ``after``, and the signal count that includes them."""
+        return self._events(row, after), self._value(_Q["signal_of"], (row,)) or 0
+
+    def _events(self, row: int, after: int) -> list[EventRow]:
+        return [EventRow(*columns) for columns in self._read(_Q["events"], (row, after))]
+
+    async def signalled(self, epoch: int) -> list[tuple[int, int]]:
+        """Return ``(row, signal)`` of the instances this epoch drives that ever got an event."""
+        return self._read(_Q["signalled"], (epoch,))
+
+    # reading
+
+    async def list_instances(self, workflow: str, query: ListQuery) -> InstancePage:
+        """Return a page of a workflow's instances."""
+        counts = await self.status_counts(workflow)
+        rows, total, cursor = list_instances(self._read, workflow, query, counts)
+        return InstancePage([_instance(row) for row in rows], total, query.page, query.per_page, counts, cursor)
+
+    async def latest(self, workflow: str) -> InstanceRow | None:
+        """Return the instance created last."""
+        rows = self._read(_Q["latest"], (workflow,))
+        return _instance(rows[0]) if rows else None
+
+    async def status_counts(self, workflow: str) -> dict[str, int]:
+        """Return how many instances have each status; statuses without instances are missing."""
+        return dict(self._read(_Q["status_counts"], (workflow,)))
+
+    async def count_queued(self) -> int:
+        """Return how many instances are queued, of all workflows."""
+        return int(self._value(_Q["count_queued"]))
+
+    # workflows
+
+    async def bind_workflow(self, workflow: WorkflowRow) -> None:
+        """Store a workflow, or bring the stored one up to date; ``created_at`` stays."""
+        with self._transaction():
+            self._execute(_Q["bind_workflow"], msgspec.structs.asdict(workflow))
+
+    async def workflows(self) -> list[WorkflowRow]:
+        """Return all workflows ever bound, newest last."""
+        return [WorkflowRow(*columns) for columns in self._read(_Q["workflows"])]
+
+    async def delete_workflow(self, name: str) -> None:
+        """Remove a workflow, its instances and all they stored."""
+        with self._transaction():
+            for (row,) in self._execute(_Q["workflow_rows"], (name,)).fetchall():
+                self._delete(row)
+            self._execute(_Q["delete_workflow"], (name,))
+
+
+# Columns of ``SELECT * FROM instances``, in the order of the first migration.
+_FRESH, _EPOCH, _SIGNAL = 15, 16, 18
+
+
+def _instance(columns: Sequence[Any]) -> InstanceRow:
+    (row, workflow, instance_id, status, params, trigger, schedule, version, *times) = columns
+    created_at, modified_at, started_at, ended_at, output, error, due_at, fresh, epoch, paused_at, *_ = times
+    return InstanceRow(
+        row=row,
+        workflow=workflow,
+        id=instance_id,
+        status=_STATUSES[status],
+        params=params,
+        trigger=Trigger(trigger),
+        version=version,
+        created_at=created_at,
+        modified_at=modified_at,
+        started_at=started_at,
+        ended_at=ended_at,
+        output=output,
+        error=_error.decode(error) if error else None,
+        due_at=due_at,
+        paused_at=paused_at,
+        epoch=epoch,
+        schedule=schedule,
+    )
