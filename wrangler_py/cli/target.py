@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wrangler_py.cli.client import Client
-from wrangler_py.cli.transport import ColdTransport, SessionTransport
+from wrangler_py.cli.transport import SessionTransport
 from wrangler_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ class Target:
             host = urlsplit(session.url).hostname
             yield Client(SessionTransport(host or DEFAULT_IP, session.port))
             return
+        from wrangler_py.cli.stored import StoredTransport
         from wrangler_py.server.cold import cold_app
 
-        with ColdTransport(cold_app(self._load(path), state)) as transport:
+        with StoredTransport(cold_app(self._load(path), state)) as transport:
             yield Client(transport)
 
     def _enter_directory(self) -> None:

@@ -1,20 +1,14 @@
-"""How a request of the command line reaches the REST API: a session over HTTP, or an app in this process.
+"""How a request of the command line reaches the REST API of a session.
 
-A session is asked with the standard library's client: importing httpx costs more than all else a command does
-(130 ms of the 400 ms that `workflows list` may take). The app in this process needs httpx's ASGI transport.
+With the standard library's client: importing httpx costs more than all else a command does (130 of the 400 ms
+that `workflows list` may take).
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from wrangler_py.errors import SessionError
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
 
 #: Seconds a session may take to answer.
 TIMEOUT = 30.0
@@ -75,46 +69,3 @@ class SessionTransport:
             'Make sure "pywrangler dev" is running.',
             hint="Without --port and --ip the session is found by itself, or the stored state is used.",
         )
-
-
-class ColdTransport:
-    """Speaks to an ASGI app over the stored state, in this process; a context manager."""
-
-    is_stored = True
-
-    def __init__(self, opening: AbstractAsyncContextManager[Any]) -> None:
-        self._opening = opening
-        self._runner = asyncio.Runner()
-        self._stack = AsyncExitStack()
-
-    def __enter__(self) -> Self:
-        self._runner.__enter__()
-        try:
-            self._client = self._runner.run(self._open())
-        except BaseException:
-            self._runner.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._runner.run(self._stack.aclose())
-        finally:
-            self._runner.__exit__(kind, error, traceback)
-
-    async def _open(self) -> Any:
-        import httpx
-
-        app = await self._stack.enter_async_context(self._opening)
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
-        return await self._stack.enter_async_context(client)
-
-    def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """Run the app for this one request."""
-        return self._runner.run(self._request(method, path, body))
-
-    async def _request(self, method: str, path: str, body: bytes | None) -> Answer:
-        response = await self._client.request(method, path, content=body, headers=HEADERS)
-        return Answer(response.status_code, response.content)

@@ -106,7 +106,9 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def positional_callback(function: Callable[..., Any]) -> Callback:
-    """Return the callback of the call form: ``function`` takes the step context, or nothing."""
-    if parameters_of(function):
+    """Return the callback of the call form: ``function`` takes the step context, or nothing; defaults stay as they are."""
+    names = parameters_of(function)
+    defaults = getattr(function, "__defaults__", None) or ()
+    if len(names) > len(defaults) or names[:1] == (CTX,):
         return Callback(function, inspect.iscoroutinefunction(function))
     return Callback(lambda _: function(), inspect.iscoroutinefunction(function))

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any
 
-#: Turns of the event loop to let pass before looking, so that tasks just started can reach their first step.
-SETTLE_TURNS = 2
+#: Turns of the event loop to let pass before looking: a task just started must reach its first step, and the end of one
+#: task takes a turn for each `asyncio.wait`, `gather` or TaskGroup around it to reach `run()`.
+SETTLE_TURNS = 8
 #: When to look again if something else was going on, in milliseconds.
 RECHECK_MS = 250
 
@@ -27,7 +28,9 @@ def only_waits(
     if not all(_hangs_on(_waiter(task), waits) for task in others):
         return False
     waiter = _waiter(main)
-    return _hangs_on(waiter, waits) or (bool(others) and waiter is not None and not _is_group(waiter))
+    if waiter is None or waiter.done():
+        return False
+    return _hangs_on(waiter, waits) or (bool(others) and not _is_group(waiter))
 
 
 def _waiter(task: asyncio.Future[Any]) -> asyncio.Future[Any] | None:

@@ -12,7 +12,7 @@ from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_d
 from wrangler_py.engine.retry import DEFAULT_CONFIG, Policy, delay_before, may_retry, read_policy
 from wrangler_py.errors import ControlFlow, FatalStepError, NonRetryableDelayError, StoreError, WorkflowInternalError
 from wrangler_py.sdk.failures import capture
-from wrangler_py.serde import NotSerialisableError, RpcTypeError, decode
+from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode
 
 if TYPE_CHECKING:
     from wrangler_py.engine.runner import Runner
@@ -124,8 +124,8 @@ class _Attempts:
             current_step.reset(token)
         try:
             return encode_result(value, self.display)
-        except RpcTypeError:
-            raise
+        except RpcTypeError as error:
+            raise TypeError(str(error)) from None
         except NotSerialisableError as error:
             text = (
                 f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
@@ -136,11 +136,11 @@ class _Attempts:
 
     def _context(self) -> dict[str, Any]:
         name, _, count = self.display.rpartition("-")
-        return {
-            "step": {"name": name, "count": int(count)},
-            "attempt": self.attempt,
-            "config": msgspec.to_builtins(self.config.shown),
-        }
+        return Record(
+            step=Record(name=name, count=int(count)),
+            attempt=self.attempt,
+            config=msgspec.to_builtins(self.config.shown),
+        )
 
     def _cancelled(self, stop: BaseException) -> None:
         """User code gave this step up (a lost race, `wait_for`); if the instance itself stops, the attempt stays open."""

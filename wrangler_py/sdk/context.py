@@ -36,7 +36,9 @@ class WaitUntil:
             TypeError: it is not awaitable.
         """
         if not inspect.isawaitable(awaitable):
-            raise TypeError(f"waitUntil() takes an awaitable, not {type(awaitable).__name__}; call the async function")
+            raise TypeError(
+                f"waitUntil() takes an awaitable, not {type(awaitable).__name__}; call the async function"
+            )
         work = self._schedule(awaitable)
         self._pending.add(work)
         work.add_done_callback(self._done)

@@ -16,10 +16,10 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from wrangler_py.serde import ErrorRecord
 from wrangler_py.errors import StepError
 from wrangler_py.sdk.pyodide.ffi import JsException
 from wrangler_py.sdk.workers.workflows import NonRetryableError
+from wrangler_py.serde import ErrorRecord
 
 _RECORD = "__workflow_error__"
 _PREFIXED: tuple[type[Exception], ...] = (ValueError, TypeError)
@@ -49,7 +49,11 @@ def _name(error: BaseException) -> str:
 
 def user_traceback(error: BaseException) -> str:
     """Return the traceback of ``error`` without the frames of pywrangler and asyncio."""
-    frames = [frame for frame in traceback.extract_tb(_first_user_frame(error.__traceback__)) if _is_user(frame.filename)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(_first_user_frame(error.__traceback__))
+        if _is_user(frame.filename)
+    ]
     if not frames:
         return ""
     return "".join(["Traceback (most recent call last):\n", *traceback.format_list(frames)])
@@ -72,7 +76,7 @@ def rebuild(record: ErrorRecord, *, strict: bool) -> Exception:
     text = f"{record.name}: {record.message}"
     original = _find_class(record.type)
     error: Exception
-    if original is NonRetryableError or record.non_retryable and original is None:
+    if original is NonRetryableError or (record.non_retryable and original is None):
         error = NonRetryableError(record.message)
     elif original in _PREFIXED:
         error = original(text)
@@ -98,7 +102,9 @@ def _merged(original: type[Exception]) -> type[Exception]:
     if issubclass(original, JsException | NonRetryableError):
         return original
     try:
-        return type(original.__name__, (original, JsException), {"__module__": original.__module__, "__str__": _text})
+        return type(
+            original.__name__, (original, JsException), {"__module__": original.__module__, "__str__": _text}
+        )
     except TypeError:
         return JsException
 

@@ -1,11 +1,10 @@
-"""One port for everything: the session's own paths, and the user's Worker for the rest (rest-and-cli, section 1)."""
+"""One port for everything: the session's own paths, and the user's Worker (rest-and-cli, section 1)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wrangler_py.clock import Clock, SystemClock
-from wrangler_py.errors import RequestError
+from wrangler_py.errors import InstanceNotFoundError, RequestError
 from wrangler_py.server.answer import Answer
 from wrangler_py.server.asgi import DisconnectedError, Receive, Scope, Send, raw_path, segments
 from wrangler_py.server.call import Call
@@ -37,24 +36,22 @@ def create_app(
     *,
     allowed_hosts: Collection[str] | None = None,
     test_scheduled: bool = False,
-    clock: Clock | None = None,
 ) -> App:
     """Return the ASGI app of a session.
 
     Args:
         host: what answers.
-        allowed_hosts: names, with or without port, that the session's own paths answer to beside those of loopback.
+        allowed_hosts: names, with or without port, that the session's own paths answer to; loopback's always.
         test_scheduled: serve ``/__scheduled`` too, which is the user's path otherwise.
-        clock: dates the answers.
     """
-    return App(host, Guard(allowed_hosts), clock or SystemClock(), test_scheduled=test_scheduled)
+    return App(host, Guard(allowed_hosts), test_scheduled=test_scheduled)
 
 
 class App:
     """An ASGI application; its host is opened and closed by whoever made it."""
 
-    def __init__(self, host: Host, guard: Guard, clock: Clock, *, test_scheduled: bool) -> None:
-        self._host, self._guard, self._clock = host, guard, clock
+    def __init__(self, host: Host, guard: Guard, *, test_scheduled: bool) -> None:
+        self._host, self._guard = host, guard
         self._router = Router(_all_routes(test_scheduled=test_scheduled))
         self._test_scheduled = test_scheduled
 
@@ -93,7 +90,7 @@ class App:
             route, parts = self._router.find(method, path)
         except RequestError as error:
             return failure(rest_refusal(error))
-        return await _run(route, Call(self._host, self._clock, scope, receive, parts))
+        return await _run(route, Call(self._host, scope, receive, parts))
 
 
 async def _run(route: Route, call: Call) -> Answer:
@@ -103,7 +100,17 @@ async def _run(route: Route, call: Call) -> Answer:
     except DisconnectedError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is becomes an answer
-        return failure(route.dialect(error, call.parts.get("instance", "")))
+        return failure(route.dialect(await _deepest(error, call), call.parts.get("instance", "")))
+
+
+async def _deepest(error: Exception, call: Call) -> Exception:
+    """Return the error to tell: the workflow of an instance that was not found may not exist itself."""
+    if isinstance(error, InstanceNotFoundError):
+        try:
+            await call.engine.workflow(call.workflow)
+        except Exception as deeper:  # noqa: BLE001 - whatever it is becomes the answer
+            return deeper
+    return error
 
 
 def _all_routes(*, test_scheduled: bool) -> list[Route]:

@@ -1,7 +1,7 @@
 """The ASGI vocabulary the server speaks: types, the path's segments, headers, the body.
 
-Plain ASGI and no framework: one route table and one envelope are all the API needs, and a command on stored state
-imports this too, inside its 0.4 seconds.
+Plain ASGI and no framework: one route table and one envelope are all the API needs, and a command on stored
+state imports this too, inside its 0.4 seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def raw_path(scope: Scope) -> str:
 
 
 def segments(path: str) -> tuple[str, ...]:
-    """Split a path, then decode each part: an instance id may hold ``%2F``. A slash at the end counts for nothing."""
+    """Split a path, then decode each part: an instance id may hold ``%2F``. A slash at the end is dropped."""
     parts = [unquote(part) for part in path.split("/")[1:]]
     while parts and not parts[-1]:
         parts.pop()

@@ -11,7 +11,6 @@ from wrangler_py.server.asgi import Receive, Scope, read_body
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wrangler_py.clock import Clock
     from wrangler_py.engine import Engine
     from wrangler_py.runtime.host import Host
 
@@ -24,7 +23,6 @@ class Call:
     """A request to the API: ``parts`` are the variable segments of its path, ``query`` its parameters."""
 
     host: Host
-    clock: Clock
     scope: Scope
     receive: Receive
     parts: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The API over a stored state that no session serves: what commands speak to when `pywrangler dev` does not run."""
+"""The API over a stored state that no session serves: for commands when `pywrangler dev` does not run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def cold_app(config: Config | None, state_dir: Path) -> AsyncIterator[App]:
-    """Give the ASGI app over ``state_dir``. No user code is imported and no instance moves: what is created is queued.
+    """Give the ASGI app over ``state_dir``. No user code is imported; nothing runs, new instances are queued.
 
     Raises:
         StateError: the state directory cannot be used.

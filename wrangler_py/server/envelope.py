@@ -1,7 +1,8 @@
 """The envelope around every answer of the API, and which error is which status, number and message.
 
-The shapes are rest-and-cli.md, section 2; numbers and messages of the explorer are recorded in spec/wrangler/local.md.
-Numbers Cloudflare has not published are ours; their message is the sentence a person needs.
+The shapes are those of rest-and-cli.md, section 2; the explorer's numbers and messages are recorded in
+spec/wrangler/local.md. Numbers Cloudflare has not published are ours; their message is the sentence that a person
+needs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from wrangler_py.errors import (
     InvalidInstanceIdError,
     PayloadTooLargeError,
     QueueFullError,
+    RateLimitedError,
     RequestError,
     StoreError,
     WorkflowError,
@@ -84,8 +86,10 @@ RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (InstanceFinishedError, Rule(409, 10405)),
     (InstanceBusyError, Rule(503, 10406)),
     (QueueFullError, Rule(429, 10407)),
+    (RateLimitedError, Rule(429, 10408)),
     (InvalidArgumentError, Rule(400, BAD_REQUEST)),
     (PayloadTooLargeError, Rule(413, _NUMBERS_BY_STATUS[413])),
+    (RecursionError, Rule(400, BAD_REQUEST, "The JSON is nested too deeply.")),
     (StoreError, Rule(503, INTERNAL_SERVER)),
 )
 
@@ -124,22 +128,25 @@ def rest_refusal(error: Exception, instance_id: str = "") -> Refusal:  # noqa: A
 
 
 def explorer_refusal(error: Exception, instance_id: str = "") -> Refusal:
-    """Return what the explorer API answers: one number for all that is not found, the SDK's sentence for the rest."""
+    """Return what the explorer API answers: one number for what is not found, a sentence for the rest."""
     if isinstance(error, RequestError):
         return _request_refusal(error)
     rule = rule_for(error)
     if rule is None:
         return _internal(error)
-    return _ruled(rule, _explorer_problem(error, instance_id))
+    return _ruled(rule, _explorer_problem(error, rule, instance_id))
 
 
-def _explorer_problem(error: Exception, instance_id: str) -> Problem:
+def _explorer_problem(error: Exception, rule: Rule, instance_id: str) -> Problem:
     if isinstance(error, WorkflowNotFoundError):
         return Problem(EXPLORER_NOT_FOUND, str(error))
     if isinstance(error, InstanceNotFoundError):
-        return Problem(EXPLORER_NOT_FOUND, f"Workflow instance '{instance_id or error.instance_id}' not found.")
-    prefix = "WorkflowError: " if isinstance(error, WorkflowError) else ""
-    return Problem(INTERNAL_SERVER, f"{prefix}{error}")
+        return Problem(
+            EXPLORER_NOT_FOUND, f"Workflow instance '{instance_id or error.instance_id}' not found."
+        )
+    if isinstance(error, WorkflowError):
+        return Problem(INTERNAL_SERVER, f"WorkflowError: {error}")
+    return Problem(rule.number, rule.message or str(error))
 
 
 def _ruled(rule: Rule, problem: Problem) -> Refusal:

@@ -60,7 +60,7 @@ async def set_status(call: Call) -> Success:
     """Pause, resume, terminate or restart; the command is in ``status`` or in ``action``."""
     body: requests.ExplorerStatusBody = requests.read(await call.body(), requests.ExplorerStatusBody)
     status = await rest.change_status(call, _action(body), body.from_, rollback=body.rollback)
-    return Success({"status": status.value, "timestamp": iso(call.clock.now())})
+    return Success({"status": status.value, "timestamp": iso(call.engine.clock.now())})
 
 
 async def send_event(call: Call) -> Success:

@@ -1,8 +1,8 @@
 """Who may speak to the session's own paths.
 
-A page of another site must not reach them through the browser of the person who develops here: neither by a host name
-of its own that points at this machine (DNS rebinding), nor by a form or a fetch sent across sites. What is no browser
-sends neither ``Origin`` nor ``Sec-Fetch-Site`` and is let in by its ``Host`` alone.
+A page of another site must not reach them through the browser of the person who develops here: neither by a
+host name of its own that points at this machine (DNS rebinding), nor by a form or a fetch sent across sites.
+What is no browser sends neither ``Origin`` nor ``Sec-Fetch-Site`` and is let in by its ``Host`` alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPEN_TO_LINKS = ("cdn-cgi", "pywrangler")
 
 
 class Guard:
-    """Lets in the names of this machine's loopback, and ``allowed``: entries are ``host`` or ``host:port``."""
+    """Lets in the names of loopback, and ``allowed``: entries are ``host`` or ``host:port``."""
 
     def __init__(self, allowed: Collection[str] | None = None) -> None:
         self._allowed = frozenset(entry.lower() for entry in allowed or ())
@@ -31,7 +31,9 @@ class Guard:
         """Raise RequestError (403) if the request comes from another site."""
         host = header(scope, b"host") or ""
         if not self._is_ours(host):
-            raise RequestError(403, f"The host {host!r} is not one of this session; use localhost or its address.")
+            raise RequestError(
+                403, f"The host {host!r} is not one of this session; use localhost or its address."
+            )
         origin = header(scope, b"origin")
         if origin is not None and not self._is_same_site(origin, host):
             raise RequestError(403, f"Requests from the origin {origin!r} are refused.")

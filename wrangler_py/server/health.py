@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 async def get_health(call: Call) -> Answer:
-    """Return ``{status: "ok" | "broken", version, name, error, resident, threads}``; broken code is still answered 200.
+    """Return ``{status, version, name, error, resident, threads}``; broken code is answered 200 too.
 
-    ``resident`` counts the instances in memory, ``error`` says why the Worker's code could not be loaded.
+    ``status`` is ``ok`` or ``broken``; ``error`` says why the Worker's code could not be loaded; ``resident``
+    counts the instances in memory.
     """
     host, error = call.host, call.host.load_error
     health = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wrangler_py.engine.model import Status
 from wrangler_py.engine.store import ListQuery
 from wrangler_py.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 T = TypeVar("T")
 PER_PAGE = 25
@@ -61,7 +63,9 @@ class QueryReader:
         try:
             moment = datetime.fromisoformat(given)
         except ValueError:
-            self.problems.append(f"{name}: must be an ISO 8601 time like 2026-01-31T12:00:00.000Z, not {given!r}")
+            self.problems.append(
+                f"{name}: must be an ISO 8601 time like 2026-01-31T12:00:00.000Z, not {given!r}"
+            )
             return None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return math.floor(aware.timestamp() * 1000)
@@ -81,7 +85,7 @@ def page_of(query: Mapping[str, str]) -> tuple[int, int]:
 
 
 def list_query(query: Mapping[str, str]) -> ListQuery:
-    """Return which instances to list: page or cursor, status, dates, direction (newest first unless ``asc``)."""
+    """Return which instances to list: page or cursor, status, dates, direction (newest first, or ``asc``)."""
     reader = QueryReader(query)
     page, per_page = _page(reader)
     found = ListQuery(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from wrangler_py.engine.limits import MAX_BATCH
 from wrangler_py.errors import RequestError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Duration = int | str
 Action = Literal["pause", "resume", "terminate", "restart"]
-BATCH_LIMIT = 100
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,7 +46,7 @@ class ExplorerInstanceBody(Body):
     params: Any = msgspec.field(default_factory=dict)
 
 
-NewInstanceBatch = Annotated[list[NewInstanceBody], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]
+NewInstanceBatch = Annotated[list[NewInstanceBody], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 class StepBody(Body):
@@ -74,11 +75,11 @@ class ExplorerStatusBody(Body):
 
 
 class DeleteBody(Body):
-    """POST ``instances/batch/delete``. Ids that cron made may be longer than a user's (explorer.openapi.json)."""
+    """POST ``instances/batch/delete``. Ids that cron made may be longer than a user's (explorer.openapi)."""
 
     instances: Annotated[
         list[Annotated[str, msgspec.Meta(min_length=1, max_length=271)]],
-        msgspec.Meta(min_length=1, max_length=BATCH_LIMIT),
+        msgspec.Meta(min_length=1, max_length=MAX_BATCH),
     ]
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import iso
 from wrangler_py.engine import NewInstance, StepRef
+from wrangler_py.engine.limits import MAX_VALUE_BYTES, check_instance_id
 from wrangler_py.engine.model import InstanceDetail, Kind, Status, Trigger, WorkflowRow
-from wrangler_py.errors import InstanceNotFoundError, RequestError
+from wrangler_py.errors import InstanceNotFoundError, InvalidInstanceIdError, RequestError
+from wrangler_py.serde import encode
 from wrangler_py.server import requests
 from wrangler_py.server.envelope import Success, rest_refusal
 from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_count, page_of
@@ -15,10 +17,10 @@ from wrangler_py.server.routing import Handler, Route, routes
 from wrangler_py.server.views import view_created, view_instance, view_step, view_version, view_workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterator
 
     from wrangler_py.config.model import WorkflowConfig
-    from wrangler_py.engine import BatchResult
+    from wrangler_py.engine import DeleteResult
     from wrangler_py.engine.store import InstancePage, ListQuery
     from wrangler_py.server.call import Call
 
@@ -84,12 +86,17 @@ async def create_instance(call: Call) -> Success:
 
 
 async def create_batch(call: Call) -> Success:
-    """Create up to a hundred instances; ids that exist are skipped (engine-semantics, section 1)."""
-    body: list[requests.NewInstanceBody] = requests.read(
-        await call.body(BATCH_BODY_LIMIT), requests.NewInstanceBatch
-    )
+    """Create up to a hundred instances; ids that exist are skipped (engine-semantics, section 1).
+
+    One entry that cannot be created refuses the batch: nothing is created then.
+    """
+    data = await call.body(BATCH_BODY_LIMIT)
+    body: list[requests.NewInstanceBody] = requests.read(data, requests.NewInstanceBatch)
     wanted = [NewInstance(item.instance_id, requests.read_params(item.params)) for item in body]
+    _refuse_unfit(wanted, len(data))
     found = await call.engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
+    if found.errors:
+        raise RequestError(400, *(f"[{error.index}]: {error.message}" for error in found.errors))
     return Success([view_created(row) for row in found.created])
 
 
@@ -120,7 +127,9 @@ async def get_step(call: Call) -> Success:
     reader.finish()
     shown = view_step(await _detail(call), str(name), str(kind), attempt)
     if shown is None:
-        raise RequestError(404, f"No {kind} '{name}'{f', attempt {attempt},' if attempt else ''} in this instance.")
+        raise RequestError(
+            404, f"No {kind} '{name}'{f', attempt {attempt},' if attempt else ''} in this instance."
+        )
     return Success(shown)
 
 
@@ -128,7 +137,7 @@ async def set_status(call: Call) -> Success:
     """Pause, resume, terminate or restart."""
     body: requests.StatusBody = requests.read(await call.body(), requests.StatusBody)
     status = await change_status(call, body.status, body.from_, rollback=body.rollback)
-    return Success({"status": status.value, "timestamp": iso(call.clock.now())})
+    return Success({"status": status.value, "timestamp": iso(call.engine.clock.now())})
 
 
 async def send_event(call: Call) -> Success:
@@ -213,11 +222,27 @@ def _arrange(detail: InstanceDetail, *, order: str | None, is_simple: bool) -> I
     return detail
 
 
-def _deletions(found: Any) -> dict[str, Any]:
-    errors = []
-    for error in found.errors:
-        errors.append({"id": error.id, "code": error.code, "message": error.message})
+def _deletions(found: DeleteResult) -> dict[str, Any]:
+    missing = rest_refusal(InstanceNotFoundError()).problems[0]
+    errors = [{"id": error.id, "code": missing.code, "message": missing.message} for error in found.errors]
     return {"deleted": [{"id": deleted} for deleted in found.deleted], "errors": errors}
+
+
+def _refuse_unfit(wanted: list[NewInstance], size: int) -> None:
+    """Look at every entry before any is created; ``size`` is that of the body, which bounds each entry's."""
+    problems = [f"[{index}].{problem}" for index, new in enumerate(wanted) for problem in _unfit(new, size)]
+    if problems:
+        raise RequestError(400, *problems)
+
+
+def _unfit(new: NewInstance, size: int) -> Iterator[str]:
+    if new.id is not None:
+        try:
+            check_instance_id(new.id)
+        except InvalidInstanceIdError as error:
+            yield f"instance_id: {error}"
+    if size > MAX_VALUE_BYTES and len(encode(new.params)) > MAX_VALUE_BYTES:
+        yield "params: larger than the 1 MiB allowed"
 
 
 def _configured(call: Call, row: WorkflowRow) -> WorkflowConfig | None:

@@ -16,9 +16,9 @@ EVERY_MINUTE = "* * * * *"
 
 
 async def run_scheduled(call: Call) -> Answer:
-    """Run ``scheduled`` with ``?cron=`` as its cron expression and ``?time=`` (ms since 1970; now) as its time."""
+    """Run ``scheduled`` with ``?cron=`` and ``?time=``, in milliseconds since 1970 (default: now)."""
     query = call.query
-    at_ms = _time(query.get("time")) or call.clock.now()
+    at_ms = _time(query.get("time")) or call.engine.clock.now()
     try:
         await call.host.scheduled(query.get("cron") or EVERY_MINUTE, at_ms)
     except Exception as error:  # noqa: BLE001 - user code may raise anything; the answer tells

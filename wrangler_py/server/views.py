@@ -9,13 +9,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from wrangler_py.clock import iso
+from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
 
 if TYPE_CHECKING:
     from wrangler_py.config.model import WorkflowConfig
 
-#: Steps an instance may have unless its configuration says otherwise (docs, "Limits").
-DEFAULT_STEPS = 1024
 _NAMESPACE = UUID("7c9a3f52-5d1e-4b8a-9a61-2f0f6f7a4e11")
 
 
@@ -141,7 +140,7 @@ def view_instance(row: InstanceRow) -> InstanceView:
 
 
 def view_step(detail: InstanceDetail, name: str, kind: str, attempt: int | None) -> StepOutputView | None:
-    """Return the step ``name`` (``<name>-<count>``) of type ``kind``, or one attempt of it; None if there is none."""
+    """Return what the step ``name`` (``<name>-<count>``) came to, or one attempt of it; None: no such."""
     for step in detail.steps:
         if isinstance(step, StepView | WaitView) and (step.name, step.type) == (name, kind):
             return _wait_output(step) if isinstance(step, WaitView) else _step_output(step, attempt)

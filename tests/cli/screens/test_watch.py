@@ -86,6 +86,19 @@ def test_80_columns_hold_every_line_and_lose_no_name():
     assert "fail-1" in " ".join(lines)
 
 
+def test_a_live_screen_never_grows_over_the_terminal_and_shows_what_is_at_work():
+    console = Console(file=io.StringIO(), width=60, height=10, force_terminal=True, color_system=None)
+    steps = [
+        FIRST | {"name": f"a step with a rather long name that folds, number {number}"}
+        for number in range(30)
+    ]
+    with LiveView("wf", console, At("13:57:00.000")) as view:
+        view.show(detail("waiting", [*steps, RETRYING]))
+    frame = console.file.getvalue().rpartition("\x1b[2K")[2]
+    assert frame.count("\n") <= 9
+    assert "next in" in " ".join(frame.split())
+
+
 def test_the_live_screen_ends_with_all_steps():
     console = Console(file=io.StringIO(), width=100, height=10, force_terminal=True, color_system=None)
     steps = [FIRST | {"name": f"s-{number}"} for number in range(30)]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Rows = list[list[str]]
+#: Characters that a column needs at least.
+READABLE = 10
 
 
 class Line(NamedTuple):
@@ -22,16 +24,37 @@ class Line(NamedTuple):
     style: str = ""
 
 
-def table(console: Console, headers: list[str], rows: Rows, *, stacks: Sequence[Sequence[int]] = ()) -> Table:
+class Narrow(NamedTuple):
+    """How a table becomes narrower: which columns are put together, and which of those are folded last."""
+
+    stacks: Sequence[Sequence[int]]
+    keep: Sequence[int] = ()
+
+
+def table(console: Console, headers: list[str], rows: Rows, narrow: Narrow | None = None) -> Table:
     """Return a table of ``rows``.
 
-    Where it does not fit the console, the columns that ``stacks`` names together become one, their values
-    below each other; what is then still too wide is folded, never cut.
+    Where it does not fit the console, the columns that ``narrow`` stacks become one, their values below each
+    other; what is then still too wide is folded, never cut.
     """
     whole = _table(headers, rows)
-    if not stacks or fits(console, whole):
+    if narrow is None or fits(console, whole):
         return whole
-    return _table(_stack(headers, stacks), [_stack(row, stacks) for row in rows])
+    stacked = _table(_stack(headers, narrow.stacks), [_stack(row, narrow.stacks) for row in rows])
+    _keep_whole(console, stacked, narrow.keep)
+    return stacked
+
+
+def _keep_whole(console: Console, stacked: Table, keep: Sequence[int]) -> None:
+    """Fix the widths of the columns ``keep``, so that others are folded, as long as they stay readable."""
+    from rich.measure import Measurement
+
+    borders = 3 * len(stacked.columns) + 1
+    left, others = console.width - borders, len(stacked.columns)
+    for column in (stacked.columns[number] for number in keep):
+        widest = max(Measurement.get(console, console.options, cell).maximum for cell in column.cells)
+        if left - widest >= READABLE * (others - 1):
+            column.width, left, others = widest, left - widest, others - 1
 
 
 def fits(console: Console, wide: Table) -> bool:

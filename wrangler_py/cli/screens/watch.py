@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from wrangler_py.clock import Clock
 
-#: Lines of the terminal that are not for steps.
-MARGIN = 6
-
 
 class View(Protocol):
     """A place where the states of an instance are shown; a context manager."""
@@ -125,9 +122,22 @@ class LiveView:
 
     def show(self, detail: dict[str, Any]) -> None:
         """Draw it; an instance that has ended is drawn with all its steps, which then scroll."""
-        rows = None if detail["status"] in words.FINAL else max(1, self._console.height - MARGIN)
-        self._live.vertical_overflow = "visible" if rows is None else "crop"
-        self._live.update(drawing(self._workflow, detail, self._clock.now(), rows), refresh=True)
+        is_final = detail["status"] in words.FINAL
+        self._live.vertical_overflow = "visible" if is_final else "crop"
+        self._live.update(self._whole(detail) if is_final else self._fitting(detail), refresh=True)
+
+    def _whole(self, detail: dict[str, Any]) -> RenderableType:
+        return drawing(self._workflow, detail, self._clock.now())
+
+    def _fitting(self, detail: dict[str, Any]) -> RenderableType:
+        """Return the drawing with as many of the last steps as the terminal has lines for."""
+        rows, room = max(1, self._console.height - 2), self._console.height - 1
+        while True:
+            picture = drawing(self._workflow, detail, self._clock.now(), rows)
+            excess = len(self._console.render_lines(picture)) - room
+            if excess <= 0 or rows == 1:
+                return picture
+            rows = max(1, rows - excess)
 
 
 def drawing(workflow: str, detail: dict[str, Any], now_ms: int, rows: int | None = None) -> RenderableType:
@@ -138,11 +148,10 @@ def drawing(workflow: str, detail: dict[str, Any], now_ms: int, rows: int | None
 
     steps = detail["steps"]
     hidden = 0 if rows is None else max(0, len(steps) - rows)
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(overflow="fold", ratio=None)
-    grid.add_column(overflow="fold")
+    grid = Table.grid(padding=(0, 2, 0, 0))
     for step in steps[hidden:]:
-        grid.add_row(Text(f"  {label(step)}"), Text(state(step, now_ms), style=_colour(step)))
+        sign, _, name = label(step).partition(" ")
+        grid.add_row(Text(f"  {sign}"), Text(name), Text(state(step, now_ms), style=_colour(step)))
     parts: list[RenderableType] = [_title(workflow, detail, now_ms)]
     if hidden:
         parts.append(Text(f"  ({words.counted(hidden, 'earlier step')})", style="dim"))

@@ -53,7 +53,9 @@ class Blob:
         """Return the bytes."""
         return self._data
 
-    def slice(self, start: int | None = None, end: int | None = None, content_type: str | None = None) -> Blob:
+    def slice(
+        self, start: int | None = None, end: int | None = None, content_type: str | None = None
+    ) -> Blob:
         """Return a part of it, from ``start`` to before ``end``; negative numbers count from the end."""
         return Blob([self._data[start:end]], content_type)
 

@@ -53,7 +53,9 @@ def parse(data: bytes, content_type: str) -> FormData:
     kind = content_type.partition(";")[0].strip().lower()
     form = FormData()
     if kind == "application/x-www-form-urlencoded":
-        fields: Iterable[tuple[str, FormDataValue]] = parse_qsl(data.decode(errors="replace"), keep_blank_values=True)
+        fields: Iterable[tuple[str, FormDataValue]] = parse_qsl(
+            data.decode(errors="replace"), keep_blank_values=True
+        )
     elif kind == "multipart/form-data":
         fields = _parts(data, _boundary(content_type))
     else:

@@ -68,4 +68,6 @@ def _pairs(init: Any) -> Iterable[tuple[str, Any]]:
         return init.items()
     if isinstance(init, list | tuple):
         return init
-    raise TypeError(f"headers must be a dict, a list of (name, value) pairs or Headers, not {type(init).__name__}")
+    raise TypeError(
+        f"headers must be a dict, a list of (name, value) pairs or Headers, not {type(init).__name__}"
+    )

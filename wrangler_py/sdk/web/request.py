@@ -8,12 +8,23 @@ from typing import Any, cast
 
 from wrangler_py.sdk.web.body import Readable
 from wrangler_py.sdk.web.headers import Headers
+from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.sdk.web.urls import URL
 
 _OPTIONS = frozenset({"method", "headers", "body", "redirect", "cf"})
 #: Options of the web's own fetch that a Worker may pass and that mean nothing to one.
 _WITHOUT_EFFECT = frozenset(
-    {"cache", "credentials", "duplex", "integrity", "keepalive", "mode", "priority", "referrer", "referrerPolicy"}
+    {
+        "cache",
+        "credentials",
+        "duplex",
+        "integrity",
+        "keepalive",
+        "mode",
+        "priority",
+        "referrer",
+        "referrerPolicy",
+    }
 )
 _REDIRECTS = ("follow", "manual", "error")
 
@@ -71,7 +82,9 @@ class Request(Readable):
         Raises:
             OSError: the body was used.
         """
-        copy = type(self)(self._url, method=self._method, headers=Headers(self._headers), redirect=self._redirect)
+        copy = type(self)(
+            self._url, method=self._method, headers=Headers(self._headers), redirect=self._redirect
+        )
         copy._cf, copy._stream = self._cf, self._tee()
         return copy
 
@@ -101,14 +114,4 @@ def _body(given: Mapping[str, Any], source: Request | None) -> object:
         return given["body"]
     if source is None or source.body is None:
         return None
-    # The new request goes on with the very stream: the old one can then not be read any more.
-    taken, source._stream = source.body, _used_up()
-    return taken
-
-
-def _used_up() -> Any:
-    from wrangler_py.sdk.web.streams import ReadableStream
-
-    stream = ReadableStream(b"")
-    stream.used = True
-    return stream
+    return ReadableStream(source.body.take())

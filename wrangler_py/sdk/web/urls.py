@@ -191,7 +191,9 @@ def _normal(text: str) -> SplitResult:
         raise TypeError(f"Invalid URL: {text!r}") from None
     if not parts.scheme or not netloc:
         raise TypeError(f"Invalid URL: {text!r} (it must be absolute, as in 'https://example.com/path')")
-    return SplitResult(parts.scheme, netloc, _path(parts), *(quote(part, safe=_UNESCAPED) for part in parts[3:]))
+    return SplitResult(
+        parts.scheme, netloc, _path(parts), *(quote(part, safe=_UNESCAPED) for part in parts[3:])
+    )
 
 
 def _netloc(parts: SplitResult) -> str:

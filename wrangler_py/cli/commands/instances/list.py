@@ -13,6 +13,7 @@ from wrangler_py.errors import UserError
 
 HEADERS = ["Instance ID", "Version", "Created", "Modified", "Status"]
 STACKS = [(0, 1), (2, 3), (4,)]
+KEEP = (0, 1)
 PER_PAGE = 25
 
 
@@ -98,7 +99,8 @@ def _show(answer: Page, page: int, per_page: int) -> None:
 
     terminal.say(f"Showing {words.counted(len(answer.items), 'instance')} from page {page}:")
     console = terminal.screen()
-    console.print(tables.table(console, HEADERS, [_row(item) for item in answer.items], stacks=STACKS))
+    rows = [_row(item) for item in answer.items]
+    console.print(tables.table(console, HEADERS, rows, tables.Narrow(STACKS, KEEP)))
     total = answer.info.get("total_count") or 0
     if total > page * per_page:
         terminal.say(f"{words.counted(total, 'instance')} in all; the next page: --page {page + 1}")

@@ -11,6 +11,7 @@ from wrangler_py.cli.target import Target
 
 HEADERS = ["Name", "Script name", "Class name", "Created", "Modified"]
 STACKS = [(0,), (1, 2), (3, 4)]
+KEEP = (2, 0)
 
 
 @targeted
@@ -46,7 +47,8 @@ def _show(answer: Page, page: int) -> None:
     amount = words.counted(len(answer.items), "workflow")
     terminal.say(f"Showing last {amount}:" if page == 1 else f"Showing {amount} from page {page}:")
     console = terminal.screen()
-    console.print(tables.table(console, HEADERS, [_row(item) for item in answer.items], stacks=STACKS))
+    rows = [_row(item) for item in answer.items]
+    console.print(tables.table(console, HEADERS, rows, tables.Narrow(STACKS, KEEP)))
 
 
 def _row(item: dict[str, Any]) -> list[str]:

@@ -1,0 +1,257 @@
+"""Laws of pause, resume, terminate, restart, delete and ids (engine-semantics, section 1)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.world import HOUR, in_world
+from wrangler_py.engine import Kind, NewInstance, Status, StepRef
+from wrangler_py.errors import (
+    CannotRestartError,
+    CannotTerminateError,
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InvalidArgumentError,
+    InvalidInstanceIdError,
+    PayloadTooLargeError,
+    WorkflowNotFoundError,
+)
+from wrangler_py.serde import decode
+
+
+async def sleeper(event, step):
+    await step.do("before", lambda: 1)
+    await step.sleep("nap", "1 hour")
+    return await step.do("after", lambda: 2)
+
+
+@pytest.mark.parametrize("hibernate_after_ms", [0, 2 * HOUR])
+def test_a_pause_stops_the_clock_of_a_sleep(tmp_path, hibernate_after_ms):
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1800)
+        assert await world.engine.pause("w", row.id) is Status.PAUSED
+        assert world.engine.resident_count() == 0
+        await asyncio.sleep(10 * 3600)
+        assert await world.status(row) is Status.PAUSED
+        assert await world.engine.resume("w", row.id) is Status.QUEUED
+        ended = await world.finish(row)
+        return ended.ended_at - row.created_at
+
+    assert in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms) == pytest.approx(11 * HOUR, abs=3000)
+
+
+def test_a_pause_lets_steps_in_flight_finish_and_starts_no_new_one(tmp_path):
+    async def run(event, step):
+        await step.do("one", work)
+        await step.do("two", work)
+
+    async def work():
+        await asyncio.sleep(10)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.pause("w", row.id) is Status.WAITING_FOR_PAUSE
+        await asyncio.sleep(60)
+        detail = await world.engine.detail("w", row.id)
+        assert (detail.status, [view.success for view in detail.steps]) == ("paused", [True])
+        await world.engine.resume("w", row.id)
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+
+
+def test_resume_takes_back_a_pause_that_still_waits(tmp_path):
+    async def run(event, step):
+        await step.do("one", work)
+        await step.do("two", work)
+
+    async def work():
+        await asyncio.sleep(10)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await world.engine.pause("w", row.id)
+        assert await world.engine.resume("w", row.id) is Status.RUNNING
+        ended = await world.finish(row)
+        return ended.ended_at - row.created_at
+
+    assert in_world(tmp_path, body) < 22_000
+
+
+def test_pause_and_resume_have_no_effect_elsewhere(tmp_path):
+    async def body(world):
+        row = await world.run(sleeper)
+        assert await world.engine.pause("w", row.id) is Status.COMPLETE
+        assert await world.engine.resume("w", row.id) is Status.COMPLETE
+
+    in_world(tmp_path, body)
+
+
+def test_an_event_sent_during_a_pause_is_kept(tmp_path):
+    async def run(event, step):
+        return (await step.wait_for_event("w", "go")).payload
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await world.engine.pause("w", row.id)
+        await world.engine.send_event("w", row.id, "go", 5)
+        await world.settle()
+        assert await world.status(row) is Status.PAUSED
+        await world.engine.resume("w", row.id)
+        return decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body) == 5
+
+
+def test_terminate_stops_user_code_that_catches_everything(tmp_path):
+    async def run(event, step):
+        while True:
+            try:
+                await step.do("s", work)
+            except Exception:
+                await asyncio.sleep(1)
+
+    async def work():
+        await asyncio.sleep(3600)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.terminate("w", row.id) is Status.TERMINATED
+        detail = await world.engine.detail("w", row.id)
+        await asyncio.sleep(2 * 3600)
+        assert await world.status(row) is Status.TERMINATED
+        with pytest.raises(CannotTerminateError):
+            await world.engine.terminate("w", row.id)
+        return world.engine.resident_count(), detail.steps[-1].type
+
+    assert in_world(tmp_path, body) == (0, "termination")
+
+
+@pytest.mark.parametrize("moment", ["queued", "sleeping", "complete"])
+def test_restart_runs_all_again_under_the_same_id(tmp_path, moment):
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w", id="me", params={"a": 1})
+        if moment == "sleeping":
+            await asyncio.sleep(60)
+        if moment == "complete":
+            await world.finish(row)
+        assert await world.engine.restart("w", "me") is Status.QUEUED
+        ended = await world.finish(row)
+        types = await world.types(row)
+        return ended.status, ended.created_at == row.created_at, types.count("STEP_SUCCESS"), types[0]
+
+    assert in_world(tmp_path, body) == (Status.COMPLETE, True, 2, "WORKFLOW_QUEUED")
+
+
+def test_restart_from_a_step_keeps_what_started_before(tmp_path):
+    calls = []
+
+    async def run(event, step):
+        for name in "abc":
+            await step.do(name, lambda name=name: calls.append(name))
+        await step.sleep("nap", "1 hour")
+
+    async def body(world):
+        row = await world.run(run)
+        await world.engine.restart("w", row.id, from_=StepRef("b"))
+        await world.finish(row)
+        assert calls == ["a", "b", "c", "b", "c"]
+        await world.engine.restart("w", row.id, from_=StepRef("nap", kind=Kind.SLEEP))
+        await world.finish(row)
+        assert len(calls) == 5
+        with pytest.raises(CannotRestartError, match='Step "nope" not found in execution history'):
+            await world.engine.restart("w", row.id, from_=StepRef("nope"))
+
+    in_world(tmp_path, body)
+
+
+def test_cursors_of_history_only_grow_across_a_restart(tmp_path):
+    async def body(world):
+        row = await world.run(sleeper)
+        last = (await world.engine.history("w", row.id))[-1].seq
+        await world.engine.restart("w", row.id)
+        return (await world.engine.history("w", row.id))[0].seq > last
+
+    assert in_world(tmp_path, body)
+
+
+def test_delete_removes_everything_and_the_id_is_free(tmp_path):
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        await world.engine.delete("w", "me")
+        with pytest.raises(InstanceNotFoundError):
+            await world.engine.status("w", "me")
+        assert world.store._read("SELECT count(*) FROM history") == [(0,)]
+        assert world.engine.resident_count() == 0
+        result = await world.engine.delete_batch("w", ["me"])
+        return row.id, [error.code for error in result.errors]
+
+    assert in_world(tmp_path, body) == ("me", ["instance.not_found"])
+
+
+@pytest.mark.parametrize("bad", ["", "-a", "a b", "x" * 65, "é", 5, "a\n"])
+def test_invalid_ids_are_refused(tmp_path, bad):
+    async def body(world):
+        await world.define(sleeper)
+        with pytest.raises(InvalidInstanceIdError, match="Workflow instance has invalid id"):
+            await world.engine.create("w", id=bad)
+
+    in_world(tmp_path, body)
+
+
+def test_ids_are_unique_even_of_finished_instances(tmp_path):
+    async def body(world):
+        row = await world.run(sleeper, id="me")
+        with pytest.raises(InstanceExistsError):
+            await world.engine.create("w", id="me", params={"other": 1})
+        assert (await world.engine.status("w", "me")).ended_at == row.ended_at
+        result = await world.engine.create_batch("w", [NewInstance("me"), NewInstance("you")])
+        assert [one.id for one in result.created] == ["you"]
+        result = await world.engine.create_batch("w", [NewInstance("me"), NewInstance("!")], skip_existing=False)
+        return sorted(error.code for error in result.errors)
+
+    assert in_world(tmp_path, body) == ["instance.already_exists", "instance.invalid_id"]
+
+
+def test_bad_creations_are_refused(tmp_path):
+    async def body(world):
+        await world.define(sleeper)
+        with pytest.raises(WorkflowNotFoundError):
+            await world.engine.create("nobody")
+        with pytest.raises(PayloadTooLargeError):
+            await world.engine.create("w", params="x" * (1 << 20))
+        with pytest.raises(InvalidArgumentError):
+            await world.engine.create("w", params=print)
+        for batch in ([], [NewInstance()] * 101):
+            with pytest.raises(InvalidArgumentError):
+                await world.engine.create_batch("w", batch)
+
+    in_world(tmp_path, body)
+
+
+def test_two_commands_at_once_agree(tmp_path):
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w")
+        await world.settle()
+        both = await asyncio.gather(
+            world.engine.terminate("w", row.id), world.engine.terminate("w", row.id), return_exceptions=True
+        )
+        return sorted(type(one).__name__ for one in both)
+
+    assert in_world(tmp_path, body) == ["CannotTerminateError", "Status"]

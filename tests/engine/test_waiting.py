@@ -1,0 +1,273 @@
+"""Laws of sleeping, waiting for events, and of leaving memory meanwhile (engine-semantics, sections 1 to 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.support.world import DAY, HOUR, MINUTE, in_world
+from wrangler_py.engine import Status
+from wrangler_py.errors import InstanceFinishedError, PayloadTooLargeError
+from wrangler_py.serde import decode
+
+LIFETIMES = pytest.mark.parametrize("hibernate_after_ms", [0, 10_000, 400 * DAY])
+
+
+@LIFETIMES
+def test_a_year_passes_in_a_moment_and_the_wake_up_time_is_kept(tmp_path, hibernate_after_ms):
+    async def run(event, step):
+        await step.do("before", lambda: 1)
+        await step.sleep("long", "365 days")
+        return await step.do("after", lambda: 2)
+
+    row = in_world(tmp_path, lambda world: world.run(run), hibernate_after_ms=hibernate_after_ms)
+    assert decode(row.output) == 2
+    assert 365 * DAY <= row.ended_at - row.created_at < 365 * DAY + MINUTE
+
+
+def test_a_long_sleeper_leaves_memory_and_waits(tmp_path):
+    async def run(event, step):
+        await step.sleep("long", "1 day")
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        return await world.status(row), world.engine.resident_count()
+
+    assert in_world(tmp_path, body) == (Status.WAITING, 0)
+
+
+def test_a_restart_neither_shortens_nor_lengthens_a_sleep_and_an_overdue_one_ends_at_once(tmp_path):
+    async def run(event, step):
+        await step.sleep("hour", "1 hour")
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await asyncio.sleep(1800)
+        await world.crash()
+        first = await world.finish(row)
+        again = await world.engine.create("w")
+        await world.settle()
+        await world.engine.drain(0)
+        await asyncio.sleep(7200)
+        await world.start()
+        await world.settle()
+        return first.ended_at - first.created_at, await world.status(again)
+
+    took, status = in_world(tmp_path, body)
+    assert HOUR <= took < HOUR + 2000
+    assert status is Status.COMPLETE
+
+
+def test_changing_a_duration_does_not_run_a_finished_sleep_again(tmp_path):
+    async def first(event, step):
+        await step.sleep("nap", "1 hour")
+        await step.wait_for_event("go", "go")
+
+    async def second(event, step):
+        await step.sleep("nap", "30 days")
+        await step.wait_for_event("go", "go")
+        return "done"
+
+    async def body(world):
+        await world.define(first)
+        row = await world.engine.create("w")
+        await asyncio.sleep(3700)
+        await world.define(second)
+        await world.engine.send_event("w", row.id, "go")
+        await world.settle()
+        return await world.status(row)
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+
+
+def test_sleep_until_takes_datetimes_and_milliseconds_and_refuses_the_past(tmp_path):
+    async def run(event, step):
+        await step.sleep_until("d", datetime(2026, 3, 1))
+        await step.sleep_until("aware", datetime(2026, 3, 1, 2, tzinfo=UTC))
+        await step.sleep_until("ms", 1772334000000)
+        await step.sleep_until("past", datetime(2020, 1, 1))
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert row.error.message == "You can't sleep until a time in the past, time-traveler"
+    assert row.ended_at == pytest.approx(1772334000000, abs=1000)
+
+
+@pytest.mark.parametrize("duration", ["soon", -1, "366 days", None])
+def test_bad_durations_are_named(tmp_path, duration):
+    async def run(event, step):
+        await step.sleep("nap", duration)
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert 'Sleep "nap"' in row.error.message
+
+
+@LIFETIMES
+def test_events_are_buffered_and_delivered_in_order_once_each(tmp_path, hibernate_after_ms):
+    async def run(event, step):
+        return [(await step.wait_for_event(f"w{n}", "go")).payload for n in range(3)]
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.engine.send_event("w", row.id, "go", "a")
+        await world.engine.send_event("w", row.id, "other", "x")
+        await world.settle()
+        await world.engine.send_event("w", row.id, "go", "b")
+        await world.crash()
+        await world.engine.send_event("w", row.id, "go", "c")
+        return await world.finish(row)
+
+    row = in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms)
+    assert decode(row.output) == ["a", "b", "c"]
+    assert row.ended_at - row.created_at < MINUTE
+
+
+@LIFETIMES
+def test_after_a_timeout_the_next_wait_gets_the_next_event(tmp_path, hibernate_after_ms):
+    """A stale waiter of the reference swallowed it."""
+
+    async def run(event, step):
+        try:
+            await step.wait_for_event("first", "go", timeout="1 minute")
+        except Exception as error:
+            text = str(error)
+        got = await step.wait_for_event("second", "go", timeout="1 hour")
+        return [text, got["payload"], got.type]
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(120)
+        await world.engine.send_event("w", row.id, "go", 7)
+        return await world.finish(row)
+
+    text, payload, kind = decode(in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms).output)
+    assert text.endswith("Execution timed out after 60000ms")
+    assert (payload, kind) == (7, "go")
+
+
+def test_one_event_wakes_one_waiter(tmp_path):
+    async def run(event, step):
+        waits = [step.wait_for_event(f"w{n}", "go", timeout="1 hour") for n in range(2)]
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        return [isinstance(result, Exception) for result in results]
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await world.engine.send_event("w", row.id, "go", 1)
+        return await world.finish(row)
+
+    assert decode(in_world(tmp_path, body).output) == [False, True]
+
+
+def test_events_to_the_ended_and_the_too_large_are_refused(tmp_path):
+    async def run(event, step):
+        await step.wait_for_event("w", "go")
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        with pytest.raises(PayloadTooLargeError):
+            await world.engine.send_event("w", row.id, "go", "x" * (1 << 20))
+        await world.engine.send_event("w", row.id, "go")
+        await world.finish(row)
+        with pytest.raises(InstanceFinishedError):
+            await world.engine.send_event("w", row.id, "go")
+
+    in_world(tmp_path, body)
+
+
+def test_a_race_between_a_sleep_and_an_event(tmp_path):
+    async def run(event, step):
+        first = asyncio.ensure_future(step.sleep("limit", "1 day"))
+        second = asyncio.ensure_future(step.wait_for_event("w", "go", timeout="2 days"))
+        done, pending = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return "event" if second in done else "limit"
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(3600)
+        gone = world.engine.resident_count()
+        await world.engine.send_event("w", row.id, "go")
+        return gone, decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body) == (0, "event")
+
+
+def test_work_of_run_itself_keeps_the_instance_in_memory(tmp_path):
+    """`run()` may await what it likes between steps; a sleep beside it must not cut it off."""
+
+    async def run(event, step):
+        async def busy():
+            await asyncio.sleep(30)
+            return await step.do("late", lambda: "late")
+
+        _, late = await asyncio.gather(step.sleep("nap", "1 hour"), busy())
+        return late
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(60)
+        return [view.name for view in (await world.engine.detail("w", row.id)).steps]
+
+    assert in_world(tmp_path, body, hibernate_after_ms=0) == ["nap-1", "late-1"]
+
+
+def test_resuming_instances_go_before_queued_ones(tmp_path):
+    order = []
+
+    async def run(event, step):
+        if event.payload.get("old"):
+            await step.sleep("nap", "1 minute")
+
+        async def work():
+            order.append(event.payload["name"])
+            await asyncio.sleep(120)
+
+        await step.do("work", work)
+
+    async def body(world):
+        await world.define(run, concurrency=1)
+        await world.engine.create("w", params={"name": "old", "old": True})
+        await world.settle()
+        rows = [await world.engine.create("w", params={"name": f"new{n}"}) for n in range(3)]
+        await world.finish(rows[-1])
+
+    in_world(tmp_path, body)
+    assert order == ["new0", "old", "new1", "new2"]
+
+
+def test_concurrency_limit_holds_and_waiting_ones_do_not_count(tmp_path):
+    running, most = set(), []
+
+    async def run(event, step):
+        async def work():
+            running.add(event.instanceId)
+            most.append(len(running))
+            await asyncio.sleep(5)
+            running.discard(event.instanceId)
+
+        await step.do("one", work)
+        await step.sleep("nap", "5 seconds")
+        await step.do("two", work)
+
+    async def body(world):
+        await world.define(run, concurrency=3)
+        rows = [await world.engine.create("w") for _ in range(10)]
+        for row in rows:
+            await world.finish(row)
+
+    in_world(tmp_path, body)
+    assert max(most) == 3

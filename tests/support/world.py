@@ -1,0 +1,121 @@
+"""A small world for engine tests: a real SQLite file, virtual time, and crashes at will."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from wrangler_py.clock import LoopClock, VirtualLoop
+from wrangler_py.engine import Definition, Engine, EngineOptions, InstanceRow, Observation, Status
+from wrangler_py.storage.sqlite import SqliteStore
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def run_virtual(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine on an event loop whose time jumps."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def workflow(run: Callable[[Any, Any], Awaitable[Any]]) -> type:
+    """Make an entrypoint class of a plain ``run(event, step)``."""
+
+    class Entry:
+        async def run(self, event: Any, step: Any) -> Any:
+            return await run(event, step)
+
+    return Entry
+
+
+class World:
+    """One store, and the engine that lives on it now."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.path = folder / "workflows.sqlite"
+        self.options = {"hibernate_after_ms": 10_000, **options}
+        self.clock = LoopClock()
+        self.definitions: dict[str, Definition] = {}
+        self.seen: list[Observation] = []
+        self.engine: Engine
+        self.store: SqliteStore
+
+    async def open(self) -> World:
+        self.store = await SqliteStore.open(self.path)
+        self.engine = Engine(self.store, self.clock, options=EngineOptions(heartbeat=False, **self.options))
+        self.engine.observe(self.seen.append)
+        await self.engine.bind(self.definitions.values())
+        return self
+
+    async def define(self, run: Any, name: str = "w", **fields: Any) -> None:
+        make = run if isinstance(run, type) else workflow(run)
+        self.definitions[name] = Definition(name, "script", "W", fields.pop("version", "v1"), make, **fields)
+        await self.engine.bind([self.definitions[name]])
+
+    async def start(self) -> World:
+        await self.engine.start(None)
+        return self
+
+    async def close(self) -> None:
+        await self.engine.close()
+        await self.store.close()
+
+    async def crash(self) -> None:
+        """As kill -9: nothing more is written; then a new process opens the same file."""
+        me = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not me]
+        self.store._connection.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.engine._around.timers.close()
+        self.engine._around.bench.close()
+        await self.open()
+        await self.start()
+
+    async def settle(self, turns: int = 60) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def status(self, instance: InstanceRow) -> Status:
+        return (await self.engine.status(instance.workflow, instance.id)).status
+
+    async def finish(self, instance: InstanceRow) -> InstanceRow:
+        """Let time pass, seconds at first and days at last, until the instance has ended."""
+        for turn in range(1200):
+            row = await self.engine.status(instance.workflow, instance.id)
+            if row.status.is_final:
+                return row
+            await asyncio.sleep(min(86_400, 1.02**turn))
+        raise AssertionError(f"still {row.status} at {self.clock.now()}")
+
+    async def run(self, run: Any, **create: Any) -> InstanceRow:
+        """Define ``run``, create an instance and let it end."""
+        await self.define(run)
+        return await self.finish(await self.engine.create("w", **create))
+
+    async def types(self, instance: InstanceRow) -> list[str]:
+        return [event.type.value for event in await self.engine.history(instance.workflow, instance.id)]
+
+
+def in_world(folder: Path, body: Callable[[World], Awaitable[Any]], **options: Any) -> Any:
+    """Run ``body(world)`` under virtual time, on a started engine."""
+
+    async def main() -> Any:
+        world = await (await World(folder, **options).open()).start()
+        try:
+            return await body(world)
+        finally:
+            await world.close()
+
+    return run_virtual(main())

@@ -1,0 +1,167 @@
+"""The workflow binding (python-sdk, section 5): create instances, find them, steer them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
+from wrangler_py.errors import InvalidArgumentError
+from wrangler_py.serde import Record, to_json
+
+if TYPE_CHECKING:
+    from wrangler_py.engine import BatchError, BatchResult, Engine, InstanceRow
+
+_CREATE_KEYS = frozenset({"id", "params"})
+
+
+class WorkflowInstance:
+    """One instance: ``id``, and what may be done with it."""
+
+    def __init__(self, engine: Engine, workflow: str, instance_id: str) -> None:
+        self.id = instance_id
+        self._engine = engine
+        self._workflow = workflow
+
+    async def status(self) -> Record:
+        """Return ``{"status", "error": {name, message} | None, "output": value | None}``."""
+        instance = await self._engine.status(self._workflow, self.id)
+        error = instance.error and Record(name=instance.error.name, message=instance.error.message)
+        return Record(status=instance.status.value, error=error, output=to_json(instance.output))
+
+    async def pause(self) -> None:
+        """Let steps in flight finish, then start no more."""
+        await self._engine.pause(self._workflow, self.id)
+
+    async def resume(self) -> None:
+        """Go on after a pause."""
+        await self._engine.resume(self._workflow, self.id)
+
+    async def terminate(self) -> None:
+        """End it at once; raise CannotTerminateError if it has ended."""
+        await self._engine.terminate(self._workflow, self.id)
+
+    async def restart(self, from_: Mapping[str, Any] | None = None, /, **options: Any) -> None:
+        """Run it again, from the start or ``from={"name", "count", "type"}``; raise CannotRestartError."""
+        raw = from_ if from_ is not None else options.pop("from", options.pop("from_", None))
+        if isinstance(raw, Mapping) and isinstance(raw.get("from"), Mapping):
+            raw = raw["from"]
+        if options:
+            raise InvalidArgumentError(f"restart has no option {next(iter(options))!r}: there is only `from`")
+        await self._engine.restart(self._workflow, self.id, from_=None if raw is None else read_step_ref(raw))
+
+    async def send_event(
+        self, event: Mapping[str, Any] | None = None, /, *, type: str | None = None, payload: Any = None
+    ) -> None:
+        """Send ``type`` and ``payload``, kept until the instance waits for that type."""
+        if event is not None:
+            type, payload = event.get("type"), event.get("payload")
+        if not isinstance(type, str):
+            raise InvalidArgumentError("send_event needs type=, a text")
+        await self._engine.send_event(self._workflow, self.id, type, payload)
+
+    async def delete(self) -> None:
+        """Remove it and all it stored."""
+        await self._engine.delete(self._workflow, self.id)
+
+    sendEvent = send_event  # noqa: N815 - the spelling of Cloudflare's own API
+
+
+def read_step_ref(raw: Mapping[str, Any]) -> StepRef:
+    """Return the step that ``{"name", "count"=1, "type"="do"}`` names; raise InvalidArgumentError."""
+    try:
+        ref = msgspec.convert(
+            {"name": raw["name"], "count": raw.get("count") or 1, "kind": raw.get("type") or Kind.DO}, StepRef
+        )
+    except (msgspec.ValidationError, KeyError, AttributeError) as error:
+        raise InvalidArgumentError(f'restart from needs {{"name", "count", "type"}}: {error}') from None
+    return ref
+
+
+class WorkflowBinding:
+    """``env.MY_WORKFLOW``."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<workflow {self._name}>"
+
+    def _instance(self, row: InstanceRow) -> WorkflowInstance:
+        return WorkflowInstance(self._engine, self._name, row.id)
+
+    async def create(
+        self, options: Mapping[str, Any] | None = None, /, *, id: str | None = None, params: Any = msgspec.UNSET
+    ) -> WorkflowInstance:
+        """Store a new instance and return it; it runs by itself.
+
+        Raises:
+            InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError, PayloadTooLargeError, QueueFullError.
+        """
+        if options is not None:
+            new = _read_new(options)
+            id, params = new.id, new.params
+        row = await self._engine.create(self._name, id=id, params=params, trigger=Trigger.BINDING)
+        return self._instance(row)
+
+    async def get(self, id: str, /) -> WorkflowInstance:
+        """Return an instance; raise InstanceNotFoundError."""
+        return self._instance(await self._engine.status(self._name, id))
+
+    async def create_batch(self, batch: Any = None, /, **options: Any) -> Any:
+        """Create up to 100 instances.
+
+        A list gives the list of those created; ids that exist are skipped. ``{"count", "params"}`` or ``{"instances": [...]}``
+        gives ``{"created", "errors": [{"index", "id", "code", "message"}]}``.
+        """
+        batch = options if batch is None else batch
+        if isinstance(batch, Mapping):
+            result = await self._create(_read_batch(batch), skip_existing=False)
+            errors = [_show_error(error) for error in result.errors]
+            return Record(created=[self._instance(row) for row in result.created], errors=errors)
+        if not isinstance(batch, Iterable):
+            raise InvalidArgumentError("create_batch needs a list of instances")
+        result = await self._create([_read_new(one) for one in batch], skip_existing=True)
+        if result.errors:
+            raise InvalidArgumentError(f"instance {result.errors[0].index}: {result.errors[0].message}")
+        return [self._instance(row) for row in result.created]
+
+    async def _create(self, instances: list[NewInstance], *, skip_existing: bool) -> BatchResult:
+        return await self._engine.create_batch(
+            self._name, instances, trigger=Trigger.BINDING, skip_existing=skip_existing
+        )
+
+    async def delete_batch(self, ids: Iterable[Any], /) -> Record:
+        """Remove instances, given by id; return ``{"deleted", "errors"}``."""
+        wanted = [getattr(one, "id", one) for one in ids]
+        result = await self._engine.delete_batch(self._name, wanted)
+        deleted = [Record(id=one) for one in result.deleted]
+        return Record(deleted=deleted, errors=[_show_error(error) for error in result.errors])
+
+    createBatch = create_batch  # noqa: N815 - the spelling of Cloudflare's own API
+    deleteBatch = delete_batch  # noqa: N815
+
+
+def _show_error(error: BatchError) -> Record:
+    return Record(index=error.index, id=error.id, code=error.code, message=error.message)
+
+
+def _read_new(options: object) -> NewInstance:
+    if not isinstance(options, Mapping):
+        raise InvalidArgumentError(f"an instance is created from {{'id', 'params'}}, not from {options!r}")
+    if unknown := sorted(set(options) - _CREATE_KEYS - {"retention"}):
+        raise InvalidArgumentError(f"create has no option {unknown[0]!r}: there are id and params")
+    params = options.get("params")
+    return NewInstance(options.get("id"), {} if params is None else params)
+
+
+def _read_batch(batch: Mapping[str, Any]) -> list[NewInstance]:
+    if "instances" in batch:
+        return [_read_new(one) for one in batch["instances"]]
+    count = batch.get("count")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise InvalidArgumentError("create_batch needs a list, {'instances': [...]} or {'count', 'params'}")
+    return [NewInstance(None, batch.get("params", {})) for _ in range(count)]

@@ -1,0 +1,195 @@
+"""A worker's inside: the only place where configuration, store, engine, bindings and user code are wired together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wrangler_py.bindings import build_env
+from wrangler_py.clock import Clock, SystemClock
+from wrangler_py.config import fingerprint
+from wrangler_py.engine import Definition, Engine, EngineOptions
+from wrangler_py.errors import UserError, WorkerLoadError
+from wrangler_py.runtime.handlers import Handlers
+from wrangler_py.runtime.loader import WorkerCode, load, own_workflows, roots_of
+from wrangler_py.runtime.options import HostOptions
+from wrangler_py.runtime.sessions import DATABASE
+from wrangler_py.runtime.version import version_id
+from wrangler_py.sdk.context import Context, WaitUntil
+from wrangler_py.sdk.environment import set_env
+from wrangler_py.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from wrangler_py.config import Config
+    from wrangler_py.config.model import WorkflowConfig
+    from wrangler_py.sdk.workers import Request, Response
+
+#: The version of a Worker whose code cannot be found.
+NO_VERSION = str(uuid.UUID(int=0))
+
+
+class ScheduledController:
+    """What ``scheduled`` is given: ``cron``, ``scheduledTime`` (ms since 1970), ``type``."""
+
+    type = "scheduled"
+
+    def __init__(self, cron: str, at_ms: int) -> None:
+        self.cron = cron
+        self.scheduledTime = self.scheduled_time = at_ms
+
+    def noRetry(self) -> None:  # noqa: N802 - Cloudflare's name
+        """Do nothing: a scheduled event is not tried again here."""
+
+
+class Host:
+    """One version of one script over one state directory.
+
+    ``load_error`` says why the user's code could not be loaded; the engine and the REST API work all the same.
+    """
+
+    def __init__(self, config: Config | None, state_dir: Path, store: SqliteStore, engine: Engine) -> None:
+        self.config = config
+        self.state_dir = state_dir
+        self.engine = engine
+        self.load_error: WorkerLoadError | None = None
+        self.version = NO_VERSION
+        #: Folders whose files are the user's own, for tracebacks.
+        self.roots = () if config is None else roots_of(config)
+        self.work = WaitUntil()
+        self.env: Any = None
+        self._store = store
+        self._handlers: Handlers | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        state_dir: Path,
+        *,
+        options: HostOptions | None = None,
+        clock: Clock | None = None,
+        owner: str | None = None,
+    ) -> Host:
+        """Open the state and import the user's code, which may leave `load_error` set. Nothing runs before `start`.
+
+        Raises:
+            StateError: the state directory cannot be used.
+        """
+        host = await cls._over(config, state_dir, options or HostOptions(), clock or SystemClock(), owner)
+        try:
+            await host._take_code(config)
+        except BaseException:
+            await host.close()
+            raise
+        return host
+
+    @classmethod
+    async def open_cold(cls, config: Config | None, state_dir: Path) -> Host:
+        """Open the state only, to look and to steer without a session: no user code, nothing is ever run."""
+        host = await cls._over(config, state_dir, HostOptions(), SystemClock(), None)
+        if config is not None:
+            await host.engine.bind(host._definition(one, None) for one in own_workflows(config))
+        return host
+
+    @classmethod
+    async def _over(
+        cls, config: Config | None, state_dir: Path, options: HostOptions, clock: Clock, owner: str | None
+    ) -> Host:
+        store = await SqliteStore.open(state_dir / DATABASE, synchronous=options.synchronous)
+        engine = Engine(store, clock, options=_engine_options(config, options, owner))
+        return cls(config, state_dir, store, engine)
+
+    async def _take_code(self, config: Config) -> None:
+        self.env = build_env(config, self.engine)
+        set_env(self.env)
+        code: WorkerCode | None = None
+        try:
+            if config.main is not None:
+                self.version = version_id(config.main.parent, fingerprint(config))
+            code = load(config)
+            self._handlers = Handlers(code, self.env, self.work)
+        except WorkerLoadError as error:
+            self.load_error = error
+        await self.engine.bind(self._definition(one, code) for one in own_workflows(config))
+
+    def _definition(self, workflow: WorkflowConfig, code: WorkerCode | None) -> Definition:
+        assert self.config is not None
+        given = {} if workflow.step_limit is None else {"step_limit": workflow.step_limit}
+        return Definition(
+            name=workflow.name,
+            script=workflow.script_name or self.config.name,
+            class_name=workflow.class_name,
+            version=self.version,
+            make=None if code is None else self._maker(code.workflows[workflow.name]),
+            concurrency=workflow.concurrency,
+            implicit_dependencies=self.config.implicit_dependencies,
+            **given,
+        )
+
+    def _maker(self, found: type) -> Any:
+        return lambda: found(Context(self.work), self.env)
+
+    async def start(self, dead_owners: Collection[str] | None = ()) -> None:
+        """Begin to run instances; take over at once those of ``dead_owners`` (None: of everybody else)."""
+        await self.engine.start(dead_owners)
+
+    async def drain(self, grace: float) -> None:
+        """Let steps in flight finish for ``grace`` seconds, then leave every instance to whoever comes next."""
+        await self.engine.drain(grace)
+
+    async def close(self) -> None:
+        """Let go of the engine and the state. What was handed to ``waitUntil`` and still runs is cancelled."""
+        await self.work.drain(0)
+        await self.engine.close()
+        await self._store.close()
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer a request by the user's code; exceptions of theirs pass.
+
+        Raises:
+            WorkerLoadError: the code could not be loaded, or has no class ``Default``.
+            UserError: that class has no method ``fetch``, or it returned something else than a Response.
+        """
+        from wrangler_py.sdk.workers import Response
+
+        answer = await self._ready().call("fetch", request)
+        if not isinstance(answer, Response):
+            raise UserError(
+                f"fetch() returned {_described(answer)}, not a Response.", hint='Return one: return Response("hello")'
+            )
+        return answer
+
+    async def scheduled(self, cron: str, at_ms: int) -> None:
+        """Run the user's ``scheduled`` handler for ``cron``; raises as `fetch` does."""
+        await self._ready().call("scheduled", ScheduledController(cron, at_ms))
+
+    def _ready(self) -> Handlers:
+        if self.load_error is not None:
+            raise self.load_error
+        if self._handlers is None:
+            raise WorkerLoadError("No Worker runs on this state.", hint="Start it: pywrangler dev")
+        return self._handlers
+
+
+def _described(answer: Any) -> str:
+    return "nothing" if answer is None else f"a value of type {type(answer).__name__}"
+
+
+def _engine_options(config: Config | None, options: HostOptions, owner: str | None) -> EngineOptions:
+    chosen = EngineOptions(owner=owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
+    if options.hibernate_after_ms is not None:
+        chosen = msgspec.structs.replace(chosen, hibernate_after_ms=options.hibernate_after_ms)
+    if config is None:
+        return chosen
+    return msgspec.structs.replace(
+        chosen,
+        strict=options.strict or config.dev.strict,
+        enforce_limits=options.enforce_limits or config.limits.enforce,
+        plan=config.limits.plan,
+    )

@@ -1,0 +1,79 @@
+"""Values on their way to another Worker, and modules that are JavaScript's on Cloudflare."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+from wrangler_py.sdk.context import wait_until
+from wrangler_py.sdk.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint
+from wrangler_py.sdk.environment import env
+from wrangler_py.sdk.pyodide.ffi import JsBuffer, JsException, jsnull, to_js
+from wrangler_py.serde import Record, RpcTypeError
+
+
+def python_to_rpc(value: Any) -> Any:
+    """Return a copy of ``value`` as it can be sent to another Worker; None becomes ``jsnull``.
+
+    Raises:
+        TypeError: there is a tuple, a bytearray or an awaitable in it (python-sdk, section 4).
+    """
+    _refuse_unsendable(value, "")
+    return jsnull if value is None else to_js(value)
+
+
+def python_from_rpc(obj: Any) -> Any:
+    """Return a copy of what came from another Worker as Python values: dicts with attribute access, None for null."""
+    if obj is jsnull:
+        return None
+    if isinstance(obj, dict):
+        return Record({key: python_from_rpc(item) for key, item in obj.items()})
+    if isinstance(obj, list | set):
+        return (set if isinstance(obj, set) else list)(map(python_from_rpc, obj))
+    if isinstance(obj, JsBuffer):
+        return memoryview(obj)
+    return Exception(str(obj)) if isinstance(obj, JsException) else obj
+
+
+def import_from_javascript(module_name: str) -> Any:
+    """Return the module that JavaScript knows as ``module_name``: ``cloudflare:workers`` or ``cloudflare:workflows``.
+
+    Raises:
+        ImportError: any other; there is no JavaScript here.
+    """
+    members = _modules().get(module_name)
+    if members is None:
+        raise ImportError(
+            f"Failed to import {module_name!r}: there is no JavaScript here. Available: {', '.join(_modules())}",
+            name=module_name,
+        )
+    return SimpleNamespace(**members)
+
+
+def _modules() -> dict[str, dict[str, Any]]:
+    from wrangler_py.sdk.workers.workflows import NonRetryableError  # `workers` imports this module
+
+    return {
+        "cloudflare:workers": {
+            "env": env,
+            "waitUntil": wait_until,
+            "WorkerEntrypoint": WorkerEntrypoint,
+            "WorkflowEntrypoint": WorkflowEntrypoint,
+            "DurableObject": DurableObject,
+        },
+        "cloudflare:workflows": {"NonRetryableError": NonRetryableError},
+    }
+
+
+def _refuse_unsendable(value: Any, path: str) -> None:
+    if isinstance(value, tuple | bytearray):
+        raise RpcTypeError(value, path)
+    if inspect.isawaitable(value):
+        raise TypeError(f"Awaitable {type(value)} cannot be sent over RPC.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_unsendable(item, f"{path}[{key!r}]")
+    elif isinstance(value, list | set):
+        for index, item in enumerate(value):
+            _refuse_unsendable(item, f"{path}[{index}]")

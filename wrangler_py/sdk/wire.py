@@ -1,0 +1,81 @@
+"""Where requests come in and responses go out: the only thing that the server needs to know of their insides."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wrangler_py.sdk.web.headers import Headers
+from wrangler_py.sdk.web.request import Request
+from wrangler_py.sdk.web.response import WITHOUT_BODY, Response
+from wrangler_py.sdk.web.streams import ReadableStream
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+#: Headers of one connection (RFC 9110, section 7.6.1); a response passed on from elsewhere must not carry them along.
+_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding"})
+
+
+@dataclass(frozen=True)
+class WireResponse:
+    """A response as it is sent. An iterator as ``body`` must be closed (``aclose``) when the client goes away."""
+
+    status: int
+    status_text: str
+    headers: RawHeaders
+    body: bytes | AsyncIterator[bytes]
+
+
+def make_request(
+    method: str,
+    url: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes | AsyncIterator[bytes] | None,
+    *,
+    cf: Mapping[str, Any] | None = None,
+) -> Request:
+    """Return an incoming request. ``url`` is absolute; ``body`` is not read before user code asks for it."""
+    fields = [(_decode(name), _decode(value)) for name, value in headers]
+    request = Request(url, method=method, headers=fields, cf=cf)
+    request._stream = None if body is None else ReadableStream(body)
+    return request
+
+
+def unpack(response: object) -> WireResponse:
+    """Return what to send for ``response``, whose body is then used up.
+
+    Raises:
+        TypeError: it is not a `Response`, or it is `Response.error()`.
+        OSError: its body was read before.
+    """
+    if not isinstance(response, Response):
+        raise TypeError(f"a fetch handler returns a Response, not {type(response).__name__}")
+    if response.type == "error":
+        raise TypeError("a fetch handler returned Response.error(), which cannot be sent")
+    body = b"" if response.body is None else response.body.take()
+    return WireResponse(response.status, response.status_text, _raw_headers(response, body), body)
+
+
+def as_js(request: Request) -> Request:
+    """Return ``request`` as the JS object that handlers of older compatibility dates are given; it takes over the body."""
+    from wrangler_py.sdk import js
+
+    return js.Request(request)
+
+
+def _raw_headers(response: Response, body: bytes | AsyncIterator[bytes]) -> RawHeaders:
+    headers = Headers([pair for pair in response.headers.items() if pair[0] not in _OF_THE_CONNECTION])
+    if response.status in WITHOUT_BODY:
+        headers.delete("content-length")
+    elif isinstance(body, bytes) and (response.body is not None or "content-length" not in headers):
+        headers["content-length"] = str(len(body))
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _decode(raw: bytes) -> str:
+    """Header text is UTF-8; what is not is read byte by byte, so that nothing is lost."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -1,0 +1,154 @@
+"""Between ASGI and the user's ``fetch``: a `Request` in, a `Response` out, both bodies streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from wrangler_py.sdk.web.streams import ReadableStream, Source, chunks_of
+from wrangler_py.server.answer import text
+from wrangler_py.server.asgi import Receive, Scope, Send, header, raw_path
+from wrangler_py.server.faults import fault_page
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from wrangler_py.runtime.host import Host
+    from wrangler_py.sdk.workers import Request, Response
+
+logger = logging.getLogger(__name__)
+Headers = list[tuple[bytes, bytes]]
+
+#: Statuses whose responses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+BODILESS = frozenset({204, 205, 304})
+#: Belong to one connection, which is the server's business (RFC 9110, section 7.6.1).
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
+
+
+async def serve_fetch(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request by the user's code; what it raises becomes a page with status 500, and is logged."""
+    is_head = scope["method"] == "HEAD"
+    incoming = Incoming(receive)
+    try:
+        request = build_request(scope, incoming)
+    except TypeError as error:
+        await text(400, f"{error}\n").send(send, head=is_head)
+        return
+    try:
+        response = await host.fetch(request)
+        headers, source = _begin(response)
+    except Exception as error:
+        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        await fault_page(host, error).send(send, head=is_head)
+        return
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await _send_body(b"" if is_head else source, incoming, send)
+    if is_head:
+        await _drop(source)
+
+
+class Incoming:
+    """The request's body as the client sends it, and the client's going away."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read = asyncio.Event()
+
+    def end(self) -> None:
+        """Say that there is no body to read."""
+        self._read.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self._read.is_set():
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._read.set()
+                raise ConnectionResetError("the client went away before it had sent its whole request")
+            if not message.get("more_body", False):
+                self._read.set()
+            if chunk := message.get("body", b""):
+                yield chunk
+
+    async def gone(self) -> None:
+        """Return when the client has gone away; not before the body's end, whose parts come the same way."""
+        await self._read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def build_request(scope: Scope, incoming: Incoming) -> Request:
+    """Return the user's `Request`. Raises TypeError if the address cannot be one."""
+    from wrangler_py.sdk.workers import Request
+
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    body = ReadableStream(incoming) if _has_body(scope) else None
+    if body is None:
+        incoming.end()
+    return Request(_url(scope), method=scope["method"], headers=headers, body=body, redirect="manual")
+
+
+def _has_body(scope: Scope) -> bool:
+    if scope["method"] in {"GET", "HEAD"}:
+        return False
+    length = header(scope, b"content-length")
+    return length not in {None, "0"} or header(scope, b"transfer-encoding") is not None
+
+
+def _url(scope: Scope) -> str:
+    authority = header(scope, b"host")
+    if not authority:
+        name, port = scope.get("server") or ("localhost", None)
+        authority = f"{name}:{port}" if port else name
+    query = scope["query_string"].decode("latin-1")
+    return f"{scope['scheme']}://{authority}{raw_path(scope)}{'?' + query if query else ''}"
+
+
+def _begin(response: Response) -> tuple[Headers, Source]:
+    """Return the headers to send and the body. Raises OSError if the body was used before."""
+    source: Source = response.body.take() if response.body is not None else b""
+    headers = _headers(response)
+    names = {name for name, _ in headers}
+    if response.status in BODILESS:
+        return [pair for pair in headers if pair[0] != b"content-length"], b""
+    if isinstance(source, bytes) and b"content-length" not in names:
+        headers.append((b"content-length", b"%d" % len(source)))
+    return headers, source
+
+
+def _headers(response: Response) -> Headers:
+    return [
+        (name.encode("latin-1"), value.encode("utf-8"))
+        for name, value in response.headers.items()
+        if name not in HOP_BY_HOP
+    ]
+
+
+async def _send_body(source: Source, incoming: Incoming, send: Send) -> None:
+    if isinstance(source, bytes):
+        await send({"type": "http.response.body", "body": source})
+        return
+    sending = asyncio.ensure_future(_stream(source, send))
+    leaving = asyncio.ensure_future(incoming.gone())
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sending.cancel()
+        leaving.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _stream(source: Source, send: Send) -> None:
+    """Send chunk by chunk. After an error the response stays unfinished, so the connection breaks."""
+    try:
+        async for chunk in chunks_of(source):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Exception as error:
+        logger.error("the body of a response failed while it was sent", exc_info=error)
+    else:
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _drop(source: Source) -> None:
+    if not isinstance(source, bytes):
+        await ReadableStream(source).cancel()
