@@ -35,6 +35,7 @@ class Load(msgspec.Struct, tag="load", frozen=True):
     test_scheduled: bool = False
     debug_port: int | None = None
     colour: bool = False
+    has_terminal: bool = False
     sockets: int = 1
 
 

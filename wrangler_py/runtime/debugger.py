@@ -20,11 +20,11 @@ from typing import Any, TextIO
 
 from wrangler_py.runtime.output import Console
 
-#: Code that stepping does not stop in.
-SKIPPED = ("wrangler_py.*", "asyncio.*", "uvloop.*", "concurrent.*", "contextvars", "threading", "selectors")
+#: Code that stepping does not stop in, and that `where`, `up` and `down` leave out. ``__main__`` is the worker's own.
+SKIPPED = ("wrangler_py.*", "asyncio.*", "uvloop.*", "concurrent.*", "contextvars", "threading", "__main__", "runpy")
 #: Seconds by which the deadlines of steps are moved ahead of the clock, and how often.
 AHEAD, EVERY = 5.0, 2.0
-NO_TERMINAL = "breakpoint() is passed over: the session has no terminal to debug in. Use --debug-port with an editor."
+NO_TERMINAL = "breakpoint() is passed over: the session has no terminal to debug in. Try --debug-port with an editor."
 
 
 class Debugger:
@@ -38,11 +38,12 @@ class Debugger:
         self,
         console: Console,
         *,
-        ask: Callable[[], None],
-        give_back: Callable[[], None],
+        has_terminal: bool,
+        ask: Callable[[], object],
+        give_back: Callable[[], object],
         excuse: Callable[[float], None],
     ) -> None:
-        self._console = console
+        self._console, self._has_terminal = console, has_terminal
         self._ask, self._give_back, self._excuse = ask, give_back, excuse
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -59,44 +60,34 @@ class Debugger:
 
     def hook(self, *_args: Any, **_options: Any) -> None:
         """Stop in the caller's frame."""
-        if not self._has_terminal():
+        if not self._has_terminal:
             self._console.line(f"▲ [WARNING] {NO_TERMINAL}")
             return
-        prompt = Prompt(self.conversation)
+        prompt = Prompt(self.conversation, self._console.out)
         # The last call here: from now on this thread is traced, and the next line it runs must be the user's.
         prompt.set_trace(sys._getframe(1))
 
     def answered(self, terminal: str | None) -> None:
-        """Take the supervisor's answer: the terminal's path, or None."""
+        """Take the supervisor's answer: the terminal's path, or None. Called from any thread."""
         self._terminal = terminal
         self._answered.set()
 
     @contextlib.contextmanager
-    def conversation(self) -> Iterator[TextIO | None]:
-        """Hold the terminal; gives a file to read from and write to, or None if there is no terminal any more."""
+    def conversation(self) -> Iterator[bool]:
+        """Hold the terminal as standard input and output; False if there is none any more."""
         with self._talking:
-            terminal = self._acquire()
+            self._answered.clear()
+            self._ask()
+            self._answered.wait()
             self._console.hold()
             self.is_open = True
             try:
-                with _opened(terminal) as file, self._excused():
-                    yield file
+                with self._excused(), _standard_streams(self._terminal, self._console.out):
+                    yield self._terminal is not None
             finally:
                 self.is_open = False
                 self._console.release()
                 self._give_back()
-
-    def _has_terminal(self) -> bool:
-        with self._talking:
-            terminal = self._acquire()
-            self._give_back()
-        return terminal is not None
-
-    def _acquire(self) -> str | None:
-        self._answered.clear()
-        self._ask()
-        self._answered.wait()
-        return self._terminal
 
     @contextlib.contextmanager
     def _excused(self) -> Iterator[None]:
@@ -129,25 +120,30 @@ class Debugger:
 
 
 class Prompt(pdb.Pdb):
-    """pdb, holding the terminal only while it shows its prompt."""
+    """pdb that holds the terminal only while it shows its prompt, and knows only the user's frames."""
 
-    def __init__(self, conversation: Callable[[], contextlib.AbstractContextManager[TextIO | None]]) -> None:
+    def __init__(
+        self, conversation: Callable[[], contextlib.AbstractContextManager[bool]], screen: TextIO
+    ) -> None:
         super().__init__(skip=SKIPPED, nosigint=True)
+        self.stdout = screen
         self._conversation = conversation
 
     def interaction(self, frame: FrameType | None, *rest: Any) -> None:
         """Talk with the user about where the program stands."""
-        with self._conversation() as terminal:
-            if terminal is None:
+        with self._conversation() as has_terminal:
+            if has_terminal:
+                super().interaction(frame, *rest)
+            else:
                 self.set_continue()
-                return
-            self._take_streams(terminal)
-            super().interaction(frame, *rest)
 
-    def _take_streams(self, terminal: TextIO) -> None:
-        self.stdin = self.stdout = terminal
-        # Line editing needs the process's own standard streams to be that terminal; `_opened` arranged it.
-        self.use_rawinput = True
+    def get_stack(self, f: FrameType | None, t: Any) -> tuple[list[tuple[FrameType, int]], int]:
+        """Return the user's frames, and which of them is looked at."""
+        stack, index = super().get_stack(f, t)
+        own = [at for at, (frame, _) in enumerate(stack) if not self.is_skipped_module(frame.f_globals.get("__name__"))]
+        if not own:
+            return stack, index
+        return [stack[at] for at in own], max(sum(at <= index for at in own) - 1, 0)
 
     def set_quit(self) -> None:
         """Let the program go on, instead of ending it: ``q`` leaves the debugger, not the session."""
@@ -155,21 +151,23 @@ class Prompt(pdb.Pdb):
 
 
 @contextlib.contextmanager
-def _opened(path: str | None) -> Iterator[TextIO | None]:
-    """Make the terminal the standard streams of Python for the time being."""
-    if path is None:
-        yield None
+def _standard_streams(terminal: str | None, screen: TextIO) -> Iterator[None]:
+    """Make the terminal standard input for the time being, and ``screen`` output: line editing needs the real ones."""
+    if terminal is None:
+        yield
         return
-    with open(path, "r+b", buffering=0) as raw:  # noqa: PTH123 - a device
-        os.dup2(raw.fileno(), 0)
     before = sys.stdin, sys.stdout
-    with open(0, closefd=False) as reader, open(_writable(path), "w", buffering=1) as writer:  # noqa: PTH123
-        sys.stdin, sys.stdout = reader, writer
+    _point_input_at(terminal)
+    with open(0, closefd=False) as keyboard:  # noqa: PTH123 - a descriptor
+        sys.stdin, sys.stdout = keyboard, screen
         try:
-            yield writer
+            yield
         finally:
             sys.stdin, sys.stdout = before
+            _point_input_at(os.devnull)
 
 
-def _writable(path: str) -> int:
-    return os.dup(sys.__stdout__.fileno()) if _is(path, sys.__stdout__) else os.open(path, os.O_WRONLY | os.O_NOCTTY)
+def _point_input_at(path: str) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)

@@ -8,6 +8,7 @@ import sys
 import termios
 import tty
 from collections.abc import Callable
+from typing import Any
 
 
 class Keys:
@@ -16,7 +17,9 @@ class Keys:
     def __init__(self, pressed: Callable[[str], None], descriptor: int = 0) -> None:
         self._pressed = pressed
         self._descriptor = descriptor
-        self._cooked: list[object] | None = None
+        self._is_reading = False
+        #: How the terminal was before it was touched.
+        self._cooked: list[Any] | None = None
 
     @property
     def terminal(self) -> str | None:
@@ -32,18 +35,19 @@ class Keys:
             return False
         if self._cooked is None:
             self._cooked = termios.tcgetattr(self._descriptor)
+        if not self._is_reading:
+            self._is_reading = True
             asyncio.get_running_loop().add_reader(self._descriptor, self._read)
         tty.setcbreak(self._descriptor, termios.TCSANOW)
         return True
 
     def stop(self) -> None:
-        """Leave the keyboard to whoever is next: the shell, or a debugger."""
-        if self._cooked is None:
-            return
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        cooked, self._cooked = self._cooked, None
-        if _is_in_front(self._descriptor):
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, cooked)
+        """Leave the keyboard to whoever is next, the shell or a debugger, in the state in which it was found."""
+        if self._is_reading:
+            self._is_reading = False
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        if self._cooked is not None and _is_in_front(self._descriptor):
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._cooked)
 
     def _read(self) -> None:
         try:

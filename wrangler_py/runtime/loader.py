@@ -61,7 +61,7 @@ def load(config: Config) -> WorkerCode:
     """
     main = _main_of(config)
     install_import_root(main.parent)
-    imports.install()
+    imports.install(main.parent)
     module = _import(main, roots_of(config))
     workflows = {one.name: _workflow_class(module, one.class_name, main) for one in own_workflows(config)}
     return WorkerCode(module, workflows, config.global_handlers)

@@ -62,13 +62,11 @@ class WorkerProcess:
         return self.wire.send(message, sockets)
 
     def kill(self) -> None:
-        """End it now, and forget it."""
+        """End it now, whatever it does."""
         self._process.kill()
-        self._process.wait()
-        self.close()
 
     def close(self) -> None:
-        """Let go of an ended process."""
+        """Wait for its end, which must be near, and let go of what is left of it."""
         self._process.wait()
         self.wire.close()
 

@@ -6,9 +6,11 @@ import asyncio
 import concurrent.futures
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 _log = logging.getLogger(__name__)
 _Work = asyncio.Future[Any] | concurrent.futures.Future[Any]
@@ -44,7 +46,7 @@ class WaitUntil:
         work.add_done_callback(self._done)
 
     async def drain(self, timeout: float | None = None) -> None:
-        """Wait until nothing is left, also of what is added meanwhile; after ``timeout`` seconds cancel the rest."""
+        """Wait until nothing is left, also of what is added meanwhile; after ``timeout`` s cancel it."""
         try:
             async with asyncio.timeout(timeout):
                 while self._pending:

@@ -29,19 +29,19 @@ class _Entrypoint:
 
 
 class WorkerEntrypoint(_Entrypoint):
-    """Handles what comes to a Worker. The class named ``Default`` has ``fetch(self, request)`` and, if wanted,
-    ``scheduled(self, controller, env, ctx)`` and ``queue(self, batch, env, ctx)``; its other methods, and those of
-    classes of other names, can be called over a service binding.
+    """Handles what comes to a Worker. The class named ``Default`` has ``fetch(self, request)`` and, if
+    wanted, ``scheduled(self, controller, env, ctx)`` and ``queue(self, batch, env, ctx)``; its other
+    methods, and those of classes of other names, can be called over a service binding.
     """
 
 
 class WorkflowEntrypoint(_Entrypoint):
     """A workflow: write ``async def run(self, event, step)``.
 
-    ``event`` has ``payload``, ``timestamp``, ``instanceId`` and ``workflowName``; ``step`` has ``do``, ``sleep``,
-    ``sleep_until`` and ``wait_for_event``. What a step returned is kept: when ``run()`` starts over, after a crash or a long
-    sleep, finished steps give back what they returned and only the rest runs. The value ``run()`` returns is the
-    instance's output.
+    ``event`` has ``payload``, ``timestamp``, ``instanceId`` and ``workflowName``; ``step`` has ``do``,
+    ``sleep``, ``sleep_until`` and ``wait_for_event``. What a step returned is kept: when ``run()`` starts
+    over, after a crash or a long sleep, finished steps give back what they returned and only the rest runs.
+    The value ``run()`` returns is the instance's output.
     """
 
     async def run(self, event: Any, step: Any) -> Any:
@@ -54,7 +54,7 @@ class DurableObject(_Entrypoint):
 
 
 def handler(func: F) -> F:
-    """Give a module-level handler such as ``on_fetch(request, env, ctx)`` a `Request` for the JS object it would get."""
+    """Give a module-level ``on_fetch(request, env, ctx)`` a `Request` for the JS object it would get."""
 
     @functools.wraps(func)
     def wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,15 +1,17 @@
 """``workers.env``: the environment of the running Worker, importable from anywhere.
 
-The runtime names it once a process (`set_env`), because user code also reads it on threads and at import time; `use_env`
-and `patch_env` lay something over it for the code inside a ``with`` only.
+The runtime names it once a process (`set_env`), because user code also reads it on threads and at import
+time; `use_env` and `patch_env` lay something over it for the code inside a ``with`` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class _NoEnv:
@@ -68,7 +70,7 @@ def use_env(value: Any) -> Iterator[None]:
 
 @contextmanager
 def patch_env(d: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None, **kwds: Any) -> Iterator[None]:
-    """Give entries of ``workers.env`` other values inside the ``with``: a dict, pairs or keyword arguments."""
+    """Give entries of ``workers.env`` other values inside the ``with``: a dict, pairs or keywords."""
     token = _patches.set({**_patches.get(), **dict(d or {}), **kwds})
     try:
         yield

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-from wrangler_py.sdk.web.request import Request
+if TYPE_CHECKING:
+    from wrangler_py.sdk.web.request import Request
 
 EncodeBody = Literal["automatic", "manual"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of an adapter. ``encode_body`` is Cloudflare's; here bodies are sent as the app gives them either way."""
+    """Options of an adapter. Whatever ``encode_body`` says, bodies are sent here as the app gives them."""
 
     encode_body: EncodeBody = "automatic"
 

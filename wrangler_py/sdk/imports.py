@@ -1,7 +1,8 @@
 """Makes ``import workers``, ``import js``, ``import pyodide.ffi`` find the modules of this package.
 
-Each has one identity: ``sys.modules["workers"]`` is ``sys.modules["wrangler_py.sdk.workers"]``, and so for every submodule. An
-installed package of the same name, imported before or not, does not come into it (python-sdk, section 1).
+Each has one identity: ``sys.modules["workers"]`` is ``sys.modules["wrangler_py.sdk.workers"]``, and so for
+every submodule. An installed package of the same name, imported before or not, does not come into it
+(python-sdk, section 1).
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import ModuleType
 
 _SDK = "wrangler_py.sdk"
 _NAMES = {
@@ -39,7 +43,7 @@ class _Alias(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put back the module's own spec, which the import system has replaced by now; there is nothing to run."""
+        """Put back the module's own spec, which the import system has replaced; there is nothing to run."""
         module.__spec__ = self._spec
 
 

@@ -24,7 +24,7 @@ def python_to_rpc(value: Any) -> Any:
 
 
 def python_from_rpc(obj: Any) -> Any:
-    """Return a copy of what came from another Worker as Python values: dicts with attribute access, None for null."""
+    """Return a copy of what came from another Worker: dicts with attribute access, None for null."""
     if obj is jsnull:
         return None
     if isinstance(obj, dict):
@@ -37,7 +37,7 @@ def python_from_rpc(obj: Any) -> Any:
 
 
 def import_from_javascript(module_name: str) -> Any:
-    """Return the module that JavaScript knows as ``module_name``: ``cloudflare:workers`` or ``cloudflare:workflows``.
+    """Return what JavaScript knows as ``module_name``: ``cloudflare:workers`` or ``cloudflare:workflows``.
 
     Raises:
         ImportError: any other; there is no JavaScript here.
@@ -45,7 +45,7 @@ def import_from_javascript(module_name: str) -> Any:
     members = _modules().get(module_name)
     if members is None:
         raise ImportError(
-            f"Failed to import {module_name!r}: there is no JavaScript here. Available: {', '.join(_modules())}",
+            f"Failed to import {module_name!r}: no JavaScript here; there are {', '.join(_modules())}",
             name=module_name,
         )
     return SimpleNamespace(**members)

@@ -1,25 +1,27 @@
-"""Where requests come in and responses go out: the only thing that the server needs to know of their insides."""
+"""Where requests come in and responses go out: all that the server needs to know of their insides."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrangler_py.sdk.web.headers import Headers
 from wrangler_py.sdk.web.request import Request
 from wrangler_py.sdk.web.response import WITHOUT_BODY, Response
 from wrangler_py.sdk.web.streams import ReadableStream
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
 RawHeaders = list[tuple[bytes, bytes]]
 
-#: Headers of one connection (RFC 9110, section 7.6.1); a response passed on from elsewhere must not carry them along.
+#: Headers of one connection (RFC 9110, section 7.6.1): not for a response that is passed on from elsewhere.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding"})
 
 
 @dataclass(frozen=True)
 class WireResponse:
-    """A response as it is sent. An iterator as ``body`` must be closed (``aclose``) when the client goes away."""
+    """A response as it is sent. A ``body`` that is an iterator must be closed when the client goes."""
 
     status: int
     status_text: str
@@ -58,7 +60,7 @@ def unpack(response: object) -> WireResponse:
 
 
 def as_js(request: Request) -> Request:
-    """Return ``request`` as the JS object that handlers of older compatibility dates are given; it takes over the body."""
+    """Return ``request`` as the JS object that older handlers are given; it takes over the body."""
     from wrangler_py.sdk import js
 
     return js.Request(request)

@@ -1,8 +1,7 @@
 """The envelope around every answer of the API, and which error is which status, number and message.
 
 The shapes are those of rest-and-cli.md, section 2; the explorer's numbers and messages are recorded in
-spec/wrangler/local.md. Numbers Cloudflare has not published are ours; their message is the sentence that a person
-needs.
+spec/wrangler/local.md. Numbers that Cloudflare has not published are ours; their message is a sentence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What a visitor sees when the user's code failed: a short page of text with the user's own frames."""
+"""When the user's code failed: one short text for visitor and terminal, with the user's own frames."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from wrangler_py.errors import UserError, WorkerLoadError
@@ -11,11 +12,19 @@ from wrangler_py.server.answer import Answer, text
 if TYPE_CHECKING:
     from wrangler_py.runtime.host import Host
 
+logger = logging.getLogger(__name__)
 
-def fault_page(host: Host, error: Exception) -> Answer:
-    """Return status 500 and what happened."""
-    content = _mistake(error) if isinstance(error, UserError) else readable(error, host.roots)
-    return text(500, f"{content}\n")
+
+def log_fault(host: Host, error: Exception, what: str) -> str:
+    """Log that ``what`` failed; return how it is told: the user's frames, or a mistake and its advice."""
+    told = _mistake(error) if isinstance(error, UserError) else readable(error, host.roots)
+    logger.error("%s failed\n%s", what, told)
+    return told
+
+
+def fault_page(host: Host, error: Exception, what: str) -> Answer:
+    """Log that ``what`` failed and return the page that says so, status 500."""
+    return text(500, f"{log_fault(host, error, what)}\n")
 
 
 def _mistake(error: UserError) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from wrangler_py.sdk.web.streams import ReadableStream, Source, chunks_of
 from wrangler_py.server.answer import text
 from wrangler_py.server.asgi import Receive, Scope, Send, header, raw_path
-from wrangler_py.server.faults import fault_page
+from wrangler_py.server.faults import fault_page, log_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from wrangler_py.runtime.host import Host
-    from wrangler_py.sdk.workers import Request, Response
+    from wrangler_py.sdk.web.request import Request
+    from wrangler_py.sdk.web.response import Response
 
-logger = logging.getLogger(__name__)
 Headers = list[tuple[bytes, bytes]]
 
 #: Statuses whose responses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
@@ -38,12 +37,12 @@ async def serve_fetch(host: Host, scope: Scope, receive: Receive, send: Send) ->
     try:
         response = await host.fetch(request)
         headers, source = _begin(response)
-    except Exception as error:
-        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-        await fault_page(host, error).send(send, head=is_head)
+    except Exception as error:  # noqa: BLE001 - user code may raise anything
+        page = fault_page(host, error, f"{scope['method']} {scope['path']}")
+        await page.send(send, head=is_head)
         return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await _send_body(b"" if is_head else source, incoming, send)
+    await _send_body(host, b"" if is_head else source, incoming, send)
     if is_head:
         await _drop(source)
 
@@ -79,7 +78,7 @@ class Incoming:
 
 def build_request(scope: Scope, incoming: Incoming) -> Request:
     """Return the user's `Request`. Raises TypeError if the address cannot be one."""
-    from wrangler_py.sdk.workers import Request
+    from wrangler_py.sdk.web.request import Request
 
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     body = ReadableStream(incoming) if _has_body(scope) else None
@@ -124,11 +123,11 @@ def _headers(response: Response) -> Headers:
     ]
 
 
-async def _send_body(source: Source, incoming: Incoming, send: Send) -> None:
+async def _send_body(host: Host, source: Source, incoming: Incoming, send: Send) -> None:
     if isinstance(source, bytes):
         await send({"type": "http.response.body", "body": source})
         return
-    sending = asyncio.ensure_future(_stream(source, send))
+    sending = asyncio.ensure_future(_stream(host, source, send))
     leaving = asyncio.ensure_future(incoming.gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -138,13 +137,13 @@ async def _send_body(source: Source, incoming: Incoming, send: Send) -> None:
         await asyncio.gather(sending, leaving, return_exceptions=True)
 
 
-async def _stream(source: Source, send: Send) -> None:
+async def _stream(host: Host, source: Source, send: Send) -> None:
     """Send chunk by chunk. After an error the response stays unfinished, so the connection breaks."""
     try:
         async for chunk in chunks_of(source):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except Exception as error:
-        logger.error("the body of a response failed while it was sent", exc_info=error)
+    except Exception as error:  # noqa: BLE001 - the user's generator may raise anything
+        log_fault(host, error, "The body of a response")
     else:
         await send({"type": "http.response.body", "body": b""})
 

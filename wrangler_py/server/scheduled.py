@@ -22,7 +22,7 @@ async def run_scheduled(call: Call) -> Answer:
     try:
         await call.host.scheduled(query.get("cron") or EVERY_MINUTE, at_ms)
     except Exception as error:  # noqa: BLE001 - user code may raise anything; the answer tells
-        return fault_page(call.host, error)
+        return fault_page(call.host, error, "scheduled()")
     return text(200, "ok")
 
 

@@ -1,4 +1,4 @@
-"""``js``: the few JavaScript names that Workers written in Python use, in Python. Construct with ``.new()``, as in Pyodide."""
+"""``js``: the few JavaScript names that Python Workers use. Construct with ``.new()``, as in Pyodide."""
 
 from typing import Any
 

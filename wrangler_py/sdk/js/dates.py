@@ -14,7 +14,7 @@ class Date(datetime):
 
     @classmethod
     def new(cls, *given: datetime | str | float) -> Self:
-        """Return now; or the moment of ms since 1970, an ISO text, a datetime; or year, month (from 0), day, hour, ...
+        """Return now, or what is given: ms since 1970, ISO text, datetime; or year, month (from 0), day, ...
 
         Raises:
             ValueError: a text that is no date.
@@ -48,7 +48,7 @@ class Date(datetime):
 
     def getTime(self) -> int:
         """Return milliseconds since 1970."""
-        return (self - _EPOCH) // timedelta(milliseconds=1)
+        return int(_milliseconds(self))
 
     def valueOf(self) -> int:
         """Return milliseconds since 1970."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrangler_py.sdk.js.timers import Promise
 from wrangler_py.sdk.web import streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 _Result = bytes | BaseException | None
 
@@ -21,7 +23,7 @@ class ReadableStream(streams.ReadableStream):
     def new(
         cls, source: Mapping[str, Callable[..., Any]] | None = None, **more: Callable[..., Any]
     ) -> ReadableStream:
-        """Return a stream filled by ``start(controller)`` and ``pull(controller)``; ``cancel(reason)`` ends it early."""
+        """Return a stream filled by ``start(controller)`` and ``pull(controller)``; ``cancel()`` ends it."""
         return cls(_Pulled({**(source or {}), **more}))
 
 

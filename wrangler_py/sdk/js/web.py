@@ -1,4 +1,4 @@
-"""The web's types as JavaScript spells them. Each is one of `workers`' with more names, and goes wherever that one does."""
+"""The web's types as JavaScript spells them: those of `workers` with more names."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class Response(_Body, response.Response):
 
     @classmethod
     def from_json(
-        cls, data: Any, init: Any = None, status_text: str = "", headers: Any = None, **options: Any
+        cls, data: Any, status: Any = None, status_text: str = "", headers: Any = None, **options: Any
     ) -> Self:
-        """Return a response that carries ``data``: ``Response.json(data, {"status": 201})`` or ``status=201``."""
-        given = init if isinstance(init, Mapping) else {} if init is None else {"status": init}
-        merged = {"status_text": status_text, "headers": headers, **_options(given, options)}
-        return super().from_json(data, **merged)
+        """Return a response that carries ``data``: ``Response.json(data, {"status": 201})``."""
+        init = status if isinstance(status, Mapping) else {"status": 200 if status is None else status}
+        given = {"status_text": status_text, "headers": headers, **_options(init, options)}
+        return super().from_json(data, **given)
 
     async def _read_json(self, **kwargs: Any) -> Any:
         return to_js(await super()._read_json(**kwargs))

@@ -1,5 +1,7 @@
-"""`pyodide.ffi` in ordinary Python: there is no JavaScript on the other side, so a "JS value" is a Python value that
-also answers to the names the JS one has (`to_py`, `length`, `byteLength`, ...).
+"""`pyodide.ffi` in ordinary Python.
+
+There is no JavaScript on the other side, so a "JS value" is a Python value that also answers to the names
+the JS one has (`to_py`, `length`, `byteLength`, ...).
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class JsNull:
     __slots__ = ()
     _only: JsNull | None = None
 
-    def __new__(cls) -> JsNull:
+    def __new__(cls) -> JsNull:  # noqa: PYI034 - there is one, whatever the class
+        """Return the one there is."""
         if cls._only is None:
             cls._only = super().__new__(cls)
         return cls._only
@@ -60,10 +63,16 @@ jsnull: Final = JsNull()
 class JsException(Exception):
     """An error from the other side. ``str(e)`` is ``<name>: <message>``, as JavaScript prints one."""
 
+    name = "Error"
+
     def __init__(self, message: str = "", *, name: str = "Error") -> None:
         super().__init__(message)
         self.name = name
-        self.message = message
+
+    @property
+    def message(self) -> str:
+        """The text without the name."""
+        return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
@@ -170,13 +179,14 @@ def to_js(
     default_converter: DefaultConverter | None = None,
     eager_converter: DefaultConverter | None = None,
 ) -> Any:
-    """Return a copy of ``obj`` as JS values: dicts as `JsObject`, lists and tuples as `JsArray`, bytes as `JsBuffer`.
+    """Return a copy of ``obj`` as JS values: a dict as `JsObject`, a list as `JsArray`, bytes as `JsBuffer`.
 
     Scalars, datetimes and sets stay what they are. ``dict_converter`` is given the pairs of every dict;
-    ``default_converter(value, convert, cache)`` is asked about values of other types. ``depth`` bounds how deep to go.
+    ``default_converter(value, convert, cache)`` is asked about values of other types. ``depth`` bounds how
+    deep it goes.
 
     Raises:
-        TypeError: a value of another type when ``create_pyproxies`` is False and there is no ``default_converter``.
+        TypeError: a value of another type, with ``create_pyproxies`` False and no ``default_converter``.
     """
     _ = pyproxies, eager_converter
     return _ToJs(dict_converter or JsObject, default_converter, proxies=create_pyproxies).convert(obj, depth)
@@ -215,8 +225,8 @@ _UNCHANGED = (str, bool, int, float, JsNull, JsBuffer)
 _NATIVE = (datetime, set, frozenset, JsProxy)
 
 
-class PyProxy(Generic[T], JsProxy):
-    """A Python object lent to JavaScript until ``destroy()``: it can be called and read like the object itself."""
+class PyProxy(JsProxy, Generic[T]):
+    """A Python object lent to JavaScript until ``destroy()``; called and read like the object itself."""
 
     __slots__ = ("_target",)
 
@@ -285,7 +295,7 @@ def can_run_sync() -> bool:
 
 
 def run_sync(awaitable: Awaitable[T], /) -> T:
-    """Wait for ``awaitable`` in synchronous code: a ``def`` step or handler, which runs on a thread of its own.
+    """Wait for ``awaitable`` in synchronous code: a ``def`` step or handler, which has its own thread.
 
     Raises:
         RuntimeError: called where an event loop runs, which would block it.

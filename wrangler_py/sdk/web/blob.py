@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import time
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import builtins
 
 
 class BlobEnding(StrEnum):
@@ -28,7 +30,8 @@ class Blob:
     ) -> None:
         native = BlobEnding(endings or BlobEnding.TRANSPARENT) is BlobEnding.NATIVE
         self._data = b"".join(_part(part, native=native) for part in _parts(blob_parts))
-        self._content_type = content_type or getattr(blob_parts, "content_type", "")
+        inherited = blob_parts.content_type if isinstance(blob_parts, Blob) else ""
+        self._content_type = content_type or inherited
 
     @property
     def size(self) -> int:
@@ -80,7 +83,7 @@ class File(Blob):
     ) -> None:
         super().__init__(blob_parts, content_type, endings)
         self._name = filename
-        inherited: int | None = getattr(blob_parts, "last_modified", None)
+        inherited = blob_parts.last_modified if isinstance(blob_parts, File) else None
         given = inherited if last_modified is None else last_modified
         self._last_modified = time.time_ns() // 1_000_000 if given is None else given
 

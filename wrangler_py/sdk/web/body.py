@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import builtins
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrangler_py.sdk.pyodide.ffi import JsBuffer, JsNull
 from wrangler_py.sdk.web import forms
 from wrangler_py.sdk.web.blob import Blob
 from wrangler_py.sdk.web.forms import FormData
-from wrangler_py.sdk.web.headers import Headers
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.sdk.web.urls import URLSearchParams
+
+if TYPE_CHECKING:
+    import builtins
+
+    from wrangler_py.sdk.web.headers import Headers
 
 JSBody = Blob | JsBuffer | FormData | ReadableStream | URLSearchParams
 Body = str | bytes | JSBody
@@ -22,7 +25,7 @@ _FORM = "application/x-www-form-urlencoded;charset=UTF-8"
 
 
 class Readable:
-    """Something with headers and a body. Each body is read once: again raises ``OSError: Body already used``."""
+    """Something with headers and a body. A body is read once: again raises ``OSError: Body already used``."""
 
     def __init__(self, headers: Headers, body: object) -> None:
         self._headers = headers
@@ -100,7 +103,7 @@ def _json_null(value: object) -> None:
 
 
 def _extract(body: object, owner: str) -> tuple[ReadableStream | None, str | None]:
-    """Return the stream of ``body`` and the content type it brings along (Fetch Standard, "extract a body")."""
+    """Return the stream of ``body`` and the content type it brings (Fetch Standard, "extract a body")."""
     if body is None or isinstance(body, JsNull):
         return None, None
     if isinstance(body, ReadableStream):

@@ -1,10 +1,9 @@
-"""``fetch``: real HTTP, by httpx. One client for each event loop keeps connections open; the runtime closes it at its end."""
+"""``fetch``: real HTTP, by httpx. One client for each event loop keeps connections open until its end."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wrangler_py.sdk.web.headers import Headers
@@ -13,6 +12,7 @@ from wrangler_py.sdk.web.response import Response
 from wrangler_py.sdk.web.streams import ReadableStream
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
     from typing import Unpack
 
     import httpx
@@ -36,7 +36,7 @@ _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient
 async def fetch(resource: str | Request, **options: Unpack[FetchKwargs]) -> Response:
     """Send a request and return its response as soon as the headers are there; the body streams.
 
-    Options as for `Request`; ``fetcher`` is another ``fetch`` to send it with, such as that of a service binding.
+    Options as for `Request`; ``fetcher`` is another ``fetch`` to send it with, as that of a service binding.
     A status of 400 or more is a response like others.
 
     Raises:
@@ -62,7 +62,9 @@ async def send(request: Request, kind: type[R]) -> R:
         answer = await client.send(
             _outgoing(client, request), stream=True, follow_redirects=request.redirect == "follow"
         )
-    except httpx.RequestError as error:
+    except httpx.InvalidURL as error:
+        raise TypeError(f"Invalid URL: {request.url!r} ({error})") from None
+    except (httpx.RequestError, httpx.StreamError) as error:
         raise ConnectionError(f"fetch {request.method} {request.url} failed: {_reason(error)}") from error
     if request.redirect == "error" and answer.has_redirect_location:
         await answer.aclose()

@@ -1,4 +1,4 @@
-"""`FormData`, and how it is written and read: ``application/x-www-form-urlencoded`` and ``multipart/form-data``."""
+"""`FormData`, and how forms are written and read: urlencoded and ``multipart/form-data``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def serialise(form: FormData) -> tuple[bytes, str]:
     return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
-# writing -------------------------------------------------------------------------------------------------------------
+# writing ----------------------------------------------------------------------------------------------------
 
 
 def _write_part(boundary: str, name: str, value: FormDataValue) -> bytes:
@@ -95,10 +95,10 @@ _ESCAPES = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 
 
 def _escape(text: str) -> str:
-    return text.translate(str.maketrans(_ESCAPES))
+    return "".join(_ESCAPES.get(character, character) for character in text)
 
 
-# reading -------------------------------------------------------------------------------------------------------------
+# reading ----------------------------------------------------------------------------------------------------
 
 
 def _boundary(content_type: str) -> bytes:
@@ -109,7 +109,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _parts(data: bytes, boundary: bytes) -> Iterator[tuple[str, FormDataValue]]:
-    """Yield each field. A delimiter stands at the start of a line: what only looks like one inside a file is content."""
+    """Yield each field. A delimiter stands alone at the start of a line; elsewhere it is a file's content."""
     sections = re.split(rb"(?:^|\r\n)--" + re.escape(boundary) + rb"(?=--|[ \t]*\r\n)", data)
     if len(sections) < 2 or not sections[-1].startswith(b"--"):
         raise TypeError("a multipart body ends before its closing boundary")

@@ -14,7 +14,7 @@ _JOINED_BY = {"cookie": "; "}
 
 
 class Headers(MultiMap[str]):
-    """A mapping of lower-case names to text. Two values of one name are joined; ``set-cookie`` keeps each apart."""
+    """Lower-case names to text. The values of one name are joined; those of ``set-cookie`` stay apart."""
 
     def __init__(self, init: HeadersInit | None = None) -> None:
         super().__init__(_pairs(init))
@@ -66,7 +66,7 @@ def _pairs(init: Any) -> Iterable[tuple[str, Any]]:
         return ()
     if isinstance(init, Mapping):
         return init.items()
-    if isinstance(init, list | tuple):
+    if isinstance(init, Iterable) and not isinstance(init, str | bytes):
         return init
     raise TypeError(
         f"headers must be a dict, a list of (name, value) pairs or Headers, not {type(init).__name__}"

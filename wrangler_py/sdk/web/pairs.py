@@ -27,8 +27,8 @@ class _Values(ValuesView[V], Generic[V]):
 
 
 class MultiMap(MutableMapping[str, V]):
-    """Iterating gives every entry, repeated names too. Looking up a name gives its first value, or None: that is what the
-    web's own types do, and what code written for them counts on.
+    """Iterating gives every entry, repeated names too. Looking up a name gives its first value, or None: that
+    is what the web's own types do, and what code written for them counts on.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPMethod
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from wrangler_py.sdk.web.body import Readable
 from wrangler_py.sdk.web.headers import Headers
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.sdk.web.urls import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OPTIONS = frozenset({"method", "headers", "body", "redirect", "cf"})
 #: Options of the web's own fetch that a Worker may pass and that mean nothing to one.
@@ -32,8 +34,9 @@ _REDIRECTS = ("follow", "manual", "error")
 class Request(Readable):
     """A request to or from a Worker.
 
-    ``input`` is an absolute URL or another request, whose parts are used where no option replaces them (its body is then
-    used up). Options, by keyword: ``method``, ``headers``, ``body``, ``redirect`` (follow, manual, error), ``cf``.
+    ``input`` is an absolute URL or another request, whose parts are used where no option replaces them (its
+    body is then used up). Options, by keyword: ``method``, ``headers``, ``body``, ``cf``, and ``redirect``:
+    follow, manual or error.
 
     Raises:
         TypeError: no absolute URL, an unknown option, a body that cannot be one, or a body with GET or HEAD.

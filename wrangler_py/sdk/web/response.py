@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from wrangler_py.sdk.web.body import Body, Readable, dump_json
-from wrangler_py.sdk.web.forms import FormData
 from wrangler_py.sdk.web.headers import Headers, HeadersInit
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.sdk.web.urls import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from wrangler_py.sdk.web.forms import FormData
 
 WITHOUT_BODY = frozenset({101, 204, 205, 304})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -130,7 +133,7 @@ class FetchResponse(Readable):
 
 
 class _Json:
-    """``Response.json(data)`` builds a response, ``await response.json()`` reads one: the web has both under one name."""
+    """``Response.json(data)`` builds a response, ``await response.json()`` reads one."""
 
     @overload
     def __get__(self, response: None, kind: type[Response]) -> Callable[..., Response]: ...
@@ -147,7 +150,7 @@ class Response(FetchResponse):
 
     Raises:
         TypeError: ``body`` is of a type that cannot be one, or the status allows none.
-        ValueError: ``status`` is not between 200 and 599; or options beside a response as ``body``, which is copied.
+        ValueError: ``status`` is not between 200 and 599; or there are options beside a response as ``body``.
         OSError: ``body`` is a stream or response that was read before.
     """
 
@@ -175,7 +178,7 @@ class Response(FetchResponse):
         )
         self._url, self._redirected = other.url, other.redirected
 
-    json = _Json()  # type: ignore[assignment]
+    json = _Json()
 
     @classmethod
     def from_json(

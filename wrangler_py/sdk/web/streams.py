@@ -22,7 +22,7 @@ class ReadableStream:
 
     @staticmethod
     def from_(chunks: AsyncIterable[bytes] | Iterable[bytes]) -> ReadableStream:
-        """Return a stream of chunks from any iterable, asynchronous or not (JavaScript: ``ReadableStream.from``)."""
+        """Return a stream of the chunks of an iterable, asynchronous or not (JavaScript: ``from``)."""
         return ReadableStream(chunks if isinstance(chunks, AsyncIterable) else _iterate(chunks))
 
     def take(self) -> Source:
@@ -158,7 +158,7 @@ async def close(source: AsyncIterator[bytes]) -> None:
 
 
 class _Checked:
-    """An iterator of chunks that are surely bytes; closing it closes what it reads, even before the first chunk."""
+    """Chunks that are surely bytes; closing it closes what it reads, even before the first chunk."""
 
     def __init__(self, source: AsyncIterable[Any]) -> None:
         self._chunks = aiter(source)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from http import HTTPMethod
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from wrangler_py.sdk.web.body import Body
-from wrangler_py.sdk.web.headers import HeadersInit
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from http import HTTPMethod
+
+    from wrangler_py.sdk.web.body import Body
+    from wrangler_py.sdk.web.headers import HeadersInit
 
 
 class RequestInitCfProperties(TypedDict, total=False):
-    """Cloudflare's own options of an outgoing request (``cf``). They steer its network and have no effect here."""
+    """Cloudflare's own options of a request (``cf``). They steer its network and have no effect here."""
 
     apps: bool | None
     cacheEverything: bool | None

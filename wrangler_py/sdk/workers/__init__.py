@@ -1,4 +1,4 @@
-"""``workers``: what the code of a Worker imports. The names are Cloudflare's, no more and no fewer (python-sdk, section 2)."""
+"""``workers``: what the code of a Worker imports. The names are Cloudflare's, no more and no fewer."""
 
 from wrangler_py.sdk.context import Context, wait_until
 from wrangler_py.sdk.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler

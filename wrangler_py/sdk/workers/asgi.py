@@ -1,29 +1,33 @@
 """``workers.asgi``: an ASGI application (FastAPI, Starlette, ...) behind a Worker.
 
-``return await asgi.fetch(app, request, self.env)`` answers a request with ``app``, which finds the bindings in
-``request.scope["env"]``. The app's lifespan starts with its first request and ends with the process.
+``return await asgi.fetch(app, request, self.env)`` answers a request with ``app``, which finds the bindings
+in ``request.scope["env"]``. The app's lifespan starts with its first request and ends with the process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrangler_py.sdk.context import Context, current_context
 from wrangler_py.sdk.entrypoints import WorkerEntrypoint
 from wrangler_py.sdk.gateway import Options, Target
 from wrangler_py.sdk.web.headers import Headers
-from wrangler_py.sdk.web.request import Request
 from wrangler_py.sdk.web.response import WITHOUT_BODY, Response
 from wrangler_py.sdk.web.streams import ReadableStream, chunks_of
+
+if TYPE_CHECKING:
+    from wrangler_py.sdk.web.request import Request
 
 __all__ = ["Options", "close_applications", "entrypoint", "fetch"]
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
+_log = logging.getLogger(__name__)
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 #: Chunks an app may be ahead of the client.
 _AHEAD = 16
@@ -50,7 +54,7 @@ async def fetch(
     except BaseException:
         task.cancel()
         raise
-    _keep(task, ctx or current_context.get())
+    _keep(task, call, ctx or current_context.get())
     return call.response()
 
 
@@ -89,7 +93,7 @@ def _fastapi_env() -> Any:
     return fastapi.Depends(env)
 
 
-# one request ---------------------------------------------------------------------------------------------------------
+# one request ------------------------------------------------------------------------------------------------
 
 
 class _Call:
@@ -102,6 +106,8 @@ class _Call:
         self._gone = asyncio.Event()
         self._start: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._sent: asyncio.Queue[Message | BaseException] = asyncio.Queue(_AHEAD)
+        #: What the app raised when nobody read its response any more.
+        self.late_error: BaseException | None = None
 
     async def receive(self) -> Message:
         """The app asks for the request's body, then waits for the end of the exchange."""
@@ -128,7 +134,9 @@ class _Call:
         error = None if task.cancelled() else task.exception()
         if not self._start.done():
             self._start.set_exception(error or RuntimeError("the ASGI app ended without a response"))
-        elif not self._gone.is_set():
+        elif self._gone.is_set():
+            self.late_error = error
+        else:
             _put_last(self._sent, error or RuntimeError("the ASGI app ended before its response did"))
 
     def response(self) -> Response:
@@ -150,7 +158,7 @@ class _Call:
 
 
 class _Answer:
-    """The body of a response, chunk by chunk as the app sends it; closing it tells the app that the client has gone."""
+    """The body as the app sends it, chunk by chunk; closing it tells the app that the client has gone."""
 
     def __init__(
         self,
@@ -213,19 +221,29 @@ def _scope(request: Request, env: Any, state: dict[str, Any]) -> dict[str, Any]:
 _running: set[asyncio.Future[None]] = set()
 
 
-def _keep(task: asyncio.Future[None], context: Context | None) -> None:
-    if context is not None and not task.done():
-        context.waitUntil(_until_ended(task))
-    _running.add(task)
-    task.add_done_callback(_running.discard)
+def _keep(task: asyncio.Future[None], call: _Call, context: Context | None) -> None:
+    """Let the app run to its end, for the sake of what it does after its response."""
+    work = asyncio.ensure_future(_until_ended(task, call))
+    if context is not None:
+        context.waitUntil(work)
+    else:
+        _running.add(work)
+        work.add_done_callback(_ended_alone)
 
 
-async def _until_ended(task: asyncio.Future[None]) -> None:
-    # Its errors reach whoever reads the body.
+async def _until_ended(task: asyncio.Future[None], call: _Call) -> None:
     await asyncio.wait([task])
+    if call.late_error is not None:
+        raise call.late_error
 
 
-# lifespan ------------------------------------------------------------------------------------------------------------
+def _ended_alone(work: asyncio.Future[None]) -> None:
+    _running.discard(work)
+    if not work.cancelled() and (error := work.exception()) is not None:
+        _log.error("the ASGI app failed after its response", exc_info=error)
+
+
+# lifespan ---------------------------------------------------------------------------------------------------
 
 
 class _Lifespan:
@@ -253,8 +271,8 @@ class _Lifespan:
         scope = {"type": "lifespan", "asgi": _ASGI, "state": self._state}
         try:
             await self.app(scope, self._inbox.get, self._send)
-        except Exception:  # noqa: BLE001 - an app without lifespan support says so by raising (ASGI, "Lifespan Protocol")
-            pass
+        except Exception as error:  # noqa: BLE001 - so an app says that it has none (ASGI, "Lifespan Protocol")
+            _log.debug("the ASGI app has no lifespan: %s", error)
         finally:
             if not self._started.done():
                 self._started.set_result(None)

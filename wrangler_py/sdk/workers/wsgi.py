@@ -1,4 +1,4 @@
-"""``workers.wsgi``: a WSGI application (Flask, Django, ...) behind a Worker, on a thread of its own for each request."""
+"""``workers.wsgi``: a WSGI application (Flask, Django) behind a Worker; each request has its own thread."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from wrangler_py.sdk.context import Context
 from wrangler_py.sdk.entrypoints import WorkerEntrypoint
 from wrangler_py.sdk.gateway import Options, Target
 from wrangler_py.sdk.web.headers import Headers
-from wrangler_py.sdk.web.request import Request
 from wrangler_py.sdk.web.response import Response
 from wrangler_py.sdk.web.streams import ReadableStream
+
+if TYPE_CHECKING:
+    from wrangler_py.sdk.context import Context
+    from wrangler_py.sdk.web.request import Request
 
 __all__ = ["Options", "entrypoint", "fetch"]
 
@@ -44,9 +46,14 @@ async def fetch(
         thread.close()
         raise
     status, headers = call.head()
-    body = ReadableStream(_Answer(call, thread))
+    answer = _Answer(call, thread)
     code, _, reason = status.partition(" ")
-    return Response.received(int(code), reason, Headers(headers), body, "", redirected=False)
+    response = Response.received(
+        int(code), reason, Headers(headers), ReadableStream(answer), "", redirected=False
+    )
+    if response.body is None:
+        await answer.aclose()
+    return response
 
 
 def entrypoint(app: App, *, options: Options | None = None) -> type[WorkerEntrypoint]:
@@ -136,7 +143,7 @@ class _Answer:
 
 
 class _Thread:
-    """A thread that sees the context variables of the request: an app may keep things on its thread between chunks."""
+    """One thread for a whole request, with its context variables: an app may keep things on it."""
 
     def __init__(self) -> None:
         self._context = contextvars.copy_context()

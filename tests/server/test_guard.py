@@ -1,0 +1,114 @@
+"""The session's own paths answer to this session's names only, and to no other site."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrangler_py.errors import RequestError
+from wrangler_py.server.guard import Guard
+
+API = ("client", "v4", "accounts", "local", "workflows")
+HEALTH = ("cdn-cgi", "pywrangler", "health")
+
+
+def check(path=API, *, allowed=(), method="POST", **headers):
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    Guard(allowed).check({"headers": named, "method": method}, path)
+
+
+def refused(*args, **kwargs):
+    with pytest.raises(RequestError) as caught:
+        check(*args, **kwargs)
+    return caught.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:8787",
+        "LOCALHOST:1",
+        "127.0.0.1:8787",
+        "127.0.0.2",
+        "[::1]:8787",
+        "app.localhost",
+    ],
+)
+def test_names_of_loopback_are_let_in(host):
+    check(host=host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8787",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.1.5:8787",
+        "",
+        "a b",
+    ],
+)
+def test_other_hosts_are_refused_dns_rebinding(host):
+    assert refused(host=host)
+
+
+def test_no_host_is_refused():
+    assert refused()
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5:8787", "my-box:8787"])
+def test_the_sessions_own_address_is_let_in(host):
+    allowed = ["192.168.1.5", "My-Box:8787"]
+    check(allowed=allowed, host=host)
+    check(allowed=allowed, host=host, origin=f"http://{host}")
+
+
+def test_an_allowed_port_is_not_another():
+    assert refused(allowed=["my-box:8787"], host="my-box:9999")
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8787", "http://127.0.0.1:8787"])
+def test_the_sessions_own_pages_may_post(origin):
+    check(host="localhost:8787", origin=origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://localhost:3000",
+        "https://localhost",
+        "file://",
+        "http://evil.example:8787",
+        "",
+    ],
+)
+def test_other_origins_are_refused(origin):
+    assert refused(host="localhost:8787", origin=origin)
+
+
+def test_default_ports_are_the_same_port():
+    check(host="localhost", origin="http://localhost:80")
+    check(host="localhost", origin="https://localhost")
+
+
+def test_cross_site_reads_without_an_origin_are_refused():
+    """An ``<img>`` of another site sends no Origin, and would run the cron handler."""
+    assert refused(
+        ("cdn-cgi", "handler", "scheduled"), method="GET", host="localhost", sec_fetch_site="cross-site"
+    )
+
+
+def test_a_link_from_another_site_opens_only_what_changes_nothing():
+    link = {"host": "localhost", "sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    check(HEALTH, method="GET", **link)
+    assert refused(HEALTH, method="POST", **link)
+    assert refused(API, method="GET", **link)
+
+
+def test_the_real_clients_headers_pass():
+    """As recorded: undici sends Sec-Fetch-Mode without a site."""
+    check(host="localhost:8787", sec_fetch_mode="cors", accept="*/*")

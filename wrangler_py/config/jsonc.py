@@ -1,0 +1,116 @@
+"""JSON with comments and trailing commas, and where in the text each value stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+Path = tuple[str | int, ...]
+_BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class SyntaxProblem(ValueError):
+    """The text is not JSON; ``offset`` is where that shows."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+def read_jsonc(text: str) -> tuple[Any, dict[Path, int]]:
+    """Return the value of a JSONC text and the offset of each key (of each element, in arrays) by its path.
+
+    Raises:
+        SyntaxProblem: the text is not JSONC.
+    """
+    reader = _Reader(text)
+    value = reader.value(())
+    reader.blank()
+    if reader.at < len(text):
+        raise SyntaxProblem("there is something behind the end of the value", reader.at)
+    return value, reader.offsets
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.offsets: dict[Path, int] = {}
+
+    def blank(self) -> None:
+        match = _BLANK.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
+
+    def peek(self) -> str:
+        self.blank()
+        return self.text[self.at : self.at + 1]
+
+    def expect(self, character: str) -> None:
+        if self.peek() != character:
+            raise SyntaxProblem(f"{character!r} is missing here", self.at)
+        self.at += 1
+
+    def value(self, path: Path) -> Any:
+        first = self.peek()
+        if first == "{":
+            return self.object(path)
+        if first == "[":
+            return self.array(path)
+        if first == '"':
+            return self.string()
+        return self.word()
+
+    def word(self) -> Any:
+        for word, value in _WORDS.items():
+            if self.text.startswith(word, self.at):
+                self.at += len(word)
+                return value
+        match = _NUMBER.match(self.text, self.at)
+        if match is None:
+            raise SyntaxProblem("a value is missing here", self.at)
+        self.at = match.end()
+        return json.loads(match[0])
+
+    def string(self) -> str:
+        try:
+            value, self.at = json.decoder.scanstring(self.text, self.at + 1)
+        except json.JSONDecodeError as error:
+            raise SyntaxProblem(error.msg, error.pos) from None
+        return str(value)
+
+    def object(self, path: Path) -> dict[str, Any]:
+        self.expect("{")
+        found: dict[str, Any] = {}
+        while self.peek() != "}":
+            if self.peek() != '"':
+                raise SyntaxProblem('a key in double quotes, or "}", is missing here', self.at)
+            start = self.at
+            key = self.string()
+            if key in found:
+                raise SyntaxProblem(f'the key "{key}" stands twice', start)
+            self.offsets[*path, key] = start
+            self.expect(":")
+            found[key] = self.value((*path, key))
+            self.separator("}")
+        self.expect("}")
+        return found
+
+    def array(self, path: Path) -> list[Any]:
+        self.expect("[")
+        found: list[Any] = []
+        while self.peek() != "]":
+            self.offsets[*path, len(found)] = self.at
+            found.append(self.value((*path, len(found))))
+            self.separator("]")
+        self.expect("]")
+        return found
+
+    def separator(self, end: str) -> None:
+        if self.peek() == ",":
+            self.at += 1
+        elif self.peek() != end:
+            raise SyntaxProblem(f'"," or "{end}" is missing here', self.at)

@@ -1,0 +1,84 @@
+"""A Worker's configuration, checked and complete."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+#: From this day on, parameters of a step name the steps it depends on (python-sdk, section 3).
+IMPLICIT_DEPENDENCIES_FROM = datetime.date(2026, 2, 25)
+#: Before this day, module functions such as ``on_fetch`` answer (python-sdk, section 2).
+NO_GLOBAL_HANDLERS_FROM = datetime.date(2025, 8, 14)
+
+
+class WorkflowConfig(msgspec.Struct, frozen=True):
+    """One ``[[workflows]]`` entry. ``step_limit`` and ``concurrency``: None, the plan's own."""
+
+    name: str
+    binding: str
+    class_name: str
+    script_name: str | None = None
+    step_limit: int | None = None
+    concurrency: int | None = None
+    schedules: tuple[str, ...] = ()
+
+
+class LimitsConfig(msgspec.Struct, frozen=True):
+    """``[limits]``: ours, beside Cloudflare's ``cpu_ms``."""
+
+    plan: Literal["paid", "free"] = "paid"
+    enforce: bool = False
+
+
+class DevConfig(msgspec.Struct, frozen=True):
+    """``[dev]``."""
+
+    ip: str = "127.0.0.1"
+    port: int = 8787
+    strict: bool = False
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The configuration of one Worker, for one environment.
+
+    ``raw`` is the merged section as written, for what is read elsewhere.
+    """
+
+    path: Path
+    root: Path
+    name: str
+    main: Path | None = None
+    env_name: str | None = None
+    compatibility_date: datetime.date | None = None
+    compatibility_flags: tuple[str, ...] = ()
+    workflows: tuple[WorkflowConfig, ...] = ()
+    vars: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
+    crons: tuple[str, ...] = ()
+    limits: LimitsConfig = LimitsConfig()
+    dev: DevConfig = DevConfig()
+    raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    def flag(self, name: str) -> bool:
+        """Say whether a compatibility flag is set."""
+        return name in self.compatibility_flags
+
+    @property
+    def implicit_dependencies(self) -> bool:
+        """Whether parameters of a step name the steps it depends on."""
+        if self.flag("no_python_workflows_implicit_dependencies"):
+            return False
+        return self.flag("python_workflows_implicit_dependencies") or self._since(IMPLICIT_DEPENDENCIES_FROM)
+
+    @property
+    def global_handlers(self) -> bool:
+        """Whether module functions such as ``on_fetch`` answer instead of the class ``Default``."""
+        return self.flag("disable_python_no_global_handlers") or not self._since(NO_GLOBAL_HANDLERS_FROM)
+
+    def _since(self, day: datetime.date) -> bool:
+        # Without a date, today's behaviour: who writes none wants what the documents describe.
+        return self.compatibility_date is None or self.compatibility_date >= day

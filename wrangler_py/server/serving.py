@@ -1,0 +1,188 @@
+"""HTTP on a socket that several processes share, one after the other, without a client noticing.
+
+When a worker leaves, it accepts no more, answers what it has begun, and gives each connection that is between two requests
+to its successor, as an open socket: a browser that keeps its connection gets the new code with its next request, and no request
+meets a connection that was just closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+#: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
+KEEP_ALIVE = 75
+#: Seconds between two looks at a connection that still has bytes to send.
+FLUSH_PAUSE = 0.01
+
+
+class Serving:
+    """Answers connections by ``app``, an ASGI application without lifespan."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.config = Config(
+            app,
+            loop="none",
+            http=HttpToolsProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
+        self.config.load()
+        self.state = ServerState()
+        self.is_leaving = False
+        self._servers: list[asyncio.Server] = []
+        self._successor: socket.socket | None = None
+        self._empty = asyncio.Event()
+        self._date: asyncio.TimerHandle | None = None
+        self._tell_time()
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Accept connections from now on."""
+        self._servers.append(await self._loop.create_server(self._protocol, sock=listener))
+
+    async def adopt(self, predecessor: socket.socket) -> None:
+        """Take over connections as they come through ``predecessor``, until its other end is closed."""
+        predecessor.setblocking(False)
+        while True:
+            await self._readable(predecessor)
+            data, descriptors, _, _ = socket.recv_fds(predecessor, 1, 1)
+            for descriptor in descriptors:
+                await self._loop.connect_accepted_socket(self._protocol, socket.socket(fileno=descriptor))
+            if not data:
+                predecessor.close()
+                return
+
+    async def leave(self, successor: socket.socket | None) -> None:
+        """Accept nothing more; give idle connections to the ``successor``, or close them. See `finish`."""
+        self.is_leaving, self._successor = True, successor
+        for server in self._servers:
+            server.close()
+        for connection in list(self.state.connections):
+            self.part_with(connection)
+        self.lost()
+
+    async def finish(self, timeout: float) -> None:
+        """After `leave`: wait up to ``timeout`` seconds for the requests in flight."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), timeout)
+        except TimeoutError:
+            pass
+        if self._date is not None:
+            self._date.cancel()
+        if self._successor is not None:
+            self._successor.close()
+
+    def part_with(self, connection: Connection) -> None:
+        """Give away or close a connection of a leaving worker, when it is between two requests."""
+        if connection.transport.is_closing() or not connection.is_idle:
+            return
+        if connection.transport.get_write_buffer_size():
+            self._loop.call_later(FLUSH_PAUSE, self.part_with, connection)
+        elif self._successor is None:
+            connection.transport.close()
+        else:
+            self._give(connection, self._successor)
+
+    def lost(self) -> None:
+        """A connection has ended."""
+        if self.is_leaving and not self.state.connections:
+            self._empty.set()
+
+    @property
+    def closes_connections(self) -> bool:
+        """True if responses are the last ones on their connections."""
+        return self.is_leaving and self._successor is None
+
+    def _give(self, connection: Connection, successor: socket.socket) -> None:
+        connection.transport.pause_reading()
+        try:
+            socket.send_fds(successor, [b"c"], [connection.transport.get_extra_info("socket").fileno()])
+        except OSError:
+            # The successor has died already. What the client sends next is nobody's.
+            connection.transport.close()
+        else:
+            # Only our copy is closed: the connection lives on in the successor's.
+            connection.transport.abort()
+
+    def _protocol(self) -> Connection:
+        return Connection(self)
+
+    async def _readable(self, end: socket.socket) -> None:
+        ready = asyncio.Event()
+        self._loop.add_reader(end, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            self._loop.remove_reader(end)
+
+    def _tell_time(self) -> None:
+        """Keep the ``date`` header of responses, which is of this second."""
+        self.state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        self._date = self._loop.call_later(1.0, self._tell_time)
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection, which knows whether it is between two requests."""
+
+    def __init__(self, serving: Serving) -> None:
+        super().__init__(serving.config, serving.state, {})
+        self._serving = serving
+        self._is_receiving = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no request has begun that is not answered."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return is_answered and not self._is_receiving and not self.pipeline
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; a worker that is leaving already passes the connection on."""
+        super().connection_made(transport)
+        if self._serving.is_leaving:
+            self._part_soon()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self._serving.lost()
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        self._is_receiving = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Note that a request is all here."""
+        self._is_receiving = False
+        super().on_message_complete()
+
+    def on_headers_complete(self) -> None:
+        """Answer; the last answer of a session says that it is the last."""
+        super().on_headers_complete()
+        if self._serving.closes_connections and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """Go on, or leave."""
+        super().on_response_complete()
+        if self._serving.is_leaving:
+            self._part_soon()
+
+    def _part_soon(self) -> None:
+        """Not now: the caller has not finished with this connection."""
+        self.loop.call_soon(self._serving.part_with, self)
