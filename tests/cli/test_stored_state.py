@@ -1,4 +1,4 @@
-"""The commands over a real project's stored state, without a session: real configuration, server, engine and store."""
+"""The commands over a real project's stored state: real configuration, server, engine and store."""
 
 import json
 

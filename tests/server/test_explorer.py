@@ -37,6 +37,7 @@ def test_workflow_details_count_all_eight_statuses(tmp_path):
             "waiting": 1,
             "waitingForPause": 0,
         }
+        assert list(found["instances"]) == sorted(found["instances"])
 
     in_session(tmp_path, body, run=sleeper)
 

@@ -75,9 +75,15 @@ class World:
         me = asyncio.current_task()
         tasks = [task for task in asyncio.all_tasks() if task is not me]
         self.store._connection.close()
+        self.engine._commits.on_failure = None
+        self.engine._scheduler.on_lost = lambda: None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        late = [task for task in asyncio.all_tasks() if task is not me]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         self.engine._around.timers.close()
         self.engine._around.bench.close()
         await self.open()

@@ -21,10 +21,21 @@ from typing import Any, TextIO
 from wrangler_py.runtime.output import Console
 
 #: Code that stepping does not stop in, and that `where`, `up` and `down` leave out. ``__main__`` is the worker's own.
-SKIPPED = ("wrangler_py.*", "asyncio.*", "uvloop.*", "concurrent.*", "contextvars", "threading", "__main__", "runpy")
+SKIPPED = (
+    "wrangler_py.*",
+    "asyncio.*",
+    "uvloop.*",
+    "concurrent.*",
+    "contextvars",
+    "threading",
+    "__main__",
+    "runpy",
+)
 #: Seconds by which the deadlines of steps are moved ahead of the clock, and how often.
 AHEAD, EVERY = 5.0, 2.0
-NO_TERMINAL = "breakpoint() is passed over: the session has no terminal to debug in. Try --debug-port with an editor."
+NO_TERMINAL = (
+    "breakpoint() is passed over: the session has no terminal to debug in. Try --debug-port with an editor."
+)
 
 
 class Debugger:
@@ -140,7 +151,11 @@ class Prompt(pdb.Pdb):
     def get_stack(self, f: FrameType | None, t: Any) -> tuple[list[tuple[FrameType, int]], int]:
         """Return the user's frames, and which of them is looked at."""
         stack, index = super().get_stack(f, t)
-        own = [at for at, (frame, _) in enumerate(stack) if not self.is_skipped_module(frame.f_globals.get("__name__"))]
+        own = [
+            at
+            for at, (frame, _) in enumerate(stack)
+            if not self.is_skipped_module(frame.f_globals.get("__name__"))
+        ]
         if not own:
             return stack, index
         return [stack[at] for at in own], max(sum(at <= index for at in own) - 1, 0)

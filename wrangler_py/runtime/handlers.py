@@ -46,11 +46,13 @@ class Handlers:
         handler = self._code.handler_class()
         if handler is None:
             raise WorkerLoadError(
-                f"There is no '{DEFAULT}' class defined in the Python Worker's main module", hint=self._advice(event)
+                f"There is no '{DEFAULT}' class defined in the Python Worker's main module",
+                hint=self._advice(event),
             )
         if not callable(getattr(handler, event, None)):
             raise UserError(
-                f"Method {event} does not exist", hint=f"Add it to class {DEFAULT}: async def {event}(self, ...)"
+                f"Method {event} does not exist",
+                hint=f"Add it to class {DEFAULT}: async def {event}(self, ...)",
             )
         method: Callable[..., Any] = getattr(handler(context, self._env), event)
         return method

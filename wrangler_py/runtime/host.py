@@ -161,7 +161,8 @@ class Host:
         answer = await self._ready().call("fetch", request)
         if not isinstance(answer, Response):
             raise UserError(
-                f"fetch() returned {_described(answer)}, not a Response.", hint='Return one: return Response("hello")'
+                f"fetch() returned {_described(answer)}, not a Response.",
+                hint='Return one: return Response("hello")',
             )
         return answer
 

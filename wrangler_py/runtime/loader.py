@@ -70,7 +70,8 @@ def load(config: Config) -> WorkerCode:
 def _main_of(config: Config) -> Path:
     if config.main is None:
         raise WorkerLoadError(
-            f"{config.path.name} does not name the Worker's code.", hint='Add a line such as: main = "src/entry.py"'
+            f"{config.path.name} does not name the Worker's code.",
+            hint='Add a line such as: main = "src/entry.py"',
         )
     if not config.main.is_file():
         raise WorkerLoadError(
@@ -85,14 +86,17 @@ def _import(main: Path, roots: tuple[Path, ...]) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise WorkerLoadError(f"Could not load {main.name}: {summary(error)}", traceback=readable(error, roots)) from error
+        raise WorkerLoadError(
+            f"Could not load {main.name}: {summary(error)}", traceback=readable(error, roots)
+        ) from error
 
 
 def _workflow_class(module: ModuleType, name: str, main: Path) -> type:
     found = getattr(module, name, None)
     if found is None:
         raise WorkerLoadError(
-            f"There is no '{name}' class defined in the Python Worker's main module", hint=_what_there_is(module, name, main)
+            f"There is no '{name}' class defined in the Python Worker's main module",
+            hint=_what_there_is(module, name, main),
         )
     base = _workflow_base()
     if not isinstance(found, type) or not issubclass(found, base):
@@ -114,7 +118,8 @@ def _check_run(found: type, base: type, main: Path) -> None:
     run = getattr(found, "run", None)
     if run is None or run is getattr(base, "run", None):
         raise WorkerLoadError(
-            f"'{found.__name__}' in {main.name} has no run().", hint="Add to it: async def run(self, event, step): ..."
+            f"'{found.__name__}' in {main.name} has no run().",
+            hint="Add to it: async def run(self, event, step): ...",
         )
     inner = inspect.unwrap(run) if callable(run) else run
     if inspect.isasyncgenfunction(inner):
@@ -132,7 +137,9 @@ def _check_run(found: type, base: type, main: Path) -> None:
 def _what_there_is(module: ModuleType, name: str, main: Path) -> str:
     base = _workflow_base()
     classes = [
-        key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base) and value is not base
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, base) and value is not base
     ]
     if near := difflib.get_close_matches(name, classes, n=1):
         return f"Did you mean '{near[0]}'? It is what `class_name` in the configuration must name."

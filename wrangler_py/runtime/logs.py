@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from wrangler_py.engine import Blocked, Engine, Observation
@@ -16,6 +18,7 @@ from wrangler_py.runtime.events import describe, describe_block, level_of, span
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console
 from wrangler_py.runtime.style import Style, paint, visible
+from wrangler_py.runtime.tracebacks import readable
 
 #: Lines a second before the rest is only counted; important lines have a budget of their own.
 LINES, IMPORTANT_LINES = 60, 40
@@ -25,6 +28,8 @@ STORE_PAUSE = 10.0
 REMEMBERED = 10_000
 #: Paths that are the session's own; requests to them are no news.
 OWN_PATHS = ("/cdn-cgi/", "/client/v4/")
+#: Loggers whose records are a matter of the session, not of the user's own logging.
+LIBRARIES = ("wrangler_py", "uvicorn", "asyncio")
 
 Scope = Any
 
@@ -67,15 +72,19 @@ class SessionLog:
         }
         self._requests = Budget(LINES, lambda over: self._more(over, "requests"))
         self._started: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._roots: tuple[Path, ...] = ()
         self._blocked_for = 0.0
         self._store_told_at = -STORE_PAUSE
 
-    def attach(self, engine: Engine) -> None:
-        """Follow an engine."""
+    def attach(
+        self, engine: Engine, roots: tuple[Path, ...] = (), blames: Callable[[Blocked], bool] = lambda _: True
+    ) -> None:
+        """Follow an engine. Paths under ``roots`` are shortened; ``blames``: is a blocked loop the user's code's fault?"""
+        self._roots = roots
         if self._level is LogLevel.NONE:
             return
         engine.observe(self.saw)
-        engine.observe_blocks(self.saw_block)
+        engine.observe_blocks(lambda blocked: self.saw_block(blocked) if blames(blocked) else None)
         engine.observe_store(self.saw_store_failure)
 
     def saw(self, seen: Observation) -> None:
@@ -88,8 +97,7 @@ class SessionLog:
         important = level.rank >= LogLevel.WARN.rank
         if self._budgets[important].allows():
             said = describe(seen, started_at)
-            below = "".join(f"\n    {line}" for line in said.below.rstrip().splitlines())
-            self._write(said.text + below, level)
+            self._write(said.text + self._indented(said.below), level)
 
     def saw_block(self, blocked: Blocked) -> None:
         """Tell of code that blocks the loop: at first, and again whenever it has lasted twice as long."""
@@ -111,7 +119,14 @@ class SessionLog:
         if self._level.shows(LogLevel.DEBUG if own else LogLevel.LOG) and self._requests.allows():
             path = visible(scope["path"].replace("\n", " "))
             level = LogLevel.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else LogLevel.LOG
-            self._write(f"{scope['method']} {path} {status} {_phrase(status)} ({span(seconds * 1000)})", level)
+            self._write(
+                f"{scope['method']} {path} {status} {_phrase(status)} ({span(seconds * 1000)})", level
+            )
+
+    def _indented(self, text: str) -> str:
+        for root in self._roots:
+            text = text.replace(f'"{root}/', '"')
+        return "".join(f"\n    {line}" for line in text.rstrip().splitlines())
 
     def _remember(self, seen: Observation) -> int | None:
         """Note when an instance started; return it when it ends."""
@@ -131,7 +146,9 @@ class SessionLog:
         self._console.line(paint(text, *_STYLES[level], colour=self._console.colour))
 
 
-_ENDS = frozenset({HistoryType.WORKFLOW_SUCCESS, HistoryType.WORKFLOW_FAILURE, HistoryType.WORKFLOW_TERMINATED})
+_ENDS = frozenset(
+    {HistoryType.WORKFLOW_SUCCESS, HistoryType.WORKFLOW_FAILURE, HistoryType.WORKFLOW_TERMINATED}
+)
 _STYLES: dict[LogLevel, tuple[Style, ...]] = {
     LogLevel.DEBUG: (Style.DIM,),
     LogLevel.LOG: (),
@@ -171,3 +188,40 @@ class RequestLog:
             await self._app(scope, receive, watched)
         finally:
             self._log.request(scope, status, time.monotonic() - began)
+
+
+class LibraryLog(logging.Handler):
+    """Writes what pywrangler itself and the libraries under it log, errors with the user's own frames only."""
+
+    def __init__(self, console: Console, roots: tuple[Path, ...]) -> None:
+        super().__init__()
+        self._console, self._roots = console, roots
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        text = f"⎔ {record.getMessage()}"
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "".join(
+                f"\n    {line}" for line in readable(record.exc_info[1], self._roots).splitlines()
+            )
+        style = Style.RED if record.levelno >= logging.ERROR else Style.YELLOW
+        self._console.line(paint(visible(text), style, colour=self._console.colour))
+
+
+def send_library_logs(console: Console, level: LogLevel, roots: tuple[Path, ...]) -> None:
+    """Show warnings and errors of ours and of the libraries under us; the root logger is left to the user's code."""
+    handler = LibraryLog(console, roots)
+    for name in LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(_LOGGING_LEVELS[level])
+
+
+_LOGGING_LEVELS = {
+    LogLevel.DEBUG: logging.INFO,
+    LogLevel.INFO: logging.WARNING,
+    LogLevel.LOG: logging.WARNING,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+    LogLevel.NONE: logging.CRITICAL + 1,
+}

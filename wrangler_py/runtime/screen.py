@@ -40,7 +40,9 @@ class Screen:
             self._line("Your Worker has no bindings.")
             return
         self._line("Your Worker has access to the following bindings:")
-        names = [f"env.{binding.name}{f' ({binding.detail})' if binding.detail else ''}" for binding in bindings]
+        names = [
+            f"env.{binding.name}{f' ({binding.detail})' if binding.detail else ''}" for binding in bindings
+        ]
         width = max(map(len, [*names, "Binding"]))
         self._line(f"  {'Binding':<{width}}   Resource", Style.DIM)
         for name, binding in zip(names, bindings, strict=True):
@@ -65,6 +67,11 @@ class Screen:
         """Tell something the user may want to change."""
         if self._level.shows(LogLevel.WARN):
             self._line(f"{paint('▲ [WARNING]', Style.BOLD, Style.YELLOW, colour=self.colour)} {text}")
+
+    def diagnostics(self, text: str) -> None:
+        """Show what the configuration says that it should not."""
+        if self._level.shows(LogLevel.WARN):
+            self._line(text, Style.YELLOW)
 
     def problem(self, problem: Problem, consequence: str | None = None) -> None:
         """Show a mistake: the user's frames, what happened, what to do, and what goes on meanwhile."""

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,7 +164,10 @@ def _opened(path: Path) -> Iterator[int | None]:
 def _directory() -> Path:
     from platformdirs import user_runtime_path
 
-    return user_runtime_path("pywrangler", appauthor=False) / "sessions"
+    with warnings.catch_warnings():
+        # Where the system sets up no such directory, one in the temporary directory will do.
+        warnings.simplefilter("ignore")
+        return user_runtime_path("pywrangler", appauthor=False) / "sessions"
 
 
 def _read(path: Path) -> Session | None:

@@ -40,7 +40,11 @@ def install_import_root(root: Path) -> None:
     """Put ``root``, then its ``python_modules``, before everything else that can be imported (python-sdk, section 1)."""
     sys.path_hooks.insert(0, _finder_for(root))
     sys.path_importer_cache.clear()
-    vendored = [str(folder / VENDORED) for folder in dict.fromkeys((root, root.parent)) if (folder / VENDORED).is_dir()]
+    vendored = [
+        str(folder / VENDORED)
+        for folder in dict.fromkeys((root, root.parent))
+        if (folder / VENDORED).is_dir()
+    ]
     sys.path[:0] = [str(root), *vendored]
 
 

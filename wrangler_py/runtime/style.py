@@ -31,4 +31,6 @@ def paint(text: str, *styles: Style, colour: bool) -> str:
 
 def visible(text: str) -> str:
     """Return ``text`` with control characters but line breaks and tabs taken out: user data plays no terminal tricks."""
-    return text if text.isprintable() else "".join(each for each in text if each.isprintable() or each in "\n\t")
+    return (
+        text if text.isprintable() else "".join(each for each in text if each.isprintable() or each in "\n\t")
+    )

@@ -34,6 +34,7 @@ from wrangler_py.runtime.channel import (
     WantTerminal,
 )
 from wrangler_py.runtime.desk import Desk
+from wrangler_py.runtime.editor import check_debugger
 from wrangler_py.runtime.keys import Keys, may_ask
 from wrangler_py.runtime.listening import bind, names_of, url_of
 from wrangler_py.runtime.options import DEV_GRACE, DevOptions
@@ -64,6 +65,7 @@ def run(options: DevOptions) -> int:
     Raises:
         ConfigError, StateError, PortInUseError, UserError: it cannot begin.
     """
+    check_debugger(options.debug_port)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         # The first thing, because it takes the longest: a worker's imports run beside everything below.
@@ -166,7 +168,9 @@ class Supervisor:
             self._reload()
 
     def _cannot_watch(self, reason: str) -> None:
-        self._screen.warn(f"Files cannot be watched ({reason}); start the session again to load what you change.")
+        self._screen.warn(
+            f"Files cannot be watched ({reason}); start the session again to load what you change."
+        )
 
     def _reload(self) -> None:
         if self._end.done():
@@ -310,14 +314,16 @@ class Supervisor:
         before, self._ready = self._ready, ready
         seconds = time.monotonic() - self._load_began
         if ready.warnings and ready.warnings != self._warnings:
-            self._screen.warn(ready.warnings)
+            self._screen.diagnostics(ready.warnings)
         self._warnings = ready.warnings
         if before is None:
             self._screen.banner(ready.bindings, self._state_dir)
         elif before.bindings != ready.bindings:
             self._screen.bindings(ready.bindings)
         if ready.broken is not None:
-            self._screen.problem(ready.broken, "Requests are answered with this error until it is mended and saved.")
+            self._screen.problem(
+                ready.broken, "Requests are answered with this error until it is mended and saved."
+            )
         if before is None:
             self._screen.ready(url_of(self._listener), seconds, keys=self._desk.open())
         elif self._changed and ready.broken is None:

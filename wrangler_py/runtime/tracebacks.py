@@ -43,7 +43,11 @@ def _before(error: BaseException) -> BaseException | None:
 
 def _one(error: BaseException, roots: tuple[Path, ...]) -> str:
     frames = list(_user_frames(error, roots))[-MAX_FRAMES:]
-    lines = ["Traceback of your code (most recent call last):\n", *traceback.format_list(frames)] if frames else []
+    lines = (
+        ["Traceback of your code (most recent call last):\n", *traceback.format_list(frames)]
+        if frames
+        else []
+    )
     return "".join([*lines, *_last_lines(error, roots)]).rstrip()
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from wrangler_py.runtime.project import code_files, folders, is_foreign
 
 #: Files that are read when code is loaded. Data that steps write (json, csv, txt, sqlite) is not among them.
-SUFFIXES = frozenset({".py", ".html", ".jinja", ".jinja2", ".j2", ".sql", ".graphql", ".yaml", ".yml", ".toml"})
+SUFFIXES = frozenset(
+    {".py", ".html", ".jinja", ".jinja2", ".j2", ".sql", ".graphql", ".yaml", ".yml", ".toml"}
+)
 SETTINGS = (".env", ".dev.vars")
 #: One save makes several events: ms without a new one until it is over, and ms after which it is, come what may.
 QUIET, LONGEST = 40, 300

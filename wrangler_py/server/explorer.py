@@ -29,9 +29,10 @@ async def list_workflows(call: Call) -> Success:
 
 
 async def get_workflow(call: Call) -> Success:
-    """Return one workflow with its instance counts."""
+    """Return one workflow with its instance counts, by name as wrangler prints them."""
     row = await call.engine.workflow(call.workflow)
-    return Success({**_view_workflow(row), "instances": await call.engine.status_counts(row.name)})
+    counts = await call.engine.status_counts(row.name)
+    return Success({**_view_workflow(row), "instances": dict(sorted(counts.items()))})
 
 
 async def list_instances(call: Call) -> Success:

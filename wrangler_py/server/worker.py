@@ -6,19 +6,17 @@ Everything imported here is imported before the supervisor says what to load.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from wrangler_py import config as configuration
-from wrangler_py.errors import PywranglerError, UserError, WorkerLoadError
-from wrangler_py.runtime.bindings_list import list_bindings
+from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.channel import (
     Drain,
     Drive,
@@ -35,17 +33,19 @@ from wrangler_py.runtime.channel import (
     WorkerWire,
 )
 from wrangler_py.runtime.debugger import Debugger
-from wrangler_py.runtime.editor import listen_for_editor
+from wrangler_py.runtime.editor import EditorDebugger
 from wrangler_py.runtime.host import Host
+from wrangler_py.runtime.inventory import list_bindings
 from wrangler_py.runtime.logs import RequestLog, SessionLog, send_library_logs
 from wrangler_py.runtime.output import Console
 from wrangler_py.runtime.process import ignore_terminal_signals
 from wrangler_py.server.app import create_app
 from wrangler_py.server.serving import Serving
 
+#: Objects made between two looks of the garbage collector. Python's 700 makes it look all the time under load.
+GC_THRESHOLD = 20_000
+
 Heard = tuple[ToWorker, list[socket.socket]]
-#: What runs outside of user code: freed of the garbage collector's looks once it is loaded.
-GC_THRESHOLD = 50_000
 
 
 class Worker:
@@ -53,23 +53,35 @@ class Worker:
 
     def __init__(self, wire: WorkerWire, order: Load, listener: socket.socket) -> None:
         self._wire, self._order, self._listener = wire, order, listener
+        self._loop = asyncio.get_running_loop()
+        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self._host: Host | None = None
+        self._adopting: asyncio.Task[None] | None = None
         self._console = Console(sys.stdout, sys.stderr, colour=order.colour)
         self._log = SessionLog(self._console, order.log_level)
-        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self._debugger = Debugger(
+            self._console,
+            has_terminal=order.has_terminal,
+            ask=lambda: wire.send(WantTerminal()),
+            give_back=lambda: wire.send(LeaveTerminal()),
+            excuse=self._excuse,
+        )
 
     async def live(self) -> int:
         """Load, serve, leave; return the exit code."""
-        self._loop = asyncio.get_running_loop()
         self._console.install()
+        self._debugger.install()
+        self._wire.listen(self._hear, lambda: os._exit(1))
         try:
             host = await self._open()
         except UserError as error:
             self._wire.send(Failed(_problem(error)))
             return 1
-        self._serving = Serving(RequestLog(self._app(host), self._log))
+        serving = Serving(RequestLog(self._app(host), self._log))
+        # What is loaded by now stays: the collector need not look at it again.
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 20)
-        await self._serve(host)
+        gc.set_threshold(GC_THRESHOLD)
+        await self._serve(host, serving)
         self._console.finish()
         return 0
 
@@ -78,10 +90,8 @@ class Worker:
         loaded = configuration.load(Path(order.config), env=order.env, variables=order.variables)
         loaded.diagnostics.raise_for_errors()
         assert loaded.config is not None
-        self._debugger = self._make_debugger()
-        self._wire.listen(self._hear, lambda: os._exit(1))
         host = await Host.open(loaded.config, Path(order.state_dir), options=order.options, owner=order.owner)
-        send_library_logs(self._console, order.log_level, host.roots)
+        self._host = host
         self._follow(host)
         self._wire.send(
             Ready(
@@ -93,3 +103,101 @@ class Worker:
             )
         )
         return host
+
+    def _follow(self, host: Host) -> None:
+        send_library_logs(self._console, self._order.log_level, host.roots)
+        self._log.attach(host.engine, host.roots, lambda _: not self._debugger.is_open)
+
+    def _app(self, host: Host) -> Callable[..., object]:
+        order = self._order
+        return create_app(host, allowed_hosts=order.allowed_hosts, test_scheduled=order.test_scheduled)
+
+    async def _serve(self, host: Host, serving: Serving) -> None:
+        """Do what the supervisor says, until it says to leave."""
+        while True:
+            match await self._heard.get():
+                case Serve(), sockets:
+                    await self._accept(serving, sockets)
+                case Drive(dead_owners=dead), _:
+                    await host.start(dead)
+                    self._let_editor_attach()
+                case Drain() as farewell, sockets:
+                    await self._leave(host, serving, farewell, sockets)
+                    return
+
+    async def _accept(self, serving: Serving, sockets: list[socket.socket]) -> None:
+        await serving.accept(self._listener)
+        if sockets:
+            self._adopting = self._loop.create_task(serving.adopt(sockets[0]))
+
+    async def _leave(
+        self, host: Host, serving: Serving, farewell: Drain, sockets: list[socket.socket]
+    ) -> None:
+        await serving.leave(sockets[0] if sockets else None)
+        await host.drain(farewell.grace)
+        self._wire.send(Released())
+        await serving.finish(farewell.linger)
+        await host.close()
+
+    def _let_editor_attach(self) -> None:
+        if self._order.debug_port is not None:
+            EditorDebugger(self._order.debug_port, self._console.line, self._excuse).start()
+
+    def _excuse(self, seconds: float) -> None:
+        if self._host is not None:
+            self._host.engine.excuse(seconds)
+
+    def _hear(self, message: ToWorker, sockets: list[socket.socket]) -> None:
+        """Take a message, on the wire's own thread."""
+        if isinstance(message, Terminal):
+            self._debugger.answered(message.path)
+        else:
+            self._loop.call_soon_threadsafe(self._heard.put_nowait, (message, sockets))
+
+
+def _problem(error: UserError) -> Problem:
+    traceback = error.traceback if isinstance(error, WorkerLoadError) else ""
+    return Problem(str(error), error.hint, traceback)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _use_utc() -> None:
+    """Let naive datetimes agree with Cloudflare's (python-sdk, section 2)."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+
+async def _live(wire: WorkerWire, order: Load) -> int:
+    return await Worker(wire, order, *wire.take(order.sockets)).live()
+
+
+def main() -> None:
+    """Run this process."""
+    ignore_terminal_signals()
+    wire = WorkerWire(socket.socket(fileno=int(sys.argv[1])))
+    wire.end.set_inheritable(False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    factory = _loop_factory()
+    order = wire.next()
+    if not isinstance(order, Load):
+        os._exit(0)
+    _use_utc()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        code = runner.run(_live(wire, order))
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # At once: a thread of user code that never ends must not keep the process.
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

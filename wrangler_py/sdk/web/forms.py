@@ -135,12 +135,15 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
+#: A quote ends a value only before ``;`` or the end: some programs write a quote inside one as ``\\"``.
+_PARAMETER = re.compile(r';\s*([^=;\s]+)=(?:"(.*?)"(?=\s*(?:;|$))|([^\s;]*))')
+
+
 def _parameter(header: str, name: str) -> str | None:
-    found = re.search(rf';\s*{name}=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', header, re.IGNORECASE)
-    if found is None:
-        return None
-    quoted, bare = found.groups()
-    return bare if quoted is None else _unescape(re.sub(r'\\(["\\])', r"\1", quoted))
+    for key, quoted, bare in _PARAMETER.findall(header):
+        if key.lower() == name:
+            return bare or _unescape(quoted.replace('\\"', '"'))
+    return None
 
 
 def _unescape(text: str) -> str:

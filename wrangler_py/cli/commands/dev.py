@@ -1,0 +1,119 @@
+"""`pywrangler dev`: a local session that reloads what is saved."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wrangler_py.errors import UserError
+
+if TYPE_CHECKING:
+    from wrangler_py.runtime.options import LogLevel
+
+LEVELS = ("debug", "info", "log", "warn", "error", "none")
+ENGINE = "Engine"
+
+
+def dev(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration file.", show_default=False)
+    ] = None,
+    env: Annotated[str | None, typer.Option("--env", "-e", help="Environment of the configuration.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on (8787); 0 takes a free one.")
+    ] = None,
+    ip: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY:VALUE", help="A variable, before those of the configuration."),
+    ] = None,
+    persist_to: Annotated[
+        Path | None, typer.Option(help="Directory of the stored state (.wrangler/state).")
+    ] = None,
+    log_level: Annotated[str, typer.Option(metavar="|".join(LEVELS), help="How much to say.")] = "log",
+    test_scheduled: Annotated[
+        bool, typer.Option("--test-scheduled", help="Run the scheduled handler on a visit of /__scheduled.")
+    ] = False,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not load what is saved.")] = False,
+    debug_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Let an editor attach with debugpy on this port.")
+    ] = None,
+    hibernate_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="What waits longer leaves memory (10 seconds).", rich_help_panel=ENGINE
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse what Cloudflare's SDK lacks.", rich_help_panel=ENGINE)
+    ] = False,
+    enforce_limits: Annotated[
+        bool,
+        typer.Option(
+            "--enforce-limits", help="Apply creation rate and daily caps too.", rich_help_panel=ENGINE
+        ),
+    ] = False,
+) -> None:
+    """Run the Worker and its workflows on this machine, and load again what is saved.
+
+    Instances are stored and go on by themselves, whatever happens to the session.
+    """
+    from wrangler_py.runtime.options import DevOptions
+    from wrangler_py.runtime.supervisor import run
+
+    options = DevOptions(
+        config=_find_config(config),
+        env=env,
+        ip=ip,
+        port=port,
+        variables=dict(map(_variable, var or ())),
+        persist_to=persist_to,
+        log_level=_level(log_level),
+        hibernate_after_ms=None if hibernate_after is None else _milliseconds(hibernate_after),
+        strict=strict,
+        enforce_limits=enforce_limits,
+        reload=not no_reload,
+        debug_port=debug_port,
+        test_scheduled=test_scheduled,
+    )
+    raise typer.Exit(run(options))
+
+
+def _find_config(given: Path | None) -> Path:
+    from wrangler_py.config import find
+
+    if given is not None:
+        return given
+    found = find(Path.cwd())
+    if found is None:
+        raise UserError(
+            f"No wrangler.toml, wrangler.jsonc or wrangler.json in {Path.cwd()} or above it.",
+            hint="Go to a project's folder, name one with --config, or make one: pywrangler init my-app",
+        )
+    return found
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name:
+        raise typer.BadParameter(f"{text!r} is not KEY:VALUE", param_hint="--var")
+    return name, value
+
+
+def _level(text: str) -> "LogLevel":
+    from wrangler_py.runtime.options import LogLevel
+
+    if text not in LEVELS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LEVELS)}", param_hint="--log-level")
+    return LogLevel(text)
+
+
+def _milliseconds(text: str) -> int:
+    """Return a duration such as ``10 seconds``, or a bare number of milliseconds."""
+    from wrangler_py.engine.durations import parse_duration
+    from wrangler_py.errors import InvalidArgumentError
+
+    try:
+        return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except InvalidArgumentError as error:
+        raise typer.BadParameter(str(error), param_hint="--hibernate-after") from None
