@@ -70,7 +70,9 @@ def test_kill_at_random_moments(tmp_path):
     rows, details = asyncio.run(read_all(tmp_path))
     lines = [line.split() for line in (tmp_path / "effects").read_text().splitlines()]
 
-    assert kills >= 15, f"the work was over after {time.time() - started:.1f} s: too fast to be killed often enough"
+    assert kills >= 15, (
+        f"the work was over after {time.time() - started:.1f} s: too fast to be killed often enough"
+    )
     assert {row.status.value for row in rows} == {"complete"}
     assert {decode(row.output) for row in rows} == {17}
 
@@ -91,6 +93,8 @@ def test_kill_at_random_moments(tmp_path):
         for step in (one for one in detail.steps if one.type == "step"):
             outcomes = [attempt.success for attempt in step.attempts]
             assert outcomes == [False] * (len(outcomes) - 1) + [True], (detail.id, step.name, outcomes)
-    attempts = {(d.id, s.name[1:-2]): len(s.attempts) for d in details for s in d.steps if s.name.startswith("s")}
+    attempts = {
+        (d.id, s.name[1:-2]): len(s.attempts) for d in details for s in d.steps if s.name.startswith("s")
+    }
     starts = Counter((name, number) for kind, name, number, *_ in lines if kind == "start")
     assert all(count <= starts[key] <= count + kills for key, count in attempts.items())

@@ -1,8 +1,8 @@
 """The one source of time, ids and randomness.
 
 The engine never calls `time`, `uuid` or `random` itself: it is given a `Clock`. Under `SystemClock` time passes by
-itself. `VirtualLoop` is an event loop on which it does not: whenever nothing is left to do, it jumps to the next timer, so
-that a year of sleep takes a millisecond. `LoopClock` reads its time.
+itself. `VirtualLoop` is an event loop on which it does not: whenever nothing is left to do, it jumps to the next
+timer, so that a year of sleep takes a millisecond. `LoopClock` reads its time.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on which waiting costs nothing: time stands still while code runs and jumps when all of it waits.
 
-    ``busy`` counts work in threads; while it is above zero the loop waits for real, because that work decides what is next.
+    ``busy`` counts work in threads; while it is above zero the loop waits for real, because that work decides what
+    is next.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
-        # After a year, a float of seconds is good to some nanoseconds only: asyncio must not wait for the last of them.
+        # After a year, a float of seconds is good to some nanoseconds only: asyncio must not wait for the last of
+        # them.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:

@@ -136,7 +136,9 @@ class InstanceExistsError(WorkflowError):
     code = "instance.already_exists"
 
     def __init__(self, instance_id: str) -> None:
-        super().__init__(f'(instance.already_exists) Workflow instance with id "{instance_id}" already exists')
+        super().__init__(
+            f'(instance.already_exists) Workflow instance with id "{instance_id}" already exists'
+        )
         self.instance_id = instance_id
 
 

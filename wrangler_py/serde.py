@@ -51,7 +51,9 @@ class Record(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"no entry {name!r}; there are: {', '.join(map(str, self)) or 'none'}") from None
+            raise AttributeError(
+                f"no entry {name!r}; there are: {', '.join(map(str, self)) or 'none'}"
+            ) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -121,7 +123,9 @@ def _wrap_dict(value: dict[Any, Any], path: str) -> Any:
     wrapped = {}
     for key, item in value.items():
         if type(key) is not str:
-            raise NotSerialisableError(key, f"key {key!r} of {path or 'the value'}", "keys of a dict must be str")
+            raise NotSerialisableError(
+                key, f"key {key!r} of {path or 'the value'}", "keys of a dict must be str"
+            )
         wrapped[key] = item if type(item) in _SCALARS else _wrap(item, f"{path}[{key!r}]")
     if len(wrapped) == 1 and key.startswith("$"):
         return {"$dict": wrapped}
@@ -240,7 +244,9 @@ _NATIVE: _Decoders = {
 _SHOWN: _Decoders = {
     **_NATIVE,
     "$bytes": lambda inner, _: inner,
-    "$date": lambda inner, _: (_EPOCH + timedelta(milliseconds=inner)).isoformat(timespec="milliseconds")[:-6] + "Z",
+    "$date": lambda inner, _: (
+        (_EPOCH + timedelta(milliseconds=inner)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    ),
     "$set": lambda inner, tags: [_unwrap(item, tags) for item in inner],
     "$float": lambda inner, _: inner,
 }

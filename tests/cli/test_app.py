@@ -1,13 +1,15 @@
 """The tree of commands: what there is, what its help says, and that it starts quickly."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from wrangler_py import __version__
-from wrangler_py.cli.app import InstancesGroup, RootGroup, WorkflowsGroup
+from wrangler_py.cli.app import InstancesGroup, RootGroup, WorkflowsGroup, app
 
 WORKFLOWS = ("workflows",)
 INSTANCES = ("workflows", "instances")
@@ -33,21 +35,41 @@ def test_the_commands_are_those_of_the_specification():
     }  # fmt: skip
 
 
-def test_the_help_of_every_command_is_the_snapshot(alone, monkeypatch):
-    """To accept a change: delete tests/cli/help.txt, run this test, and read the difference."""
-    monkeypatch.setenv("COLUMNS", "100")
-    text = "".join(
-        f"$ pywrangler {' '.join(command)} --help\n{_help(alone, command)}" for command in COMMANDS
-    )
-    if not SNAPSHOT.exists():
+def test_the_help_of_every_command_is_the_snapshot():
+    """To accept a change: run the tests with ACCEPT_HELP=1, and read the difference of tests/cli/help.txt.
+
+    The snapshot holds what the help says, not how Typer draws it, which changes with its version.
+    """
+    root = get_command(app)
+    text = "\n".join(_described(root, command) for command in COMMANDS)
+    if os.environ.get("ACCEPT_HELP"):
         SNAPSHOT.write_text(text, encoding="utf-8")
     assert text == SNAPSHOT.read_text(encoding="utf-8")
 
 
-def _help(alone, command):
-    result = alone(*command, "--help")
+def _described(root, words):
+    command = root
+    for word in words:
+        command = command.get_command(None, word)
+    lines = [f"$ pywrangler {' '.join(words)}".rstrip(), *command.help.rstrip().splitlines()]
+    lines += [f"  {name}" for name in getattr(command, "members", ())]
+    lines += [f"  {_names(option)}: {option.help}" for option in command.params if not option.hidden]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _names(parameter):
+    metavar = [parameter.metavar] if parameter.metavar else []
+    return " ".join([*parameter.opts, *metavar]) if parameter.opts[0].startswith("-") else parameter.metavar
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_is_on_stdout_and_fits_80_columns(alone, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = alone(*command, "-h")
     assert (result.exit_code, result.stderr) == (0, "")
-    return "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())
+    assert f"Usage: pywrangler {' '.join(command)}".rstrip() in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "…" not in result.stdout
 
 
 @pytest.mark.parametrize("command", [(), WORKFLOWS, INSTANCES])

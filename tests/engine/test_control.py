@@ -41,7 +41,9 @@ def test_a_pause_stops_the_clock_of_a_sleep(tmp_path, hibernate_after_ms):
         ended = await world.finish(row)
         return ended.ended_at - row.created_at
 
-    assert in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms) == pytest.approx(11 * HOUR, abs=3000)
+    assert in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms) == pytest.approx(
+        11 * HOUR, abs=3000
+    )
 
 
 def test_a_pause_lets_steps_in_flight_finish_and_starts_no_new_one(tmp_path):
@@ -222,7 +224,9 @@ def test_ids_are_unique_even_of_finished_instances(tmp_path):
         assert (await world.engine.status("w", "me")).ended_at == row.ended_at
         result = await world.engine.create_batch("w", [NewInstance("me"), NewInstance("you")])
         assert [one.id for one in result.created] == ["you"]
-        result = await world.engine.create_batch("w", [NewInstance("me"), NewInstance("!")], skip_existing=False)
+        result = await world.engine.create_batch(
+            "w", [NewInstance("me"), NewInstance("!")], skip_existing=False
+        )
         return sorted(error.code for error in result.errors)
 
     assert in_world(tmp_path, body) == ["instance.already_exists", "instance.invalid_id"]

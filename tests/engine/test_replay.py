@@ -238,7 +238,7 @@ def test_crashes_at_any_moment_change_nothing_but_the_number_of_attempts(
     tmp_path_factory, program, crashes, hibernate_after_ms
 ):
     plain, _, _, _, _ = outcome(tmp_path_factory.mktemp("plain"), program, [], 10**9)
-    ended, types, detail, effects, done = outcome(
+    ended, types, detail, effects, _ = outcome(
         tmp_path_factory.mktemp("crashed"), program, crashes, hibernate_after_ms
     )
     assert ended.status is Status.COMPLETE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -39,14 +40,20 @@ def test_decorated_steps_return_the_stored_value_and_records_read_by_attribute(t
 def test_call_form_takes_functions_lambdas_and_config(tmp_path):
     async def run(event, step):
         one = await step.do("one", lambda: 1)
-        two = await step.do("two", {"retries": {"limit": 1, "delay": 0}}, lambda ctx: ctx["config"]["retries"]["limit"])
+        two = await step.do(
+            "two", {"retries": {"limit": 1, "delay": 0}}, lambda ctx: ctx["config"]["retries"]["limit"]
+        )
 
         async def third(ctx):
             return ctx["step"]
 
         return [one, two, dict(await step.do("three", third))]
 
-    assert output_of(in_world(tmp_path, lambda world: world.run(run))) == [1, 1, {"name": "three", "count": 1}]
+    assert output_of(in_world(tmp_path, lambda world: world.run(run))) == [
+        1,
+        1,
+        {"name": "three", "count": 1},
+    ]
 
 
 def test_two_steps_of_one_name_are_two_steps(tmp_path):
@@ -74,7 +81,7 @@ def test_default_retries_are_five_with_exponential_delay_from_ten_seconds(tmp_pa
         row = await world.run(run)
         detail = await world.engine.detail("w", row.id)
         starts = [datetime.fromisoformat(attempt.start) for attempt in detail.steps[0].attempts]
-        return row, [round((b - a).total_seconds()) for a, b in zip(starts, starts[1:], strict=False)]
+        return row, [round((b - a).total_seconds()) for a, b in pairwise(starts)]
 
     row, gaps = in_world(tmp_path, body)
     assert gaps == [10, 20, 40, 80, 160]

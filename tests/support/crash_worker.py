@@ -46,7 +46,9 @@ def entrypoint(effect):
 
 async def main(folder: Path) -> None:
     store = await SqliteStore.open(folder / "workflows.sqlite")
-    engine = Engine(store, SystemClock(), options=EngineOptions(owner=str(os.getpid()), hibernate_after_ms=10))
+    engine = Engine(
+        store, SystemClock(), options=EngineOptions(owner=str(os.getpid()), hibernate_after_ms=10)
+    )
     await engine.bind([Definition("w", "s", "Work", "v1", entrypoint(effects_of(folder)))])
     await engine.start(None)
     print("ready", flush=True)

@@ -94,7 +94,12 @@ class WorkflowBinding:
         return WorkflowInstance(self._engine, self._name, row.id)
 
     async def create(
-        self, options: Mapping[str, Any] | None = None, /, *, id: str | None = None, params: Any = msgspec.UNSET
+        self,
+        options: Mapping[str, Any] | None = None,
+        /,
+        *,
+        id: str | None = None,
+        params: Any = msgspec.UNSET,
     ) -> WorkflowInstance:
         """Store a new instance and return it; it runs by itself.
 
@@ -114,8 +119,8 @@ class WorkflowBinding:
     async def create_batch(self, batch: Any = None, /, **options: Any) -> Any:
         """Create up to 100 instances.
 
-        A list gives the list of those created; ids that exist are skipped. ``{"count", "params"}`` or ``{"instances": [...]}``
-        gives ``{"created", "errors": [{"index", "id", "code", "message"}]}``.
+        A list gives the list of those created; ids that exist are skipped. ``{"count", "params"}`` or
+        ``{"instances": [...]}`` gives ``{"created", "errors": [{"index", "id", "code", "message"}]}``.
         """
         batch = options if batch is None else batch
         if isinstance(batch, Mapping):

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
 from wrangler_py.engine.durations import parse_duration
+from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
 from wrangler_py.engine.retry import DelayFunction
 from wrangler_py.errors import (
     NonRetryableDelayError,
@@ -32,6 +32,7 @@ class StepPlace(NamedTuple):
 
 #: Set while a step's callback runs, in its own context (threads too).
 current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_step", default=None)
+
 
 class Callback(NamedTuple):
     """A step's callback, ready to be called with the step context; ``is_async``: its result is a coroutine."""
@@ -112,7 +113,7 @@ async def ask_delay(function: DelayFunction, context: dict[str, Any], error: Exc
                 answer = await answer
     except TimeoutError:
         raise NonRetryableDelayError(f"{start} took longer than {DELAY_FUNCTION_S:g} seconds") from None
-    except Exception as failure:  # noqa: BLE001 - whatever a user's function raises
+    except Exception as failure:
         raise NonRetryableDelayError(f"{start} raised {type(failure).__name__}: {failure}") from failure
     try:
         return parse_duration(answer)

@@ -1,7 +1,8 @@
 """Group commit: every durable write of one turn of the event loop, of all instances together, is one transaction.
 
-Who must know that a write is on disk awaits `GroupCommit.durable`. When a transaction is through, its waiters are let go a few at a
-time, so that a thousand instances never keep a request waiting: between two handfuls the event loop looks at its sockets.
+Who must know that a write is on disk awaits `GroupCommit.durable`. When a transaction is through, its waiters are
+let go a few at a time, so that a thousand instances never keep a request waiting: between two handfuls the event
+loop looks at its sockets.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from wrangler_py.engine.store import Batch, Creation, Ending, HistoryLine, Parking, StatusChange, Store
 from wrangler_py.errors import StoreError
@@ -20,7 +22,8 @@ Waiter = asyncio.Future[None]
 
 
 class Pacer:
-    """Lets waiters go so that one turn of the event loop takes about five milliseconds, whatever each of them does."""
+    """Lets waiters go so that one turn of the event loop takes about five milliseconds, whatever each of them
+    does."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -105,7 +108,8 @@ class GroupCommit:
     # waiting
 
     def durable(self) -> Waiter:
-        """Return a future that is done when all that was added before is on disk; it raises StoreError if it cannot be."""
+        """Return a future that is done when all that was added before is on disk; it raises StoreError if it cannot
+        be."""
         self._schedule()
         assert self._loop is not None
         waiter: Waiter = self._loop.create_future()
@@ -155,7 +159,11 @@ class GroupCommit:
             self._succeed(batch, waiters, created, rows)
 
     def _succeed(
-        self, batch: Batch, waiters: list[Waiter], created: list[asyncio.Future[int | None]], rows: list[int | None]
+        self,
+        batch: Batch,
+        waiters: list[Waiter],
+        created: list[asyncio.Future[int | None]],
+        rows: list[int | None],
     ) -> None:
         for future, row in zip(created, rows, strict=True):
             if not future.done():
@@ -166,8 +174,11 @@ class GroupCommit:
         if self.on_commit is not None:
             self.on_commit(batch, rows)
 
-    def _fail(self, waiters: list[Waiter], created: list[asyncio.Future[int | None]], error: StoreError) -> None:
-        for future in (*waiters, *created):
+    def _fail(
+        self, waiters: list[Waiter], created: list[asyncio.Future[int | None]], error: StoreError
+    ) -> None:
+        futures: list[asyncio.Future[Any]] = [*waiters, *created]
+        for future in futures:
             if not future.done():
                 future.set_exception(error)
         if self.on_failure is not None:
@@ -188,4 +199,3 @@ class GroupCommit:
             self._writer.cancel()
             await asyncio.wait([self._writer])
             self._writer = None
-

@@ -1,7 +1,8 @@
 """Commands on one instance: pause, resume, terminate, restart, delete, events (engine-semantics, section 1).
 
 An instance may be in this process's memory, at rest in the store, or in the hands of another process that is about to
-let it go (a reload). `Control` hides which: it stops the runner if there is one, and writes when nobody else drives the instance.
+let it go (a reload). `Control` hides which: it stops the runner if there is one, and writes when nobody else drives
+the instance.
 """
 
 from __future__ import annotations
@@ -21,12 +22,21 @@ from wrangler_py.engine.runner import Runner, Stop
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import HistoryLine, Store
 from wrangler_py.engine.transitions import Command, next_status
-from wrangler_py.errors import CannotRestartError, InstanceBusyError, InstanceFinishedError, InstanceNotFoundError
+from wrangler_py.errors import (
+    CannotRestartError,
+    InstanceBusyError,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+)
 
 #: How long to wait for another process to let go of an instance, and how often to ask, in seconds.
 BUSY_S = 5.0
 ASK_S = 0.02
-_STARTS = {Kind.DO: HistoryType.STEP_START, Kind.SLEEP: HistoryType.SLEEP_START, Kind.WAIT: HistoryType.WAIT_START}
+_STARTS = {
+    Kind.DO: HistoryType.STEP_START,
+    Kind.SLEEP: HistoryType.SLEEP_START,
+    Kind.WAIT: HistoryType.WAIT_START,
+}
 
 
 class StepRef(msgspec.Struct, frozen=True):
@@ -108,8 +118,7 @@ class Control:
             if runner is not None:
                 await runner.stopped()
                 await self._commits.flush()
-                instance = await self.find(workflow, instance_id)
-            return await self._resume_resting(instance)
+            return await self._resume_resting(await self.find(workflow, instance_id))
 
     async def _resume_resting(self, instance: InstanceRow) -> Status:
         target = next_status(instance.status, Command.RESUME)
@@ -129,15 +138,20 @@ class Control:
             await self._rest(instance, target, HistoryType.WORKFLOW_TERMINATED)
             return target
 
-    async def restart(self, workflow: str, instance_id: str, *, version: str, from_: StepRef | None) -> Status:
-        """Run again under the same id, from the start or from a step; raise CannotRestartError if there is no such step."""
+    async def restart(
+        self, workflow: str, instance_id: str, *, version: str, from_: StepRef | None
+    ) -> Status:
+        """Run again under the same id, from the start or from a step; raise CannotRestartError if there is no such
+        step."""
         async with self._hold(workflow, instance_id) as instance:
             target = next_status(instance.status, Command.RESTART)
             from_step = None if from_ is None else _find_step(await self._store.history(instance.row), from_)
             await self._abort(instance)
             epoch, now = self._commits.epoch, self._clock.now()
             await self._until_free(
-                lambda: self._store.restart(instance.row, epoch=epoch, from_step=from_step, version=version, now=now)
+                lambda: self._store.restart(
+                    instance.row, epoch=epoch, from_step=from_step, version=version, now=now
+                )
             )
             self._published(instance, (instance.row, HistoryType.WORKFLOW_QUEUED, now, 0, 0, None, None))
             self._scheduler.kick()
@@ -150,7 +164,8 @@ class Control:
             await self._until_free(lambda: self._store.delete(instance.row, epoch=self._commits.epoch))
 
     async def send_event(self, workflow: str, instance_id: str, event_type: str, payload: bytes) -> int:
-        """Store an event and tell who waits for it; return when it was sent. Raise InstanceFinishedError if it has ended."""
+        """Store an event and tell who waits for it; return when it was sent. Raise InstanceFinishedError if it has
+        ended."""
         instance = await self.find(workflow, instance_id)
         if instance.status.is_final:
             raise _finished(instance)
@@ -204,7 +219,7 @@ class Control:
 
 def _finished(instance: InstanceRow) -> InstanceFinishedError:
     return InstanceFinishedError(
-        f'(instance.cannot_send_event) Instance "{instance.id}" has ended ({instance.status}) and takes no more events'
+        f'(instance.cannot_send_event) Instance "{instance.id}" has ended ({instance.status}): it takes no more events'
     )
 
 

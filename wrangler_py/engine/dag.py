@@ -1,6 +1,7 @@
 """Steps that depend on steps (python-sdk, section 3): declared by decorator, run when called, their results shared.
 
-Two modes by compatibility date: parameters named like the steps they need (implicit), or a ``depends=`` list matched by position.
+Two modes by compatibility date: parameters named like the steps they need (implicit), or a ``depends=`` list
+matched by position.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class DeclaredStep:
         return [await dependency.result() for dependency in dependencies]
 
     async def result(self) -> Any:
-        """Return this step's result as a dependency: run once per `run()`, also when several steps need it at once."""
+        """Return this step's result as a dependency: run once per `run()`, also when several steps need it at
+        once."""
         if self._shared is None:
             self._shared = asyncio.ensure_future(self._run(self._owner.runner))
         return await asyncio.shield(self._shared)
@@ -81,23 +83,30 @@ class DeclaredStep:
     def _callback(self, arguments: dict[str, Any]) -> Callback:
         function = self._function
         if CTX in self._parameters:
-            return Callback(lambda ctx: function(**{CTX: ctx}, **arguments), inspect.iscoroutinefunction(function))
+            return Callback(
+                lambda ctx: function(**{CTX: ctx}, **arguments), inspect.iscoroutinefunction(function)
+            )
         return Callback(lambda _: function(**arguments), inspect.iscoroutinefunction(function))
 
 
 def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, DeclaredStep]]:
     if len(names) != len(depends):
-        raise TypeError(f"Step declares {len(names)} non-ctx parameter(s) but 'depends' has {len(depends)} item(s)")
+        raise TypeError(
+            f"Step declares {len(names)} non-ctx parameter(s) but 'depends' has {len(depends)} item(s)"
+        )
     matched = []
     for name, dependency in zip(names, depends, strict=True):
         if not isinstance(dependency, DeclaredStep):
-            raise TypeError(f"'depends' entry for parameter {name!r} is not a function decorated with step.do")
+            raise TypeError(
+                f"'depends' entry for parameter {name!r} is not a function decorated with step.do"
+            )
         matched.append((name, dependency))
     return matched
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a callable's parameters, without ``self``; fast for plain functions, which steps mostly are."""
+    """Return the names of a callable's parameters, without ``self``; fast for plain functions, which steps mostly
+    are."""
     code = getattr(function, "__code__", None)
     if code is None or inspect.ismethod(function):
         return tuple(inspect.signature(function).parameters)
@@ -106,7 +115,8 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def positional_callback(function: Callable[..., Any]) -> Callback:
-    """Return the callback of the call form: ``function`` takes the step context, or nothing; defaults stay as they are."""
+    """Return the callback of the call form: ``function`` takes the step context, or nothing; defaults stay as they
+    are."""
     names = parameters_of(function)
     defaults = getattr(function, "__defaults__", None) or ()
     if len(names) > len(defaults) or names[:1] == (CTX,):

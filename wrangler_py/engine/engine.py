@@ -112,7 +112,8 @@ class Blocked(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """Runs workflows over a store. Commands work whether or not `start` was called; without it, nothing is executed."""
+    """Runs workflows over a store. Commands work whether or not `start` was called; without it, nothing is
+    executed."""
 
     def __init__(self, store: Store, clock: Clock, *, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
@@ -152,11 +153,14 @@ class Engine:
         for one in definitions:
             self._scheduler.definitions[one.name] = one
             self._known.add(one.name)
-            await self.store.bind_workflow(WorkflowRow(one.name, one.script, one.class_name, one.version, now, now))
+            await self.store.bind_workflow(
+                WorkflowRow(one.name, one.script, one.class_name, one.version, now, now)
+            )
         self._scheduler.kick()
 
     async def start(self, dead_owners: Collection[str] | None = ()) -> None:
-        """Take a lease and begin to drive instances; what the ``dead_owners`` (None: everybody else) drove is due at once."""
+        """Take a lease and begin to drive instances; what the ``dead_owners`` (None: everybody else) drove is due
+        at once."""
         now = self.clock.now()
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
         await self.store.reap(now=now, keep=(epoch,), owners=dead_owners)
@@ -174,13 +178,14 @@ class Engine:
         self._scheduler.start(epoch)
 
     async def drain(self, grace: float) -> None:
-        """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the lease."""
+        """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the
+        lease."""
         if self._commits.epoch is None:
             return
         self._around.draining = True
         await self._scheduler.stop()
         deadline = asyncio.get_running_loop().time() + grace
-        while self._scheduler.in_flight and asyncio.get_running_loop().time() < deadline:
+        while self._scheduler.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(min(0.02, grace))
         await self._stop_runners(Stop.DRAIN)
         await self._stop_background()
@@ -242,7 +247,7 @@ class Engine:
         if self._observers:
             self._tell_all(batch, rows)
         if batch.parkings or batch.endings:
-            self._scheduler.forget(one.row for one in (*batch.parkings, *batch.endings))
+            self._scheduler.forget([one.row for one in batch.parkings] + [one.row for one in batch.endings])
 
     def _tell_all(self, batch: Batch, rows: list[int | None]) -> None:
         for new, row in zip(batch.creations, rows, strict=True):
@@ -333,11 +338,13 @@ class Engine:
         """Store a new instance and return it, queued.
 
         Raises:
-            WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that cannot be
-            stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
+            WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that
+            cannot be stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
         """
         await self._check_workflow(workflow)
-        new = self._creation(workflow, NewInstance(id, {} if params is msgspec.UNSET else params), trigger, schedule)
+        new = self._creation(
+            workflow, NewInstance(id, {} if params is msgspec.UNSET else params), trigger, schedule
+        )
         await self._check_capacity(1)
         row = await self._commits.create(new)
         if row is None:
@@ -400,7 +407,9 @@ class Engine:
         if self._queued + count > self._limits.queued:
             self._queued = await self.store.count_queued()
         if self._queued + count > self._limits.queued:
-            raise QueueFullError(f"{self._limits.queued} instances are queued already: wait until some have started")
+            raise QueueFullError(
+                f"{self._limits.queued} instances are queued already: wait until some have started"
+            )
         self._queued += count
         if self.options.enforce_limits:
             self._check_rate(now, count)
@@ -409,7 +418,9 @@ class Engine:
         while self._recent and self._recent[0] <= now - RATE_MS:
             self._recent.popleft()
         if len(self._recent) + count > RATE_COUNT:
-            raise RateLimitedError(f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment")
+            raise RateLimitedError(
+                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment"
+            )
         self._recent.extend([now] * count)
 
     # reading
@@ -517,7 +528,7 @@ class Engine:
         Raises:
             InstanceNotFoundError, InstanceFinishedError, PayloadTooLargeError, InvalidArgumentError.
         """
-        if not isinstance(event_type, str) or not event_type:
+        if not event_type:
             raise InvalidArgumentError("an event needs a type, as a text that is not empty")
         data = _encode_payload("the payload", payload)
         return await self._control.send_event(workflow, instance_id, event_type, data)
@@ -555,7 +566,9 @@ def _encode_payload(what: str, value: Any) -> bytes:
 
 def _blamed(stack: list[FrameType]) -> tuple[StepPlace | None, str]:
     """Find, in a blocked thread's frames, the step that blocks and the user's innermost line."""
-    where = f"{stack[0].f_code.co_filename}:{stack[0].f_lineno} in {stack[0].f_code.co_name}" if stack else "?"
+    where = (
+        f"{stack[0].f_code.co_filename}:{stack[0].f_lineno} in {stack[0].f_code.co_name}" if stack else "?"
+    )
     for frame in stack:
         place = frame.f_locals.get("blamed_place")
         if isinstance(place, StepPlace):

@@ -108,7 +108,9 @@ class _Fold:
         if config is not None and config.sensitive:
             self._sensitive.add(event.step)
         shown = config.shown if config else None
-        self.views[event.step] = StepView(event.name or "", "step", iso(event.at), None, None, None, shown, [])
+        self.views[event.step] = StepView(
+            event.name or "", "step", iso(event.at), None, None, None, shown, []
+        )
 
     def start_sleep(self, event: HistoryEvent) -> None:
         self.views[event.step] = SleepView(event.name or "", "sleep", iso(event.at), None, finished=False)

@@ -1,8 +1,8 @@
 """Does an instance do anything but wait?
 
-`run()` may await what it likes, a socket or `asyncio.sleep` between two steps. Only when every one of its tasks hangs on
-waits of ours may the instance leave memory. Tasks say what they hang on, so this is a look, not a guess; what cannot be
-seen (a task that has not called a step yet, started and not awaited) does not count.
+`run()` may await what it likes, a socket or `asyncio.sleep` between two steps. Only when every one of its tasks
+hangs on waits of ours may the instance leave memory. Tasks say what they hang on, so this is a look, not a guess;
+what cannot be seen (a task that has not called a step yet, started and not awaited) does not count.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any
 
-#: Turns of the event loop to let pass before looking: a task just started must reach its first step, and the end of one
-#: task takes a turn for each `asyncio.wait`, `gather` or TaskGroup around it to reach `run()`.
+#: Turns of the event loop to let pass before looking: a task just started must reach its first step, and the end of
+#: one task takes a turn for each `asyncio.wait`, `gather` or TaskGroup around it to reach `run()`.
 SETTLE_TURNS = 8
 #: When to look again if something else was going on, in milliseconds.
 RECHECK_MS = 250

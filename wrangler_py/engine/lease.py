@@ -1,7 +1,7 @@
 """The right to drive instances: one lease a process, renewed from a thread of its own.
 
-The heartbeat must not share fate with a step that blocks the event loop: a blocked process is slow, not dead. The same thread
-notices the block, and whose step it is.
+The heartbeat must not share fate with a step that blocks the event loop: a blocked process is slow, not dead. The
+same thread notices the block, and whose step it is.
 """
 
 from __future__ import annotations

@@ -46,6 +46,10 @@ PLANS: dict[Plan, PlanLimits] = {
 
 def check_instance_id(instance_id: object) -> str:
     """Return ``instance_id``; raise InvalidInstanceIdError if it is not a str of the documented form."""
-    if not isinstance(instance_id, str) or len(instance_id) > MAX_ID_LENGTH or not ID_PATTERN.fullmatch(instance_id):
+    if (
+        not isinstance(instance_id, str)
+        or len(instance_id) > MAX_ID_LENGTH
+        or not ID_PATTERN.fullmatch(instance_id)
+    ):
         raise InvalidInstanceIdError
     return instance_id

@@ -1,4 +1,5 @@
-"""Events on their way to one instance: first in, first out per type, each to one waiter (engine-semantics, section 1)."""
+"""Events on their way to one instance: first in, first out per type, each to one waiter (engine-semantics, section
+1)."""
 
 from __future__ import annotations
 

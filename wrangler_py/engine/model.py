@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from wrangler_py.serde import ErrorRecord as ErrorRecord
+from wrangler_py.serde import ErrorRecord as ErrorRecord  # noqa: PLC0414 - part of this module's face
 
 
 class Status(StrEnum):

@@ -118,7 +118,11 @@ def _start_wait(
     runner: Runner, name: str, display: str, event_type: object, timeout: object
 ) -> tuple[int, StartData]:
     if not isinstance(event_type, str) or not event_type:
-        raise runner.die(FatalStepError(f'wait_for_event "{name}" needs the type of the event as a text, not {event_type!r}'))
+        raise runner.die(
+            FatalStepError(
+                f'wait_for_event "{name}" needs the type of the event as a text, not {event_type!r}'
+            )
+        )
     try:
         timeout_ms = parse_duration(timeout)
     except InvalidArgumentError as error:

@@ -1,8 +1,8 @@
 """Step keys, checkpoints, and what a replay does differently from the run before it.
 
-`Replay` is an instance's history folded into what `run()` needs to go on: for each step its checkpoint, or how far it got.
-It also watches the order in which a replay visits the stored steps, because code that changed under a running instance is
-legal but must be *seen* (engine-semantics, section 3).
+`Replay` is an instance's history folded into what `run()` needs to go on: for each step its checkpoint, or how far
+it got. It also watches the order in which a replay visits the stored steps, because code that changed under a
+running instance is legal but must be *seen* (engine-semantics, section 3).
 """
 
 from __future__ import annotations
@@ -226,9 +226,13 @@ class Replay:
 
 
 def _missed(names: list[str]) -> str:
-    listed = ", ".join(f'"{name}"' for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    listed = ", ".join(f'"{name}"' for name in names[:5]) + (
+        f" and {len(names) - 5} more" if len(names) > 5 else ""
+    )
     plural = "steps" if len(names) > 1 else "step"
-    return f"stored {plural} {listed} did not come up again: renamed, removed, or named differently on every run"
+    return (
+        f"stored {plural} {listed} did not come up again: renamed, removed, or named differently on every run"
+    )
 
 
 class _Order:
@@ -245,7 +249,9 @@ class _Order:
 
     def known(self, task: Any, record: Recorded) -> None:
         if task in self._new:
-            self._inserted.append(f'step "{self._new.pop(task)}" is new: it now runs before the stored step "{record.name}"')
+            self._inserted.append(
+                f'step "{self._new.pop(task)}" is new: it now runs before the stored step "{record.name}"'
+            )
         last = self._last.get(task)
         if last is not None and last.step > record.step:
             self._swapped.append(f'the order changed: step "{last.name}" now comes before "{record.name}"')

@@ -1,8 +1,8 @@
 """One instance under one lease: from its start, or a replay, to a rest.
 
-A runner calls the user's ``run(event, step)`` once. All that is durable passes through it: it numbers steps, writes history,
-holds new steps during a pause, and notices when nothing is left to do but wait. How a step is executed stands in `engine.steps`,
-how one waits in `engine.waits`.
+A runner calls the user's ``run(event, step)`` once. All that is durable passes through it: it numbers steps, writes
+history, holds new steps during a pause, and notices when nothing is left to do but wait. How a step is executed
+stands in `engine.steps`, how one waits in `engine.waits`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
 
 #: Set during an instance's `run()`.
-current_instance: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_instance", default=None)
+current_instance: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar(
+    "current_instance", default=None
+)
 
 #: How long user code may take to unwind when it is told to stop, in seconds.
 UNWIND_S = 5.0
@@ -56,7 +58,9 @@ class Stop(Enum):
 class Surroundings:
     """What all runners of an engine share."""
 
-    def __init__(self, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, hibernate_after_ms: int, strict: bool) -> None:
+    def __init__(
+        self, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, hibernate_after_ms: int, strict: bool
+    ) -> None:
         self.clock = clock
         self.commits = commits
         self.limits = limits
@@ -158,9 +162,15 @@ class Runner:
         try:
             data = encode(output)
         except (NotSerialisableError, TypeError) as error:
-            return self._errored(ErrorRecord("TypeError", f"run() returned a value that cannot be stored: {error}"))
+            return self._errored(
+                ErrorRecord("TypeError", f"run() returned a value that cannot be stored: {error}")
+            )
         if len(data) > MAX_VALUE_BYTES:
-            return self._errored(ErrorRecord("WorkflowInternalError", "The output of run() is too large. Maximum allowed size is 1MiB."))
+            return self._errored(
+                ErrorRecord(
+                    "WorkflowInternalError", "The output of run() is too large. Maximum allowed size is 1MiB."
+                )
+            )
         return Ending(self.row, Status.COMPLETE, self.now(), output=data)
 
     def _errored(self, error: ErrorRecord) -> Ending:
@@ -238,7 +248,9 @@ class Runner:
         self.pausing = True
         self.waits.hold()
         if self.in_flight:
-            self.around.commits.status(StatusChange(self.row, Status.WAITING_FOR_PAUSE, self.now(), self.now()))
+            self.around.commits.status(
+                StatusChange(self.row, Status.WAITING_FOR_PAUSE, self.now(), self.now())
+            )
             return False
         self.stop(Stop.PAUSE)
         return True
@@ -271,14 +283,18 @@ class Runner:
         if self.stop_reason is not Stop.ABORT and self.stop_reason is not Stop.LOST:
             self.around.commits.log((self.row, kind, self.around.clock.now(), step, attempt, name, data))
 
-    def call(self, name: object, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Coroutine[Any, Any, Any]:
+    def call(
+        self, name: object, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+    ) -> Coroutine[Any, Any, Any]:
         """Return the call of a step, to be awaited; one that never is, is named when `run()` ends."""
         self._calls += 1
         call = self._arrive(self._calls, function, args)
         self._uncalled[self._calls] = (str(name), call)
         return call
 
-    async def _arrive(self, number: int, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> Any:
+    async def _arrive(
+        self, number: int, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]
+    ) -> Any:
         self._uncalled.pop(number, None)
         return await function(self, *args)
 
@@ -296,7 +312,9 @@ class Runner:
             task.add_done_callback(self.tasks.discard)
         if type(name) is not str or len(name) > MAX_STEP_NAME or not name.isprintable():
             raise self.die(
-                FatalStepError(f'Step name "{name}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found')
+                FatalStepError(
+                    f'Step name "{name}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
+                )
             )
         display = self.replay.next_name(kind, name)
         return display, self.replay.visit(kind, display, task)
@@ -326,7 +344,9 @@ class Runner:
         """Count what a step stored; past the plan's limit, end the instance (engine-semantics, section 2)."""
         self.replay.stored_bytes += size
         if self.replay.stored_bytes > self.around.limits.state_bytes:
-            raise self.die(FatalStepError(f"The instance has exceeded the {self.around.limits.state_name} storage limit"))
+            raise self.die(
+                FatalStepError(f"The instance has exceeded the {self.around.limits.state_name} storage limit")
+            )
 
     def die(self, error: FatalStepError) -> Abort:
         """End the instance with ``error``, whatever user code catches; return what to raise."""

@@ -1,4 +1,5 @@
-"""Who runs next: claims due instances, keeps to the concurrency limits, prefers those that go on (docs, "Sleep a Workflow")."""
+"""Who runs next: claims due instances, keeps to the concurrency limits, prefers those that go on (docs, "Sleep a
+Workflow")."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ class WorkflowStep:
 
     def _call_form(self, name: str | None, args: tuple[Any, ...], config: object) -> Coroutine[Any, Any, Any]:
         given = 2 + len(args)
-        self._extension("step.do(name, function)", f"do() takes from 1 to 2 positional arguments but {given} were given")
+        self._extension(
+            "step.do(name, function)", f"do() takes from 1 to 2 positional arguments but {given} were given"
+        )
         if len(args) > 2:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
@@ -109,5 +111,9 @@ class WorkflowStep:
         spelling = type(self)._CAMEL.get(name)
         if spelling is None or self._strict:
             raise AttributeError(f"'WorkflowStep' object has no attribute {name!r}")
-        warnings.warn(f"step.{name} does not exist on Cloudflare: write step.{spelling}", PortabilityWarning, stacklevel=2)
+        warnings.warn(
+            f"step.{name} does not exist on Cloudflare: write step.{spelling}",
+            PortabilityWarning,
+            stacklevel=2,
+        )
         return getattr(self, spelling)

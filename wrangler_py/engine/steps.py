@@ -10,7 +10,13 @@ from wrangler_py.engine.attempt import Callback, StepPlace, ask_delay, current_s
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
 from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
 from wrangler_py.engine.retry import DEFAULT_CONFIG, Policy, delay_before, may_retry, read_policy
-from wrangler_py.errors import ControlFlow, FatalStepError, NonRetryableDelayError, StoreError, WorkflowInternalError
+from wrangler_py.errors import (
+    ControlFlow,
+    FatalStepError,
+    NonRetryableDelayError,
+    StoreError,
+    WorkflowInternalError,
+)
 from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode
 
@@ -44,7 +50,9 @@ class _Attempts:
 
     __slots__ = ("attempt", "config", "delay_function", "display", "name", "recorded", "runner", "step")
 
-    def __init__(self, runner: Runner, name: str, display: str, policy: Policy, recorded: Recorded | None) -> None:
+    def __init__(
+        self, runner: Runner, name: str, display: str, policy: Policy, recorded: Recorded | None
+    ) -> None:
         self.runner = runner
         self.name = name
         self.display = display
@@ -77,7 +85,7 @@ class _Attempts:
                 await self.runner.gate()
             self.attempt += 1
             outcome = await self._try(callback)
-            if type(outcome) is bytes:
+            if isinstance(outcome, bytes):
                 return decode(outcome)
             retry_at = outcome
 
@@ -100,7 +108,7 @@ class _Attempts:
                 data = await self._call(callback)
             except StoreError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever user code raises
                 return await self._failed(error)
             except BaseException as stop:
                 self._cancelled(stop)
@@ -143,8 +151,13 @@ class _Attempts:
         )
 
     def _cancelled(self, stop: BaseException) -> None:
-        """User code gave this step up (a lost race, `wait_for`); if the instance itself stops, the attempt stays open."""
-        if not isinstance(stop, ControlFlow) and self.runner.stop_reason is None and self.runner.fatal is None:
+        """User code gave this step up (a lost race, `wait_for`); if the instance itself stops, the attempt stays
+        open."""
+        if (
+            not isinstance(stop, ControlFlow)
+            and self.runner.stop_reason is None
+            and self.runner.fatal is None
+        ):
             record = ErrorRecord("CancelledError", "run() stopped waiting for this step")
             self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(record)))
 
@@ -180,5 +193,8 @@ class _Attempts:
     ) -> None:
         limit = self.config.retries.limit
         if attempt_error is not None or attempt_too:
-            self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(attempt_error or record, None, limit)))
+            self._log(
+                HistoryType.ATTEMPT_FAILURE,
+                data=encode_data(FailureData(attempt_error or record, None, limit)),
+            )
         self._log(HistoryType.STEP_FAILURE, data=encode_data(FailureData(record, None, limit)))

@@ -2,11 +2,14 @@
 
 Three ideas hold it together:
 
-* **A lease belongs to a process and covers all instances it drives.** `take_lease` gives an *epoch*, a number that only
-  grows. `Store.apply` takes effect only while that epoch's lease still stands. Whoever takes over a dead process's
-  instances removes its lease in the same transaction, so a process that lost its lease cannot change anything.
-* **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` makes them durable together.
-* **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come; no other state is looked at.
+* **A lease belongs to a process and covers all instances it drives.** `take_lease` gives an *epoch*, a number that
+  only grows. `Store.apply` takes effect only while that epoch's lease still stands. Whoever takes over a dead
+  process's instances removes its lease in the same transaction, so a process that lost its lease cannot change
+  anything.
+* **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` makes them durable
+  together.
+* **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come; no other state is
+  looked at.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ class StatusChange(msgspec.Struct):
 
 
 class Parking(msgspec.Struct):
-    """An instance leaves memory. If ``signal`` is no longer what the store counts, an event came meanwhile: due at once."""
+    """An instance leaves memory. If ``signal`` is no longer what the store counts, an event came meanwhile: due at
+    once."""
 
     row: int
     status: Status
@@ -69,8 +73,8 @@ class Ending(msgspec.Struct):
     error: ErrorRecord | None = None
 
 
-#: A history line on its way to the store: ``(row, type, at, step, attempt, name, data)``. A plain tuple, because every
-#: step writes four of them.
+#: A history line on its way to the store: ``(row, type, at, step, attempt, name, data)``. A plain tuple, because
+#: every step writes four of them.
 HistoryLine = tuple[int, HistoryType, int, int, int, str | None, bytes | None]
 
 
@@ -191,13 +195,23 @@ class Store(Protocol):
         ...
 
     async def rest(
-        self, row: int, status: Status, *, epoch: int | None, now: int, event: HistoryLine, due_at: int | None = None
+        self,
+        row: int,
+        status: Status,
+        *,
+        epoch: int | None,
+        now: int,
+        event: HistoryLine,
+        due_at: int | None = None,
     ) -> bool:
         """Set a status (pause, resume, terminate) and let the instance go; False if another process drives it."""
         ...
 
-    async def restart(self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int) -> bool:
-        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives it."""
+    async def restart(
+        self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int
+    ) -> bool:
+        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives
+        it."""
         ...
 
     async def delete(self, row: int, *, epoch: int | None) -> bool:

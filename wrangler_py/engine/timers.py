@@ -1,7 +1,7 @@
 """Wake-ups of resident instances: one heap on wall time, one timer of the event loop.
 
-Wall time decides, not the loop's own clock: a laptop that slept wakes up late, and what is overdue fires at once. Therefore
-no wait of the loop is longer than `Clock.max_wait`.
+Wall time decides, not the loop's own clock: a laptop that slept wakes up late, and what is overdue fires at once.
+Therefore no wait of the loop is longer than `Clock.max_wait`.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class Prompt(pdb.Pdb):
         own = [
             at
             for at, (frame, _) in enumerate(stack)
-            if not self.is_skipped_module(frame.f_globals.get("__name__"))
+            if not self.is_skipped_module(str(frame.f_globals.get("__name__")))
         ]
         if not own:
             return stack, index

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from wrangler_py.errors import UserError
 
@@ -38,12 +40,10 @@ class EditorDebugger:
         self._look()
 
     def _listen(self) -> None:
-        import debugpy
-
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                debugpy.listen(("127.0.0.1", self._port))
+                _debugpy().listen(("127.0.0.1", self._port))
             except (RuntimeError, OSError) as error:
                 if time.monotonic() > deadline:
                     self._tell(f"▲ [WARNING] debugpy cannot listen on port {self._port}: {error}")
@@ -64,6 +64,8 @@ class EditorDebugger:
 
 
 def _is_attached() -> bool:
-    import debugpy
+    return bool(_debugpy().is_client_connected())
 
-    return bool(debugpy.is_client_connected())
+
+def _debugpy() -> Any:
+    return importlib.import_module("debugpy")

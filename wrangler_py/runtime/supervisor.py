@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,28 +127,23 @@ class Supervisor:
         self._end: asyncio.Future[int] = self._loop.create_future()
         self._nobody = asyncio.Event()
         self._desk = Desk(self._keys(), self._debugger_gone)
-        with self._signals():
-            watch = await self._watch()
-            self._load(first)
-            try:
-                return await self._end
-            finally:
-                await self._leave()
-                await watch.stop()
+        self._listen_to_signals()
+        watch = await self._watch()
+        self._load(first)
+        try:
+            return await self._end
+        finally:
+            await self._leave()
+            await watch.stop()
 
     def _keys(self) -> Keys | None:
         return Keys(self._pressed) if may_ask() else None
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        handlers = {number: (self._stop, 128 + number) for number in STOP_SIGNALS}
-        for number, (function, *arguments) in {
-            **handlers,
-            signal.SIGCHLD: (self._look_for_dead,),
-            signal.SIGCONT: (self._continue,),
-        }.items():
-            self._loop.add_signal_handler(number, function, *arguments)
-        yield
+    def _listen_to_signals(self) -> None:
+        for number in STOP_SIGNALS:
+            self._loop.add_signal_handler(number, self._stop, 128 + number)
+        self._loop.add_signal_handler(signal.SIGCHLD, self._look_for_dead)
+        self._loop.add_signal_handler(signal.SIGCONT, self._continue)
 
     async def _watch(self) -> Watch:
         roots = {self._config.root}

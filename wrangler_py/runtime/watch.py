@@ -9,8 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wrangler_py.runtime.project import code_files, folders, is_foreign
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 #: Files that are read when code is loaded. Data that steps write (json, csv, txt, sqlite) is not among them.
 SUFFIXES = frozenset(
@@ -22,8 +26,8 @@ QUIET, LONGEST = 40, 300
 #: A folder may vanish between finding and watching it.
 TRIES, PAUSE = 5, 0.1
 
-Stream = AsyncGenerator[set[tuple[int, str]], None]
-Group = asyncio.Future[set[tuple[int, str]]]
+Stream = AsyncGenerator[set[tuple["Change", str]], None]
+Group = asyncio.Future[set[tuple["Change", str]]]
 
 
 class Watch:

@@ -1,11 +1,12 @@
-"""Exceptions to records and back: `run()` sees the same error on the first run and on every replay (python-sdk, section 3).
+"""Exceptions to records and back: `run()` sees the same error on the first run and on every replay (python-sdk,
+section 3).
 
 What a caught exception reads like after its retries are used up:
 
 * ValueError and TypeError keep their type; ``str(e)`` is ``ValueError: bad v``.
 * NonRetryableError keeps type and message.
-* All else is a `pyodide.ffi.JsException` whose text is ``<type>: <message>``. Outside strict mode it is also an instance
-  of the original class, where that can be found again.
+* All else is a `pyodide.ffi.JsException` whose text is ``<type>: <message>``. Outside strict mode it is also an
+  instance of the original class, where that can be found again.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ meets a connection that was just closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from email.utils import formatdate
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 #: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
@@ -44,6 +45,7 @@ class Serving:
         )
         self.config.load()
         self.state = ServerState()
+        self._connections: set[Connection] = set()
         self.is_leaving = False
         self._servers: list[asyncio.Server] = []
         self._successor: socket.socket | None = None
@@ -72,16 +74,14 @@ class Serving:
         self.is_leaving, self._successor = True, successor
         for server in self._servers:
             server.close()
-        for connection in list(self.state.connections):
+        for connection in list(self._connections):
             self.part_with(connection)
-        self.lost()
+        self._look_whether_empty()
 
     async def finish(self, timeout: float) -> None:
         """After `leave`: wait up to ``timeout`` seconds for the requests in flight."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), timeout)
-        except TimeoutError:
-            pass
         if self._date is not None:
             self._date.cancel()
         if self._successor is not None:
@@ -98,9 +98,19 @@ class Serving:
         else:
             self._give(connection, self._successor)
 
-    def lost(self) -> None:
+    def made(self, connection: Connection) -> None:
+        """A connection has begun; a worker that is leaving already passes it on."""
+        self._connections.add(connection)
+        if self.is_leaving:
+            connection.part_soon()
+
+    def lost(self, connection: Connection) -> None:
         """A connection has ended."""
-        if self.is_leaving and not self.state.connections:
+        self._connections.discard(connection)
+        self._look_whether_empty()
+
+    def _look_whether_empty(self) -> None:
+        if self.is_leaving and not self._connections:
             self._empty.set()
 
     @property
@@ -147,19 +157,19 @@ class Connection(HttpToolsProtocol):
     @property
     def is_idle(self) -> bool:
         """True if no request has begun that is not answered."""
-        is_answered = self.cycle is None or self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answered = cycle is None or cycle.response_complete
         return is_answered and not self._is_receiving and not self.pipeline
 
     def connection_made(self, transport: Any) -> None:
-        """Begin; a worker that is leaving already passes the connection on."""
+        """Begin."""
         super().connection_made(transport)
-        if self._serving.is_leaving:
-            self._part_soon()
+        self._serving.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
-        self._serving.lost()
+        self._serving.lost(self)
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
@@ -174,15 +184,15 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer; the last answer of a session says that it is the last."""
         super().on_headers_complete()
-        if self._serving.closes_connections and self.cycle is not None:
+        if self._serving.closes_connections:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         """Go on, or leave."""
         super().on_response_complete()
         if self._serving.is_leaving:
-            self._part_soon()
+            self.part_soon()
 
-    def _part_soon(self) -> None:
-        """Not now: the caller has not finished with this connection."""
+    def part_soon(self) -> None:
+        """Leave after this turn: the caller has not finished with this connection."""
         self.loop.call_soon(self._serving.part_with, self)

@@ -39,7 +39,7 @@ from wrangler_py.runtime.inventory import list_bindings
 from wrangler_py.runtime.logs import RequestLog, SessionLog, send_library_logs
 from wrangler_py.runtime.output import Console
 from wrangler_py.runtime.process import ignore_terminal_signals
-from wrangler_py.server.app import create_app
+from wrangler_py.server.app import App, create_app
 from wrangler_py.server.serving import Serving
 
 #: Objects made between two looks of the garbage collector. Python's 700 makes it look all the time under load.
@@ -108,7 +108,7 @@ class Worker:
         send_library_logs(self._console, self._order.log_level, host.roots)
         self._log.attach(host.engine, host.roots, lambda _: not self._debugger.is_open)
 
-    def _app(self, host: Host) -> Callable[..., object]:
+    def _app(self, host: Host) -> App:
         order = self._order
         return create_app(host, allowed_hosts=order.allowed_hosts, test_scheduled=order.test_scheduled)
 

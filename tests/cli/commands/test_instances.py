@@ -1,5 +1,4 @@
 """`pywrangler workflows instances ...` against a session with recorded answers."""
-# ruff: noqa: E501 - tables are as wide as they are
 
 import json
 

@@ -1,5 +1,4 @@
 """The picture of one instance (docs, guide, section 6)."""
-# ruff: noqa: E501 - the picture is as wide as it is
 
 import io
 

@@ -48,7 +48,9 @@ def _filter(workflow: str, query: ListQuery) -> tuple[str, dict[str, Any]]:
     return " AND ".join(parts), parameters
 
 
-def _total(read: _Read, where: str, parameters: dict[str, Any], query: ListQuery, counts: dict[str, int]) -> int:
+def _total(
+    read: _Read, where: str, parameters: dict[str, Any], query: ListQuery, counts: dict[str, int]
+) -> int:
     if query.date_start_ms is not None or query.date_end_ms is not None:
         return int(read(f"SELECT count(*) FROM instances WHERE {where}", parameters)[0][0])  # noqa: S608
     return sum(counts.values()) if query.status is None else counts.get(query.status.value, 0)
@@ -56,5 +58,7 @@ def _total(read: _Read, where: str, parameters: dict[str, Any], query: ListQuery
 
 def _cursor(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise InvalidArgumentError(f"cursor {text!r} is not one of ours: use the next_cursor of the page before")
+        raise InvalidArgumentError(
+            f"cursor {text!r} is not one of ours: use the next_cursor of the page before"
+        )
     return int(text)

@@ -12,7 +12,13 @@ from wrangler_py.storage.sql import Migration, load_migrations
 APPLICATION_ID = 0x50575247
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE = frozenset(
-    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+    }
 )
 
 
@@ -42,7 +48,9 @@ def open_database(path: Path, *, synchronous: str) -> sqlite3.Connection:
 
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """Return a plain connection with our settings; any thread may use it, one at a time."""
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(
+        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=5
+    )
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA cache_size = -32768")
     connection.execute("PRAGMA temp_store = memory")
@@ -59,7 +67,9 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
             f"{path} is not a usable database: {error}",
             hint="restore it from a backup, or move the state directory away to start afresh",
         )
-    return StateError(f"{path} cannot be used: {error}", hint="try again; if it stays, move the state directory away")
+    return StateError(
+        f"{path} cannot be used: {error}", hint="try again; if it stays, move the state directory away"
+    )
 
 
 def _unwritable(path: Path, reason: str) -> StateUnwritableError:
@@ -83,7 +93,9 @@ def _check_and_migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="upgrade pywrangler, or choose another place with --persist-to; nothing was changed",
         )
     if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise StateCorruptError(f"{path} is a database of another program", hint="choose another place with --persist-to")
+        raise StateCorruptError(
+            f"{path} is a database of another program", hint="choose another place with --persist-to"
+        )
     connection.execute("PRAGMA journal_mode = WAL")
     for migration in migrations:
         if migration.number > found:

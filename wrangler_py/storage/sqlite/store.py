@@ -1,8 +1,8 @@
 """The store in one SQLite file: implements `engine.store.Store`.
 
 All statements run on the event loop's own thread and take microseconds; a thread would cost more than it saves
-(measured: a commit handed to a thread and back is four times as slow). The heartbeat has its own connection, because it must not
-share fate with a step that blocks the loop.
+(measured: a commit handed to a thread and back is four times as slow). The heartbeat has its own connection,
+because it must not share fate with a step that blocks the loop.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class SqliteStore:
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
         meaning = explain(error, self.path)
-        return StoreUnavailableError(f"{meaning} ({meaning.hint})" if isinstance(meaning, StateError) else str(meaning))
+        return StoreUnavailableError(
+            f"{meaning} ({meaning.hint})" if isinstance(meaning, StateError) else str(meaning)
+        )
 
     def _read(self, query: str, parameters: Any = ()) -> list[Any]:
         try:
@@ -121,7 +123,8 @@ class SqliteStore:
         return epoch
 
     def renew_lease(self, epoch: int, expires_at: int) -> bool:
-        """Extend a lease and move the write-ahead log along; False if the lease is gone. Any one thread may call it."""
+        """Extend a lease and move the write-ahead log along; False if the lease is gone. Any one thread may call
+        it."""
         if self._background is None:
             self._background = connect(self.path, synchronous=self.synchronous)
         try:
@@ -142,7 +145,8 @@ class SqliteStore:
         return self._execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
 
     async def reap(self, *, now: int, keep: Collection[int], owners: Collection[str] | None = ()) -> int:
-        """End expired leases and those of dead ``owners`` (None: of all but ``keep``); return how many instances it freed."""
+        """End expired leases and those of dead ``owners`` (None: of all but ``keep``); return how many instances it
+        freed."""
         dead = [
             epoch
             for epoch, owner, expires_at in self._read(_Q["leases"])
@@ -165,7 +169,9 @@ class SqliteStore:
         """Make a batch durable in one transaction; see `Store.apply`."""
         with self._transaction():
             if epoch is not None and not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
-                raise StaleEpochError("the lease of this process is gone: another process took its instances over")
+                raise StaleEpochError(
+                    "the lease of this process is gone: another process took its instances over"
+                )
             rows = [self._create(creation) for creation in batch.creations] if batch.creations else []
             if batch.history:
                 self._connection.executemany(_INSERT_HISTORY, batch.history)
@@ -174,7 +180,17 @@ class SqliteStore:
         return rows
 
     def _create(self, new: Creation) -> int | None:
-        values = (new.workflow, new.id, new.params, new.trigger, new.schedule, new.version, new.at, new.at, new.at)
+        values = (
+            new.workflow,
+            new.id,
+            new.params,
+            new.trigger,
+            new.schedule,
+            new.version,
+            new.at,
+            new.at,
+            new.at,
+        )
         cursor = self._execute(_Q["insert_instance"], values)
         if cursor.rowcount != 1:
             return None
@@ -202,9 +218,10 @@ class SqliteStore:
             return []
         with self._transaction():
             if not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
-                raise StaleEpochError("the lease of this process is gone: another process took its instances over")
-            claimed = [self._claim(row, epoch, now) for row in self._due(workflow, now, limit)]
-        return claimed
+                raise StaleEpochError(
+                    "the lease of this process is gone: another process took its instances over"
+                )
+            return [self._claim(row, epoch, now) for row in self._due(workflow, now, limit)]
 
     def _due(self, workflow: str, now: int, limit: int) -> list[Any]:
         parameters = {"workflow": workflow, "now": now, "limit": limit}
@@ -230,7 +247,9 @@ class SqliteStore:
     async def next_due(self, workflows: Sequence[str]) -> int | None:
         """Return when the next instance that nobody drives is due."""
         due = [
-            self._value(_Q["next_due"], {"workflow": name, "fresh": fresh}) for name in workflows for fresh in (0, 1)
+            self._value(_Q["next_due"], {"workflow": name, "fresh": fresh})
+            for name in workflows
+            for fresh in (0, 1)
         ]
         return min((at for at in due if at is not None), default=None)
 
@@ -247,10 +266,20 @@ class SqliteStore:
 
     def _history(self, row: int, after: int) -> list[HistoryEvent]:
         rows = self._read(_Q["history"], (row, after))
-        return [HistoryEvent(r, _TYPES[t], at, step, n, name, data, seq) for r, t, at, step, n, name, data, seq in rows]
+        return [
+            HistoryEvent(r, _TYPES[t], at, step, n, name, data, seq)
+            for r, t, at, step, n, name, data, seq in rows
+        ]
 
     async def rest(
-        self, row: int, status: Status, *, epoch: int | None, now: int, event: HistoryLine, due_at: int | None = None
+        self,
+        row: int,
+        status: Status,
+        *,
+        epoch: int | None,
+        now: int,
+        event: HistoryLine,
+        due_at: int | None = None,
     ) -> bool:
         """Set a status and let the instance go; False if another process drives it."""
         with self._transaction():
@@ -266,8 +295,11 @@ class SqliteStore:
         found = self._execute(_Q["driven_by"], (row,)).fetchone()
         return found is not None and found[0] in (None, epoch)
 
-    async def restart(self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int) -> bool:
-        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives it."""
+    async def restart(
+        self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int
+    ) -> bool:
+        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives
+        it."""
         with self._transaction():
             if not self._is_ours(row, epoch):
                 return False
@@ -326,7 +358,9 @@ class SqliteStore:
         """Return a page of a workflow's instances."""
         counts = await self.status_counts(workflow)
         rows, total, cursor = list_instances(self._read, workflow, query, counts)
-        return InstancePage([_instance(row) for row in rows], total, query.page, query.per_page, counts, cursor)
+        return InstancePage(
+            [_instance(row) for row in rows], total, query.page, query.per_page, counts, cursor
+        )
 
     async def latest(self, workflow: str) -> InstanceRow | None:
         """Return the instance created last."""
@@ -366,7 +400,7 @@ _FRESH, _EPOCH, _SIGNAL = 15, 16, 18
 
 def _instance(columns: Sequence[Any]) -> InstanceRow:
     (row, workflow, instance_id, status, params, trigger, schedule, version, *times) = columns
-    created_at, modified_at, started_at, ended_at, output, error, due_at, fresh, epoch, paused_at, *_ = times
+    created_at, modified_at, started_at, ended_at, output, error, due_at, _fresh, epoch, paused_at, *_ = times
     return InstanceRow(
         row=row,
         workflow=workflow,

@@ -1,0 +1,1 @@
+"""Speed, always beside a ceiling measured in the same run: ``python -m tests.benchmarks [name ...]``."""

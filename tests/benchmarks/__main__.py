@@ -1,0 +1,36 @@
+"""``python -m tests.benchmarks [a b c d e f g h]``: all of them, or some."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tests.benchmarks import engine, session
+from tests.benchmarks.table import Result, show
+
+BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
+    "a": [engine.one_instance],
+    "b": [engine.many_instances],
+    "c": [engine.batches, session.creation_over_http],
+    "d": [session.latency],
+    "e": [engine.replay],
+    "f": [engine.sleepers],
+    "g": [session.start_and_reload],
+    "h": [session.recovery],
+}
+
+
+def main(wanted: list[str]) -> None:
+    """Run the benchmarks and print one table."""
+    results: list[Result] = []
+    for name in wanted or list(BENCHMARKS):
+        for benchmark in BENCHMARKS[name]:
+            found = benchmark()
+            results += found if isinstance(found, list) else [found]
+            print(".", end="", flush=True)
+    print()
+    show(results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
