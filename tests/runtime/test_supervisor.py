@@ -61,7 +61,9 @@ def test_a_session_says_what_it_offers_and_answers(dev, project):
     session.wait_for(r"GET / 200 OK \(\d+ ms\)")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_a_session_cleanly(dev, project, number, code):
     session = dev().ready()
     worker = session.worker_pid
@@ -284,7 +286,9 @@ def test_workers_of_a_killed_supervisor_end_and_the_next_session_goes_on(dev, pr
 
 
 def test_a_second_ctrl_c_does_not_wait_for_code_that_never_ends(dev, project):
-    project.write("src/entry.py", "import time\n" + ENTRY.replace('return "done"', 'print("stuck"); time.sleep(60)'))
+    project.write(
+        "src/entry.py", "import time\n" + ENTRY.replace('return "done"', 'print("stuck"); time.sleep(60)')
+    )
     session = dev().ready()
     assert session.get(API, "POST", "{}")[0] == 200
     session.wait_for("stuck")
@@ -318,7 +322,10 @@ def test_two_sessions_on_one_state_directory_are_refused(dev, project):
     first = dev().ready()
     second = dev()
     assert second.wait() == 1
-    assert f"Another pywrangler session (process {first.process.pid}, http://127.0.0.1:{first.port})" in second.output
+    assert (
+        f"Another pywrangler session (process {first.process.pid}, http://127.0.0.1:{first.port})"
+        in second.output
+    )
     assert "--persist-to" in second.output
     assert first.get() == (200, "one")
     third = dev("--persist-to", "elsewhere").ready()
@@ -356,7 +363,10 @@ def test_a_debug_port_without_debugpy_says_what_to_install(dev, project):
 
 
 def test_without_a_terminal_a_breakpoint_is_passed_over_with_a_warning(dev, project):
-    project.write("src/entry.py", ENTRY.replace('return Response("one")', 'breakpoint()\n        return Response("one")'))
+    project.write(
+        "src/entry.py",
+        ENTRY.replace('return Response("one")', 'breakpoint()\n        return Response("one")'),
+    )
     session = dev().ready()
     assert session.get() == (200, "one")
     session.wait_for(r"breakpoint\(\) is passed over")
@@ -375,7 +385,9 @@ def test_a_session_without_reload_ignores_what_is_saved(dev, project):
 
 
 def test_a_step_may_write_files_beside_the_code(dev, project):
-    writes = ENTRY.replace('return Response("one")', 'open("src/out.json", "w").write("{}")\n        return Response("one")')
+    writes = ENTRY.replace(
+        'return Response("one")', 'open("src/out.json", "w").write("{}")\n        return Response("one")'
+    )
     project.write("src/entry.py", writes)
     session = dev().ready()
     worker = session.worker_pid

@@ -91,7 +91,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(302, b"", ("location", "/loop"))
 
     def _cookies(self) -> None:
-        self._answer(200, b"", ("set-cookie", "a=1; Path=/"), ("set-cookie", "b=2, still b"), ("vary", "x"), ("vary", "y"))
+        self._answer(
+            200,
+            b"",
+            ("set-cookie", "a=1; Path=/"),
+            ("set-cookie", "b=2, still b"),
+            ("vary", "x"),
+            ("vary", "y"),
+        )
 
     def _gzip(self) -> None:
         self._answer(200, gzip.compress(b"unpacked"), ("content-encoding", "gzip"))

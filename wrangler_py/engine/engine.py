@@ -169,6 +169,10 @@ class Engine:
         if self.options.heartbeat and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look_around(), name="look around")
 
+    async def free_all(self) -> None:
+        """End every lease: for a process that knows no other is alive, and steers instances without driving any."""
+        await self.store.reap(now=self.clock.now(), keep=(), owners=None)
+
     def _drive(self, epoch: int) -> None:
         self._commits.epoch = epoch
         if self.options.heartbeat:

@@ -12,16 +12,17 @@ class Backoff:
     """Counts deaths in a row of workers that never got well."""
 
     def __init__(self) -> None:
-        self._deaths = 0
+        #: So many in a row.
+        self.deaths = 0
 
     def died(self, served: float) -> float:
         """Note a death after ``served`` seconds of serving (0: it never did); return the seconds to wait."""
         if served >= HEALTHY:
-            self._deaths = 0
+            self.deaths = 0
             return 0.0
-        self._deaths += 1
-        return 0.0 if self._deaths == 1 else min(FIRST * 2.0 ** (self._deaths - 2), LONGEST)
+        self.deaths += 1
+        return 0.0 if self.deaths == 1 else min(FIRST * 2.0 ** (self.deaths - 2), LONGEST)
 
     def forget(self) -> None:
         """Begin anew: the code has changed."""
-        self._deaths = 0
+        self.deaths = 0

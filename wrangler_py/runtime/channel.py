@@ -1,7 +1,7 @@
 """The line between the supervisor and a worker: JSON messages, one a line, and open sockets that travel with them.
 
-A worker reads on a thread of its own. So it hears its supervisor while user code blocks the event loop, is told that the
-terminal is its own while a debugger holds that loop, and notices at once when its supervisor is gone.
+A worker reads on a thread of its own. So it hears its supervisor while user code blocks the event loop, is told that
+the terminal is its own while a debugger holds that loop, and notices at once when its supervisor is gone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Load(msgspec.Struct, tag="load", frozen=True):
 
 
 class Serve(msgspec.Struct, tag="serve", frozen=True):
-    """To a worker: accept connections. Carries the socket on which its predecessor's open connections arrive, if any."""
+    """To a worker: accept connections. May carry the socket on which its predecessor's connections arrive."""
 
     sockets: int = 0
 
@@ -117,7 +117,7 @@ M = TypeVar("M", ToWorker, FromWorker)
 
 
 class Wire:
-    """Sends messages over one end of a socket pair, and cuts what arrives into messages. Not thread-safe for reading."""
+    """Sends messages over one end of a socket pair, and cuts what arrives into messages. One thread may read."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end

@@ -1,8 +1,8 @@
 """`breakpoint()` in user code: pdb in the session's terminal.
 
-The keys and the terminal belong to the supervisor. A worker asks for them, waits, talks, and gives them back; meanwhile no
-code is replaced, other output waits, and no step times out. All this happens for each prompt: while the program goes on
-to the next line, the session has its keys again.
+The keys and the terminal belong to the supervisor. A worker asks for them, waits, talks, and gives them back; meanwhile
+no code is replaced, other output waits, and no step times out. All this happens for each prompt: while the program goes
+on to the next line, the session has its keys again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ NO_TERMINAL = (
 class Debugger:
     """Talks with the user from whichever thread stopped, one thread at a time.
 
-    ``ask`` and ``give_back`` send to the supervisor, `answered` is called with its answer; ``excuse`` moves the deadlines
-    of running steps by seconds.
+    ``ask`` and ``give_back`` send to the supervisor, `answered` is called with its answer; ``excuse`` moves the
+    deadlines of running steps by seconds.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ def _standard_streams(terminal: str | None, screen: TextIO) -> Iterator[None]:
         return
     before = sys.stdin, sys.stdout
     _point_input_at(terminal)
-    with open(0, closefd=False) as keyboard:  # noqa: PTH123 - a descriptor
+    with open(0, closefd=False) as keyboard:
         sys.stdin, sys.stdout = keyboard, screen
         try:
             yield

@@ -1,4 +1,4 @@
-"""Calling the user's handlers: `Default.fetch`, `scheduled`, or module functions before 2025-08-14 (python-sdk, section 2)."""
+"""Calling the user's handlers: methods of `Default`, or module functions before 2025-08-14 (python-sdk, section 2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.loader import DEFAULT, GLOBAL_HANDLERS, WorkerCode
 from wrangler_py.sdk.context import Context, WaitUntil, current_context
 
-#: How many arguments a handler's method and function are offered: the request (or controller), env, ctx.
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -60,7 +59,7 @@ class Handlers:
     def _advice(self, event: str) -> str:
         old = GLOBAL_HANDLERS[event]
         if hasattr(self._code.module, old):
-            return f"{old}() is called only before compatibility date 2025-08-14, or with disable_python_no_global_handlers."
+            return f"{old}() counts only before compatibility date 2025-08-14, or with disable_python_no_global_handlers."
         return f"Add: class {DEFAULT}(WorkerEntrypoint), with: async def {event}(self, ...)"
 
 
@@ -75,7 +74,9 @@ async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _is_async(function: Callable[..., Any]) -> bool:
     inner = inspect.unwrap(function)
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(
+        getattr(type(inner), "__call__", None)
+    )
 
 
 def _accepted(function: Callable[..., Any]) -> int | None:

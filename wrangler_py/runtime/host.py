@@ -93,6 +93,7 @@ class Host:
     async def open_cold(cls, config: Config | None, state_dir: Path) -> Host:
         """Open the state only, to look and to steer without a session: no user code, nothing is ever run."""
         host = await cls._over(config, state_dir, HostOptions(), SystemClock(), None)
+        await host.engine.free_all()
         if config is not None:
             await host.engine.bind(host._definition(one, None) for one in own_workflows(config))
         return host

@@ -79,7 +79,7 @@ class SessionLog:
     def attach(
         self, engine: Engine, roots: tuple[Path, ...] = (), blames: Callable[[Blocked], bool] = lambda _: True
     ) -> None:
-        """Follow an engine. Paths under ``roots`` are shortened; ``blames``: is a blocked loop the user's code's fault?"""
+        """Follow an engine. Paths under ``roots`` are shortened; ``blames``: is a blocked loop the user's fault?"""
         self._roots = roots
         if self._level is LogLevel.NONE:
             return

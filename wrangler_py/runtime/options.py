@@ -44,7 +44,7 @@ _RANKS = {
 
 
 class HostOptions(msgspec.Struct, frozen=True):
-    """How the engine behaves. ``hibernate_after_ms`` None: the engine's own default; so do False flags leave the config's."""
+    """How the engine behaves. None, or False, leaves what the configuration or the engine itself says."""
 
     hibernate_after_ms: int | None = None
     strict: bool = False
@@ -53,7 +53,7 @@ class HostOptions(msgspec.Struct, frozen=True):
 
 
 class DevOptions(msgspec.Struct, frozen=True):
-    """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip`` and ``port`` None: as the configuration says."""
+    """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip``, ``port`` None: as the configuration says."""
 
     config: Path
     env: str | None = None

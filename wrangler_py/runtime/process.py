@@ -73,7 +73,7 @@ class WorkerProcess:
 
 @contextmanager
 def _terminal_signals_held() -> Iterator[None]:
-    """Hold the terminal's signals; a child started meanwhile inherits that, and lets go when it is able to ignore them."""
+    """Hold the terminal's signals; a child started meanwhile inherits that, until it is able to ignore them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield

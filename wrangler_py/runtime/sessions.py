@@ -1,8 +1,8 @@
 """Where a session keeps its state, that only one has it at a time, and how others find out where it listens.
 
-A session writes `Session` as JSON twice: into its state directory, for commands that know the project, and into the user's
-runtime directory, for those that know only a port. Neither file is believed alone: a session lives as long as it holds
-the lock on its state directory, which the kernel takes from it however it ends.
+A session writes `Session` as JSON twice: into its state directory, for commands that know the project, and into the
+user's runtime directory, for those that know only a port. Neither file is believed alone: a session lives as long as it
+holds the lock on its state directory, which the kernel takes from it however it ends.
 """
 
 from __future__ import annotations

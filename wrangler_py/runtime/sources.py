@@ -1,8 +1,8 @@
 """Importing the user's files fresh.
 
-Python keeps compiled modules and trusts them while size and modification time, in whole seconds, stay the same. Somebody
-who saves twice within a second, changing a digit, would run the old code. So files of the import root are
-compiled anew in every worker; installed packages are not.
+Python keeps compiled modules and trusts them while size and modification time, in whole seconds, stay the same. Who
+saves twice within a second, changing a digit, would run the old code. So files of the import root are compiled anew in
+every worker; installed packages are not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FreshLoader(SourceFileLoader):
 
 
 def install_import_root(root: Path) -> None:
-    """Put ``root``, then its ``python_modules``, before everything else that can be imported (python-sdk, section 1)."""
+    """Put ``root``, then its ``python_modules``, before all else that can be imported (python-sdk, section 1)."""
     sys.path_hooks.insert(0, _finder_for(root))
     sys.path_importer_cache.clear()
     vendored = [

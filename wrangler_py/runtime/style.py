@@ -30,7 +30,7 @@ def paint(text: str, *styles: Style, colour: bool) -> str:
 
 
 def visible(text: str) -> str:
-    """Return ``text`` with control characters but line breaks and tabs taken out: user data plays no terminal tricks."""
+    """Return ``text`` without control characters, but with line breaks and tabs: user data plays no tricks."""
     return (
         text if text.isprintable() else "".join(each for each in text if each.isprintable() or each in "\n\t")
     )

@@ -1,8 +1,8 @@
 """A session: the socket, the lock, the file watch, and the worker behind them.
 
-Workers come and go, the session stays. New code is loaded by a new worker beside the old one; only when it is ready does it
-take over the socket, the open connections and the instances. So no request is refused, broken code changes nothing, and
-a worker that dies is replaced at once: whoever connects meanwhile waits in the socket's queue.
+Workers come and go, the session stays. New code is loaded by a new worker beside the old one; only when it is ready
+does it take over the socket, the open connections and the instances. So no request is refused, broken code changes
+nothing, and a worker that dies is replaced at once: whoever connects meanwhile waits in the socket's queue.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ PATIENCE = 2.0
 AFTER_DEBUGGER = 0.5
 #: Seconds after a hand-over until the next worker is started in advance, out of the way of what answers now.
 SPARE_DELAY = 0.3
+#: Workers that may die in a row before a session that was never ready gives up.
+FIRST_TRIES = 3
 EXIT_FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -379,6 +381,10 @@ class Supervisor:
             self._screen.problem(problem, "The code from before this change goes on serving.")
             return
         wait = self._backoff.died(0.0)
+        if self._ready is None and self._backoff.deaths >= FIRST_TRIES:
+            self._screen.problem(problem)
+            self._finish(EXIT_FAILED)
+            return
         self._screen.problem(problem, f"It is started again{_in(wait)}.")
         self._restart_in(wait)
 

@@ -84,7 +84,7 @@ def rebuild(record: ErrorRecord, *, strict: bool) -> Exception:
     elif strict or original is None:
         error = JsException(text)
     else:
-        error = _bare(_merged(original), text)
+        error = _bare(_merge(original), text)
     setattr(error, _RECORD, record)
     return error
 
@@ -97,7 +97,16 @@ def _find_class(path: str) -> type[Exception] | None:
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
-@functools.cache
+_merged_classes: dict[type[Exception], type[Exception]] = {}
+
+
+def _merge(original: type[Exception]) -> type[Exception]:
+    merged = _merged_classes.get(original)
+    if merged is None:
+        merged = _merged_classes[original] = _merged(original)
+    return merged
+
+
 def _merged(original: type[Exception]) -> type[Exception]:
     """Return a class that is the original and a JsException at once, and shows the text it is given."""
     if issubclass(original, JsException | NonRetryableError):

@@ -1,8 +1,8 @@
 """HTTP on a socket that several processes share, one after the other, without a client noticing.
 
-When a worker leaves, it accepts no more, answers what it has begun, and gives each connection that is between two requests
-to its successor, as an open socket: a browser that keeps its connection gets the new code with its next request, and no request
-meets a connection that was just closed.
+When a worker leaves, it accepts no more, answers what it has begun, and gives each connection that is between two
+requests to its successor, as an open socket: a browser that keeps its connection gets the new code with its next
+request, and no request meets a connection that was just closed.
 """
 
 from __future__ import annotations

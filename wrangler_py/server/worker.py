@@ -1,4 +1,4 @@
-"""``python -m wrangler_py.server.worker FD``: a worker process, started and steered by `runtime.supervisor` over ``FD``.
+"""``python -m wrangler_py.server.worker FD``: a worker process, steered by `runtime.supervisor` over ``FD``.
 
 Everything imported here is imported before the supervisor says what to load.
 """

@@ -33,7 +33,11 @@ def test_files_come_back_byte_for_byte() -> None:
     ]
 
 
-@given(st.lists(st.tuples(st.text(st.characters(exclude_characters='%\r\n', exclude_categories=["Cs"])), st.binary())))
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_characters="%\r\n", exclude_categories=["Cs"])), st.binary())
+    )
+)
 def test_whatever_the_names_and_bytes_are(fields: list[tuple[str, bytes]]) -> None:
     form = FormData()
     for name, data in fields:
@@ -78,8 +82,16 @@ def test_urlencoded_fields_keep_order_repeats_and_empty_values() -> None:
         (b"", "", "not a form"),
         (b"", "multipart/form-data", "no boundary"),
         (b"", "multipart/form-data; boundary=b", "before its closing boundary"),
-        (b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\ncut of", "multipart/form-data; boundary=b", "closing"),
-        (b"--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--", "multipart/form-data; boundary=b", "no form-data name"),
+        (
+            b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\ncut of",
+            "multipart/form-data; boundary=b",
+            "closing",
+        ),
+        (
+            b"--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--",
+            "multipart/form-data; boundary=b",
+            "no form-data name",
+        ),
         (b"--b\r\n\r\nx\r\n--b--", "multipart/form-data; boundary=b", "no form-data name"),
     ],
 )

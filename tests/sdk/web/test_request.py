@@ -114,7 +114,12 @@ async def test_a_used_request_cannot_be_cloned() -> None:
 async def test_a_request_made_of_a_request_takes_its_body_over() -> None:
     first = Request("http://a/b", method="POST", body="x", headers={"k": "v"}, redirect="manual")
     second = Request(first, headers={"k": "w"})
-    assert (second.url, second.method, second.redirect, second.headers["k"]) == ("http://a/b", "POST", "manual", "w")
+    assert (second.url, second.method, second.redirect, second.headers["k"]) == (
+        "http://a/b",
+        "POST",
+        "manual",
+        "w",
+    )
     assert await second.text() == "x"
     with pytest.raises(OSError, match="Body already used"):
         await first.text()

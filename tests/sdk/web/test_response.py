@@ -96,7 +96,12 @@ def test_redirect_names_an_absolute_place() -> None:
 async def test_a_response_of_a_response_takes_it_over() -> None:
     first = Response("x", 404, "No", {"a": "b"})
     second = Response(first)
-    assert (second.status, second.status_text, second.headers["a"], await second.text()) == (404, "No", "b", "x")
+    assert (second.status, second.status_text, second.headers["a"], await second.text()) == (
+        404,
+        "No",
+        "b",
+        "x",
+    )
     with pytest.raises(OSError, match="Body already used"):
         await first.text()
     with pytest.raises(ValueError, match="takes no status"):
@@ -116,7 +121,11 @@ async def test_a_clone_of_a_stream_can_be_read_beside_it() -> None:
 
 async def test_another_body_keeps_the_rest() -> None:
     response = Response("x", 404, headers={"content-type": "text/html"}).replace_body("y")
-    assert (response.status, response.headers["content-type"], await response.text()) == (404, "text/html", "y")
+    assert (response.status, response.headers["content-type"], await response.text()) == (
+        404,
+        "text/html",
+        "y",
+    )
 
 
 @pytest.mark.parametrize(("status", "whose"), [(404, "Client"), (503, "Server")])

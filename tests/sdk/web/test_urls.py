@@ -7,7 +7,16 @@ from wrangler_py.sdk.web.urls import URL, URLSearchParams
 
 def test_a_url_comes_apart() -> None:
     url = URL("https://user:pw@Example.com:8443/a/b%20c?x=1&y=2#top")
-    parts = (url.protocol, url.username, url.password, url.hostname, url.port, url.pathname, url.search, url.hash)
+    parts = (
+        url.protocol,
+        url.username,
+        url.password,
+        url.hostname,
+        url.port,
+        url.pathname,
+        url.search,
+        url.hash,
+    )
     assert parts == ("https:", "user", "pw", "example.com", "8443", "/a/b%20c", "?x=1&y=2", "#top")
     assert url.host == "example.com:8443"
     assert url.origin == "https://example.com:8443"

@@ -14,7 +14,7 @@ LEVELS = ("debug", "info", "log", "warn", "error", "none")
 ENGINE = "Engine"
 
 
-def dev(
+def dev(  # noqa: PLR0917 - Typer reads the options from it
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Configuration file.", show_default=False)
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wrangler_py.sdk.web.headers import Headers
 from wrangler_py.sdk.web.request import Request
 from wrangler_py.sdk.web.response import Response
-from wrangler_py.sdk.web.streams import ReadableStream
+from wrangler_py.sdk.web.streams import ReadableStream, chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -106,11 +106,13 @@ def _new_client() -> httpx.AsyncClient:
 
 def _outgoing(client: httpx.AsyncClient, request: Request) -> httpx.Request:
     content = None if request.body is None else request.body.take()
+    # Of generators, httpx knows that they cannot be sent again after a redirect.
+    upload = content if content is None or isinstance(content, bytes) else chunks_of(content)
     headers = [pair for pair in request.headers.items() if pair[0] not in _OF_THE_CONNECTION]
     if isinstance(content, bytes):
         headers = [pair for pair in headers if pair[0] != "content-length"]
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return client.build_request(str(request.method), request.url, headers=raw, content=content)
+    return client.build_request(str(request.method), request.url, headers=raw, content=upload)
 
 
 def _response(answer: httpx.Response, client: httpx.AsyncClient, kind: type[R]) -> R:

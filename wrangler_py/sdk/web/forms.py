@@ -135,7 +135,7 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-#: A quote ends a value only before ``;`` or the end: some programs write a quote inside one as ``\\"``.
+#: A quote ends a value only before ``;`` or the end: some programs write a quote inside as ``\"``.
 _PARAMETER = re.compile(r';\s*([^=;\s]+)=(?:"(.*?)"(?=\s*(?:;|$))|([^\s;]*))')
 
 

@@ -104,9 +104,10 @@ class _Call:
         self._chunks = chunks_of(b"" if stream is None else stream.take())
         self._request_over = False
         self._gone = asyncio.Event()
+        self._complete = False
         self._start: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._sent: asyncio.Queue[Message | BaseException] = asyncio.Queue(_AHEAD)
-        #: What the app raised when nobody read its response any more.
+        #: What the app raised when its response was over, or nobody read it any more.
         self.late_error: BaseException | None = None
 
     async def receive(self) -> Message:
@@ -123,6 +124,7 @@ class _Call:
         if message["type"] == "http.response.start":
             self._start.set_result(message)
         elif message["type"] == "http.response.body" and not self._gone.is_set():
+            self._complete = not message.get("more_body")
             await self._sent.put(message)
 
     async def began(self) -> None:
@@ -134,7 +136,7 @@ class _Call:
         error = None if task.cancelled() else task.exception()
         if not self._start.done():
             self._start.set_exception(error or RuntimeError("the ASGI app ended without a response"))
-        elif self._gone.is_set():
+        elif self._complete or self._gone.is_set():
             self.late_error = error
         else:
             _put_last(self._sent, error or RuntimeError("the ASGI app ended before its response did"))

@@ -33,7 +33,7 @@ from wrangler_py.engine.store import (
     InstancePage,
     ListQuery,
 )
-from wrangler_py.errors import StaleEpochError, StateError, StoreUnavailableError
+from wrangler_py.errors import StaleEpochError, StoreUnavailableError
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.schema import connect, explain, open_database
@@ -98,9 +98,7 @@ class SqliteStore:
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
         meaning = explain(error, self.path)
-        return StoreUnavailableError(
-            f"{meaning} ({meaning.hint})" if isinstance(meaning, StateError) else str(meaning)
-        )
+        return StoreUnavailableError(f"{meaning} ({meaning.hint})")
 
     def _read(self, query: str, parameters: Any = ()) -> list[Any]:
         try:
