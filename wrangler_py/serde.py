@@ -181,7 +181,7 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def _wrapper_for_subclass(value: object, path: str) -> Callable[[Any, str], Any]:
-    for kind in (str, bool, int, float, list, dict, datetime):
+    for kind in (str, bool, int, float, list, dict, bytes, datetime):
         if isinstance(value, kind):
             return _WRAPPERS.get(kind, lambda item, _: str(item))
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [a b c d e f g h]``: all of them, or some."""
+"""``python -m tests.benchmarks [a b c d e f g h i]``: all of them, or some."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
     "f": [engine.sleepers],
     "g": [session.start_and_reload],
     "h": [session.recovery],
+    "i": [session.fairness],
 }
 
 

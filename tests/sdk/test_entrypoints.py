@@ -57,3 +57,4 @@ async def test_handler_gives_a_python_request_for_the_js_one() -> None:
 
 def test_handler_leaves_other_arguments_alone() -> None:
     assert handler(lambda controller, env: (controller, env))("cron", "env") == ("cron", "env")
+    assert handler(lambda: "nothing")() == "nothing"

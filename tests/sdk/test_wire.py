@@ -31,6 +31,7 @@ async def test_a_request_comes_in() -> None:
     headers = [(b"X-A", b"1"), (b"x-a", b"2"), (b"Cookie", "ä".encode()), (b"x-raw", b"\xff")]
     request = wire.make_request("POST", "http://a/b", headers, b"body", cf={"colo": "X"})
     assert list(request.headers.items()) == [("x-a", "1, 2"), ("cookie", "ä"), ("x-raw", "ÿ")]
+    assert request.redirect == "manual"
     assert (request.method, request.url, request.cf, await request.text()) == (
         "POST",
         "http://a/b",
@@ -50,6 +51,12 @@ async def test_a_request_body_is_not_read_before_it_is_asked_for() -> None:
 def test_any_method_may_come_in_with_a_body_or_without() -> None:
     assert wire.make_request("GET", "http://a/", [], b"x").body is not None
     assert wire.make_request("POST", "http://a/", [], None).body is None
+
+
+@pytest.mark.parametrize(("url", "headers"), [("/path", []), ("http://a/", [(b"a b", b"c")])])
+def test_what_cannot_be_a_request_is_a_type_error(url: str, headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(TypeError, match="Invalid"):
+        wire.make_request("GET", url, headers, None)
 
 
 def test_a_response_goes_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,11 +65,13 @@ def load(path: Path, *, env: str | None = None, variables: Mapping[str, str] | N
 
 
 def fingerprint(config: Config) -> str:
-    """Return a hash of everything in a configuration that makes a Worker another version; secrets count too."""
-    content = {"name": config.name, "raw": config.raw, "vars": config.vars, "secrets": config.secrets}
-    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+    """Return a hash of what makes a Worker another version: all it is configured by, but not ``[dev]``."""
+    raw = {key: value for key, value in config.raw.items() if key not in ("$schema", "dev")}
+    content = {"name": config.name, "raw": raw, "vars": config.vars, "secrets": config.secrets}
+    # The standard library's writer: configurations may hold dates and NaN, which others refuse.
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def watched_files(config: Config) -> tuple[Path, ...]:
-    """Return the files whose change changes the configuration, wherever they are."""
+    """Return the files whose change, birth or end changes the configuration, be they there or not."""
     return (config.path, *secret_files(config.root, config.env_name))

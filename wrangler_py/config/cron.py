@@ -1,7 +1,8 @@
 """Whether a cron expression is one that Cloudflare takes.
 
-Five fields: minute, hour, day of the month, month, day of the week. Weekdays count from 1, which is Sunday, to 7; `L`, `W`
-and `#` are known where Cloudflare knows them (Workers docs, "Cron Triggers", "Supported cron expressions").
+Five fields: minute, hour, day of the month, month, day of the week. Weekdays count from 1, which is Sunday, to 7;
+`L`, `W` and `#` are known where Cloudflare knows them (Workers docs, "Cron Triggers", "Supported cron expressions").
+0 passes as well: elsewhere that is how cron writes Sunday.
 """
 
 from __future__ import annotations
@@ -34,9 +35,14 @@ class Field(NamedTuple):
 FIELDS = (
     Field("minute", 0, 59),
     Field("hour", 0, 23),
-    Field("day of the month", 1, 31, special=re.compile(r"L|LW|(?:[1-9]|[12][0-9]|3[01])W|L-(?:[1-9]|[12][0-9]|30)W?")),
+    Field(
+        "day of the month",
+        1,
+        31,
+        special=re.compile(r"L|LW|(?:[1-9]|[12][0-9]|3[01])W|L-(?:[1-9]|[12][0-9]|30)W?"),
+    ),
     Field("month", 1, 12, _MONTHS),
-    Field("day of the week", 1, 7, _WEEKDAYS, re.compile(rf"L|(?:[1-7]|{'|'.join(_WEEKDAYS)})(?:L|#[1-5])")),
+    Field("day of the week", 0, 7, _WEEKDAYS, re.compile(rf"L|(?:[0-7]|{'|'.join(_WEEKDAYS)})(?:L|#[1-5])")),
 )
 
 
@@ -65,7 +71,9 @@ def _part_problem(part: str, field: Field) -> str | None:
     bounds = [_number(end, field) for end in ((first, last) if dash else (first,))]
     if None in bounds:
         return f'has a wrong {field.title} "{part}": {field.allowed}'
-    return None if _in_order(bounds, field) else f'has a range "{part}" that runs backwards in the {field.title}'
+    return (
+        None if _in_order(bounds, field) else f'has a range "{part}" that runs backwards in the {field.title}'
+    )
 
 
 def _number(text: str, field: Field) -> int | None:

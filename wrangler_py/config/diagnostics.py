@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from wrangler_py.config.positions import NOWHERE, Position
 from wrangler_py.errors import ConfigError
 
 Severity = Literal["error", "warning"]
@@ -27,7 +28,8 @@ class Diagnostic(msgspec.Struct, frozen=True):
     def render(self) -> str:
         """Return ``✘ wrangler.toml:7:1  message (hint)``."""
         mark = "✘" if self.severity == "error" else "▲"
-        place = f"{self.path.name}:{self.line}:{self.column}" if self.line else self.path.name
+        name = printable(self.path.name)
+        place = f"{name}:{self.line}:{self.column}" if self.line else name
         hint = f" ({self.hint})" if self.hint else ""
         return f"{mark} {place}  {self.message}{hint}"
 
@@ -37,6 +39,18 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self.items: list[Diagnostic] = []
+
+    def add(
+        self,
+        severity: Severity,
+        message: str,
+        path: Path,
+        place: Position = NOWHERE,
+        hint: str | None = None,
+    ) -> None:
+        """Note a problem. What a terminal would obey, in words taken from the file, is spelled out."""
+        shown = None if hint is None else printable(hint)
+        self.items.append(Diagnostic(severity, printable(message), path, place.line, place.column, shown))
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -57,12 +71,19 @@ class Diagnostics:
         return "\n".join(item.render() for item in self.items)
 
     def raise_for_errors(self) -> None:
-        """Raise ConfigError with every error, if there is one."""
-        errors = self.errors
-        if errors:
-            count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-            lines = "\n".join(f"  {item.render()}" for item in errors)
-            raise ConfigError(f"{errors[0].path} has {count}:\n{lines}", hint="mend the file and try again")
+        """Raise ConfigError if there is an error; it tells the warnings too, for they often are the cause."""
+        if errors := self.errors:
+            count = "1 problem" if len(self.items) == 1 else f"{len(self.items)} problems"
+            lines = "\n".join(f"  {item.render()}" for item in self.items)
+            name = printable(str(errors[0].path))
+            raise ConfigError(f"{name} has {count}:\n{lines}", hint="mend the file and try again")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters, and all else that has no picture, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:

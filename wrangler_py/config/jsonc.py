@@ -6,31 +6,33 @@ import json
 import re
 from typing import Any
 
-Path = tuple[str | int, ...]
+from wrangler_py.config.positions import MAX_DEPTH, KeyPath
+
 _BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_DECODER = json.JSONDecoder()
 _WORDS = {"true": True, "false": False, "null": None}
 
 
-class SyntaxProblem(ValueError):
-    """The text is not JSON; ``offset`` is where that shows."""
+class MalformedError(ValueError):
+    """The text is not of its format, or cannot be used; ``offset`` is where that shows."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
         self.offset = offset
 
 
-def read_jsonc(text: str) -> tuple[Any, dict[Path, int]]:
+def read_jsonc(text: str) -> tuple[Any, dict[KeyPath, int]]:
     """Return the value of a JSONC text and the offset of each key (of each element, in arrays) by its path.
 
     Raises:
-        SyntaxProblem: the text is not JSONC.
+        MalformedError: the text is not JSONC.
     """
     reader = _Reader(text)
     value = reader.value(())
     reader.blank()
     if reader.at < len(text):
-        raise SyntaxProblem("there is something behind the end of the value", reader.at)
+        raise MalformedError("there is something behind the end of the value", reader.at)
     return value, reader.offsets
 
 
@@ -38,7 +40,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.offsets: dict[Path, int] = {}
+        self.offsets: dict[KeyPath, int] = {}
 
     def blank(self) -> None:
         match = _BLANK.match(self.text, self.at)
@@ -51,11 +53,13 @@ class _Reader:
 
     def expect(self, character: str) -> None:
         if self.peek() != character:
-            raise SyntaxProblem(f"{character!r} is missing here", self.at)
+            raise MalformedError(f"{character!r} is missing here", self.at)
         self.at += 1
 
-    def value(self, path: Path) -> Any:
+    def value(self, path: KeyPath) -> Any:
         first = self.peek()
+        if len(path) >= MAX_DEPTH and first in ("{", "["):
+            raise MalformedError("objects and lists are nested too deep here", self.at)
         if first == "{":
             return self.object(path)
         if first == "[":
@@ -71,27 +75,31 @@ class _Reader:
                 return value
         match = _NUMBER.match(self.text, self.at)
         if match is None:
-            raise SyntaxProblem("a value is missing here", self.at)
+            raise MalformedError("a value is missing here", self.at)
+        try:
+            value = json.loads(match[0])
+        except ValueError:  # Python refuses to read whole numbers of thousands of digits.
+            raise MalformedError("a number is too long here", self.at) from None
         self.at = match.end()
-        return json.loads(match[0])
+        return value
 
     def string(self) -> str:
         try:
-            value, self.at = json.decoder.scanstring(self.text, self.at + 1)
+            value, self.at = _DECODER.raw_decode(self.text, self.at)
         except json.JSONDecodeError as error:
-            raise SyntaxProblem(error.msg, error.pos) from None
+            raise MalformedError(f"a text is wrong here: {error.msg}", error.pos) from None
         return str(value)
 
-    def object(self, path: Path) -> dict[str, Any]:
+    def object(self, path: KeyPath) -> dict[str, Any]:
         self.expect("{")
         found: dict[str, Any] = {}
         while self.peek() != "}":
             if self.peek() != '"':
-                raise SyntaxProblem('a key in double quotes, or "}", is missing here', self.at)
+                raise MalformedError('a key in double quotes, or "}", is missing here', self.at)
             start = self.at
             key = self.string()
             if key in found:
-                raise SyntaxProblem(f'the key "{key}" stands twice', start)
+                raise MalformedError(f'the key "{key}" stands twice', start)
             self.offsets[*path, key] = start
             self.expect(":")
             found[key] = self.value((*path, key))
@@ -99,7 +107,7 @@ class _Reader:
         self.expect("}")
         return found
 
-    def array(self, path: Path) -> list[Any]:
+    def array(self, path: KeyPath) -> list[Any]:
         self.expect("[")
         found: list[Any] = []
         while self.peek() != "]":
@@ -113,4 +121,4 @@ class _Reader:
         if self.peek() == ",":
             self.at += 1
         elif self.peek() != end:
-            raise SyntaxProblem(f'"," or "{end}" is missing here', self.at)
+            raise MalformedError(f'"," or "{end}" is missing here', self.at)

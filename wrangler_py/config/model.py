@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 #: From this day on, parameters of a step name the steps it depends on (python-sdk, section 3).
-IMPLICIT_DEPENDENCIES_FROM = datetime.date(2026, 2, 25)
+IMPLICIT_DEPENDENCIES_FROM = dt.date(2026, 2, 25)
 #: Before this day, module functions such as ``on_fetch`` answer (python-sdk, section 2).
-NO_GLOBAL_HANDLERS_FROM = datetime.date(2025, 8, 14)
+NO_GLOBAL_HANDLERS_FROM = dt.date(2025, 8, 14)
 
 
 class WorkflowConfig(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class Config(msgspec.Struct, frozen=True):
     name: str
     main: Path | None = None
     env_name: str | None = None
-    compatibility_date: datetime.date | None = None
+    compatibility_date: dt.date | None = None
     compatibility_flags: tuple[str, ...] = ()
     workflows: tuple[WorkflowConfig, ...] = ()
     vars: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -79,6 +79,6 @@ class Config(msgspec.Struct, frozen=True):
         """Whether module functions such as ``on_fetch`` answer instead of the class ``Default``."""
         return self.flag("disable_python_no_global_handlers") or not self._since(NO_GLOBAL_HANDLERS_FROM)
 
-    def _since(self, day: datetime.date) -> bool:
+    def _since(self, day: dt.date) -> bool:
         # Without a date, today's behaviour: who writes none wants what the documents describe.
         return self.compatibility_date is None or self.compatibility_date >= day

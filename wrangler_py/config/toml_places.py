@@ -1,118 +1,133 @@
-"""Where in a TOML text each key stands. `tomli` gives the values; this gives the places, for texts that `tomli` accepts."""
+"""Where in a TOML text each key stands. `tomli` gives the values; this gives the places.
+
+It only sees texts that `tomli` accepts, so nothing is checked here. What the scanner does not know ends the search,
+and what it has not seen is reported at the nearest thing around it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
-Path = tuple[str | int, ...]
-_KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\\n]|\\.)*)"|'([^'\n]*)'|([A-Za-z0-9_-]+))\s*""")
-_STRINGS = re.compile(
-    r'"""(?:[^\\]|\\.)*?"{3,5}|' + r"'''.*?'{3,5}|" + r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'",
+import tomli
+
+from wrangler_py.config.positions import KeyPath
+
+_BLANK = re.compile(r"(?:\s|#[^\n]*)*")
+_SPACE = re.compile(r"[ \t]*")
+_SCALAR = re.compile(r"[^,\]}#\n]+")
+_BARE_KEY = re.compile(r"[^\s.=\[\]{}\"'#,]+")
+_STRING = re.compile(
+    r'"{3}(?:\\.|[^\\])*?"{3,5}'
+    r"|'{3}.*?'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'",
     re.DOTALL,
 )
 
 
-def find_places(text: str) -> dict[Path, int]:
-    """Return the offset of each key, table and array element of a valid TOML text, by its path."""
-    return dict(_Finder(text).places())
+def find_places(text: str) -> dict[KeyPath, int]:
+    """Return the offset of each key and list element of a valid TOML text by its path.
+
+    A table that several headers write about stands where it is first named, an element of an array of tables
+    at its ``[[``.
+    """
+    scanner = _Scanner(text)
+    scanner.scan()
+    return scanner.places
 
 
-class _Finder:
+class _Scanner:
+    """Walks once over the text."""
+
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.table: Path = ()
-        self.arrays: dict[Path, int] = {}
+        self.places: dict[KeyPath, int] = {}
+        self._text = text
+        self._offset = 0
+        self._table: KeyPath = ()
+        #: The newest element of each array of tables: later headers speak about that one.
+        self._newest: dict[KeyPath, int] = {}
 
-    def places(self) -> Iterator[tuple[Path, int]]:
-        while self._skip_blank():
-            if self.text[self.at] == "[":
-                yield self._header()
+    def scan(self) -> None:
+        while self._more():
+            if self._at("["):
+                self._header()
             else:
-                yield from self._pair(self.table)
+                self._pair(self._table)
 
-    def _skip_blank(self) -> bool:
-        """Go to the next thing that is neither blank nor comment; False at the end."""
-        while self.at < len(self.text):
-            character = self.text[self.at]
-            if character == "#":
-                end = self.text.find("\n", self.at)
-                self.at = len(self.text) if end < 0 else end
-            elif character.isspace() or character == ",":
-                self.at += 1
-            else:
-                return True
-        return False
+    def _header(self) -> None:
+        start = self._offset
+        brackets = 2 if self._at("[[") else 1
+        self._offset += brackets
+        path = self._declare(())
+        self._offset += brackets
+        if brackets == 2:
+            self._newest[path] = self._newest.get(path, -1) + 1
+            self.places[*path, self._newest[path]] = start
+        self._table = self._inside(path)
 
-    def _header(self) -> tuple[Path, int]:
-        start = self.at
-        is_array = self.text.startswith("[[", self.at)
-        self.at += 2 if is_array else 1
-        path = self._resolve(self._keys(), last_is_array=is_array)
-        self.at += 2 if is_array else 1
-        self.table = path
-        return path, start
+    def _inside(self, path: KeyPath) -> KeyPath:
+        """Return the path of the newest element if ``path`` is an array of tables."""
+        return (*path, self._newest[path]) if path in self._newest else path
 
-    def _resolve(self, keys: list[str], *, last_is_array: bool) -> Path:
-        """Turn ``workflows.limits`` into ``("workflows", 1, "limits")``: arrays of tables mean their last element."""
-        path: Path = ()
-        for index, key in enumerate(keys):
-            path = (*path, key)
-            if last_is_array and index == len(keys) - 1:
-                self.arrays[path] = self.arrays.get(path, -1) + 1
-            if path in self.arrays:
-                path = (*path, self.arrays[path])
-        return path
+    def _declare(self, path: KeyPath) -> KeyPath:
+        """Read a dotted key under ``path`` and return the whole path it names."""
+        while True:
+            self._take(_SPACE)
+            start = self._offset
+            path = (*path, self._key())
+            self.places.setdefault(path, start)
+            self._take(_SPACE)
+            if not self._at("."):
+                return path
+            self._offset += 1
+            path = self._inside(path)
 
-    def _keys(self) -> list[str]:
-        keys = []
-        while match := _KEY_PART.match(self.text, self.at):
-            keys.append(next(part for part in match.groups() if part is not None))
-            self.at = match.end()
-            if not self.text.startswith(".", self.at):
-                break
-            self.at += 1
-        return keys
+    def _key(self) -> str:
+        if not self._at('"', "'"):
+            return self._take(_BARE_KEY)
+        quoted = self._take(_STRING)
+        return str(tomli.loads(f"key = {quoted}")["key"])
 
-    def _pair(self, table: Path) -> Iterator[tuple[Path, int]]:
-        start = self.at
-        keys = self._keys()
-        if not keys or not self.text.startswith("=", self.at):
-            self.at += 1
-            return
-        self.at += 1
-        path = table
-        for key in keys:
-            path = (*path, key)
-            yield path, start
-        yield from self._value(path)
+    def _pair(self, table: KeyPath) -> None:
+        path = self._declare(table)
+        self._offset += len("=")
+        self._take(_SPACE)
+        self._value(path)
 
-    def _value(self, path: Path) -> Iterator[tuple[Path, int]]:
-        while self.text[self.at : self.at + 1] in (" ", "\t"):
-            self.at += 1
-        first = self.text[self.at : self.at + 1]
-        if first == "{":
-            yield from self._inline_table(path)
-        elif first == "[":
-            yield from self._array(path)
-        elif match := _STRINGS.match(self.text, self.at):
-            self.at = match.end()
+    def _value(self, path: KeyPath) -> None:
+        if self._at("["):
+            self._items("]", path, self._element)
+        elif self._at("{"):
+            self._items("}", path, lambda path, _: self._pair(path))
         else:
-            while self.at < len(self.text) and self.text[self.at] not in ",]}\n#":
-                self.at += 1
+            self._take(_STRING if self._at('"', "'") else _SCALAR)
 
-    def _inline_table(self, path: Path) -> Iterator[tuple[Path, int]]:
-        self.at += 1
-        while self._skip_blank() and self.text[self.at] != "}":
-            yield from self._pair(path)
-        self.at += 1
-
-    def _array(self, path: Path) -> Iterator[tuple[Path, int]]:
-        self.at += 1
+    def _items(self, close: str, path: KeyPath, read: Callable[[KeyPath, int], None]) -> None:
+        """Read what stands between brackets: elements of a list or pairs of an inline table."""
+        self._offset += 1
         index = 0
-        while self._skip_blank() and self.text[self.at] != "]":
-            yield (*path, index), self.at
-            yield from self._value((*path, index))
+        while self._more() and not self._at(close):
+            read(path, index)
             index += 1
-        self.at += 1
+            if self._more() and self._at(","):
+                self._offset += 1
+        self._offset += 1
+
+    def _element(self, path: KeyPath, index: int) -> None:
+        self.places[*path, index] = self._offset
+        self._value((*path, index))
+
+    def _more(self) -> bool:
+        """Step over blanks, newlines and comments; return whether anything is left."""
+        self._take(_BLANK)
+        return self._offset < len(self._text)
+
+    def _at(self, *tokens: str) -> bool:
+        return self._text.startswith(tokens, self._offset)
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        """Step over a match and return it; go to the end if there is none, so that every loop ends."""
+        match = pattern.match(self._text, self._offset)
+        self._offset = match.end() if match else len(self._text)
+        return match.group() if match else ""

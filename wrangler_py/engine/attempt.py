@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -35,10 +36,14 @@ current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar(
 
 
 class Callback(NamedTuple):
-    """A step's callback, ready to be called with the step context; ``is_async``: its result is a coroutine."""
+    """A step's callback, ready to be called with the step context.
+
+    ``is_async``: its result is a coroutine. ``wants_context``: False where it does not look at what it is given.
+    """
 
     invoke: Callable[[dict[str, Any]], Any]
     is_async: bool
+    wants_context: bool
 
 
 class Workbench:
@@ -57,20 +62,32 @@ class Workbench:
         Raises:
             WorkflowTimeoutError: it took longer than ``timeout_ms``; a coroutine is cancelled, a thread is left behind.
         """
+        if not callback.is_async:
+            return await self._bounded(self._threaded(callback, context), timeout_ms)
+        coroutine = callback.invoke(context)
+        # Begun by hand: most callbacks never wait, and planning a timeout costs as much as all the rest of a step.
+        try:
+            awaited = coroutine.send(None)
+        except StopIteration as stop:
+            return stop.value
+        return await self._bounded(_go_on(coroutine, awaited), timeout_ms)
+
+    async def _bounded(self, work: Awaitable[Any], timeout_ms: int) -> Any:
         deadline = asyncio.timeout(timeout_ms / 1000)
         try:
             async with deadline:
                 self._deadlines.add(deadline)
-                if callback.is_async:
-                    return await callback.invoke(context)
-                result = await self._in_thread(callback, context)
-                return await result if inspect.isawaitable(result) else result
+                return await work
         except TimeoutError:
             if deadline.expired():
                 raise WorkflowTimeoutError(timeout_ms) from None
             raise
         finally:
             self._deadlines.discard(deadline)
+
+    async def _threaded(self, callback: Callback, context: dict[str, Any]) -> Any:
+        result = await self._in_thread(callback, context)
+        return await result if inspect.isawaitable(result) else result
 
     def _in_thread(self, callback: Callback, context: dict[str, Any]) -> Awaitable[Any]:
         if self._threads is None:
@@ -89,6 +106,24 @@ class Workbench:
         """Let the threads go; one that never returns is left to the process's end."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@types.coroutine
+def _go_on(coroutine: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was begun by hand and waits for ``awaited``."""
+    try:
+        while True:
+            try:
+                sent = yield awaited
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - passed on to the coroutine, a cancellation above all
+                awaited = coroutine.throw(error)
+            else:
+                awaited = coroutine.send(sent)
+    except StopIteration as stop:
+        return stop.value
 
 
 def encode_result(value: object, display: str) -> bytes:

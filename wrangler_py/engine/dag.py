@@ -81,12 +81,10 @@ class DeclaredStep:
         return await asyncio.shield(self._shared)
 
     def _callback(self, arguments: dict[str, Any]) -> Callback:
-        function = self._function
+        function, is_async = self._function, inspect.iscoroutinefunction(self._function)
         if CTX in self._parameters:
-            return Callback(
-                lambda ctx: function(**{CTX: ctx}, **arguments), inspect.iscoroutinefunction(function)
-            )
-        return Callback(lambda _: function(**arguments), inspect.iscoroutinefunction(function))
+            return Callback(lambda ctx: function(**{CTX: ctx}, **arguments), is_async, wants_context=True)
+        return Callback(lambda _: function(**arguments), is_async, wants_context=False)
 
 
 def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, DeclaredStep]]:
@@ -119,6 +117,7 @@ def positional_callback(function: Callable[..., Any]) -> Callback:
     are."""
     names = parameters_of(function)
     defaults = getattr(function, "__defaults__", None) or ()
+    is_async = inspect.iscoroutinefunction(function)
     if len(names) > len(defaults) or names[:1] == (CTX,):
-        return Callback(function, inspect.iscoroutinefunction(function))
-    return Callback(lambda _: function(), inspect.iscoroutinefunction(function))
+        return Callback(function, is_async, wants_context=True)
+    return Callback(lambda _: function(), is_async, wants_context=False)

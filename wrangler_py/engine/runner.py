@@ -55,6 +55,10 @@ class Stop(Enum):
     LOST = "lost"
 
 
+#: Whoever stopped the runner for these reasons writes, or nobody does.
+_SILENT = frozenset({Stop.ABORT, Stop.LOST})
+
+
 class Surroundings:
     """What all runners of an engine share."""
 
@@ -273,15 +277,15 @@ class Runner:
     def log(
         self,
         kind: HistoryType,
-        *,
         step: int = 0,
         attempt: int = 0,
         name: str | None = None,
         data: bytes | None = None,
     ) -> None:
         """Append to the history; on disk with the next commit."""
-        if self.stop_reason is not Stop.ABORT and self.stop_reason is not Stop.LOST:
-            self.around.commits.log((self.row, kind, self.around.clock.now(), step, attempt, name, data))
+        if self.stop_reason not in _SILENT:
+            around = self.around
+            around.commits.log((self.row, kind, around.clock.now(), step, attempt, name, data))
 
     def call(
         self, name: object, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
@@ -362,6 +366,11 @@ class Runner:
         """Return the exception `run()` sees for a step's stored error."""
         return rebuild(record, strict=self.around.strict)
 
+    @property
+    def is_held(self) -> bool:
+        """True while no new step may start."""
+        return self.pausing or self.around.draining
+
     async def gate(self) -> None:
         """Hold here while a pause, or the end of the process, lets no new step start.
 
@@ -369,7 +378,7 @@ class Runner:
         """
         if current_step.get() is not None:
             return
-        while self.pausing or self.around.draining:
+        while self.is_held:
             if self._gate is None:
                 self._gate = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._gate)

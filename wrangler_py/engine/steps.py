@@ -41,7 +41,8 @@ async def do(runner: Runner, name: str, raw_config: object, callback: Callback) 
         policy = read_policy(name, raw_config)
     except FatalStepError as error:
         raise runner.die(error) from None
-    await runner.gate()
+    if runner.is_held:
+        await runner.gate()
     return await _Attempts(runner, name, display, policy, recorded).run(callback)
 
 
@@ -62,7 +63,7 @@ class _Attempts:
         self.attempt = 0
         if recorded is None:
             self.step = runner.new_step(Kind.DO)
-            self._log(HistoryType.STEP_START, data=self._start_data())
+            self._log(HistoryType.STEP_START, self._start_data())
         else:
             self.step = recorded.step
             self.attempt = recorded.attempts
@@ -74,11 +75,11 @@ class _Attempts:
             return _DEFAULT_START
         return encode_data(StartData(config=self.config, parent=outer.number if outer else 0))
 
-    def _log(self, kind: HistoryType, *, data: bytes | None = None) -> None:
-        self.runner.log(kind, step=self.step, attempt=self.attempt, name=self.display, data=data)
+    def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
+        self.runner.log(kind, self.step, self.attempt, self.display, data)
 
     async def run(self, callback: Callback) -> Any:
-        retry_at = await self._recover()
+        retry_at = None if self.recorded is None else await self._recover(self.recorded)
         while True:
             if retry_at is not None:
                 await self.runner.waits.until_time(retry_at)
@@ -89,11 +90,8 @@ class _Attempts:
                 return decode(outcome)
             retry_at = outcome
 
-    async def _recover(self) -> int | None:
+    async def _recover(self, recorded: Recorded) -> int | None:
         """Return when the next attempt may start, for a step an earlier lifetime left unfinished."""
-        recorded = self.recorded
-        if recorded is None:
-            return None
         if recorded.attempt_open:
             return await self._failed(WorkflowInternalError())
         return None if recorded.retry_at is None else recorded.retry_at + recorded.shift_ms
@@ -114,7 +112,7 @@ class _Attempts:
                 self._cancelled(stop)
                 raise
             self._log(HistoryType.ATTEMPT_SUCCESS)
-            self._log(HistoryType.STEP_SUCCESS, data=data)
+            self._log(HistoryType.STEP_SUCCESS, data)
             runner.count_bytes(len(data))
             await runner.around.commits.durable()
             return data
@@ -127,7 +125,8 @@ class _Attempts:
         blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
         try:
-            value = await runner.around.bench.call(callback, self._context(), self.config.timeout_ms)
+            context = self._context() if callback.wants_context else {}
+            value = await runner.around.bench.call(callback, context, self.config.timeout_ms)
         finally:
             current_step.reset(token)
         try:
@@ -159,7 +158,7 @@ class _Attempts:
             and self.runner.fatal is None
         ):
             record = ErrorRecord("CancelledError", "run() stopped waiting for this step")
-            self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(record)))
+            self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record)))
 
     # failures
 
@@ -174,7 +173,7 @@ class _Attempts:
         except NonRetryableDelayError as failure:
             return await self._give_up(capture(failure), attempt_error=record)
         retry_at = self.runner.now() + delay
-        self._log(HistoryType.ATTEMPT_FAILURE, data=encode_data(FailureData(record, retry_at, retries.limit)))
+        self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record, retry_at, retries.limit)))
         await self.runner.around.commits.durable()
         return retry_at
 
@@ -197,4 +196,4 @@ class _Attempts:
                 HistoryType.ATTEMPT_FAILURE,
                 data=encode_data(FailureData(attempt_error or record, None, limit)),
             )
-        self._log(HistoryType.STEP_FAILURE, data=encode_data(FailureData(record, None, limit)))
+        self._log(HistoryType.STEP_FAILURE, encode_data(FailureData(record, None, limit)))

@@ -57,7 +57,7 @@ def handler(func: F) -> F:
     """Give a module-level ``on_fetch(request, env, ctx)`` a `Request` for the JS object it would get."""
 
     @functools.wraps(func)
-    def wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:
-        return func(Request(request) if isinstance(request, Request) else request, *args, **kwargs)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return func(*(Request(arg) if isinstance(arg, Request) else arg for arg in args), **kwargs)
 
     return wrapper  # type: ignore[return-value]

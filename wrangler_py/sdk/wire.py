@@ -11,7 +11,7 @@ from wrangler_py.sdk.web.response import WITHOUT_BODY, Response
 from wrangler_py.sdk.web.streams import ReadableStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -33,13 +33,19 @@ def make_request(
     method: str,
     url: str,
     headers: Iterable[tuple[bytes, bytes]],
-    body: bytes | AsyncIterator[bytes] | None,
+    body: bytes | AsyncIterable[bytes] | None,
     *,
     cf: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Return an incoming request. ``url`` is absolute; ``body`` is not read before user code asks for it."""
+    """Return an incoming request. ``body`` is not read before user code asks for it.
+
+    Its ``redirect`` is ``manual``: a Worker that passes it on passes redirects on too, as on Cloudflare.
+
+    Raises:
+        TypeError: ``url`` is not an absolute URL, or a header is not one.
+    """
     fields = [(_decode(name), _decode(value)) for name, value in headers]
-    request = Request(url, method=method, headers=fields, cf=cf)
+    request = Request(url, method=method, headers=fields, redirect="manual", cf=cf)
     request._stream = None if body is None else ReadableStream(body)
     return request
 
