@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -22,12 +23,13 @@ from tests.runtime.conftest import DEADLINE, Dev, eventually, is_running
 from tests.support.world import in_world
 from wrangler_py import config
 from wrangler_py.engine import Status, limits
-from wrangler_py.sdk.imports import install
+from wrangler_py.sdk.imports import install, uninstall
 from wrangler_py.sdk.workers import WorkflowEntrypoint
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = (sys.executable, "-c", "from wrangler_py.cli import main; main()")
+INSTANCE_COMMANDS = ("watch", "restart", "send-event")
 KILLED = "the session is killed"
 
 
@@ -230,7 +232,7 @@ def test_the_tour_runs_as_it_is_shown(tour: Tour) -> None:
 OUTPUTS: dict[str, Any] = {
     "Report": {"sum": 6, "attempt": 3},
     "Trip": {"total": 420},
-    "Approval": {"by": "Ada", "then": "Execution timed out after 3600000ms"},
+    "Approval": {"by": "Ada", "then": "WorkflowTimeoutError: Execution timed out after 3600000ms"},
     "Checkout": [
         "the card has expired",
         "ValueError: invalid literal for int() with base 10: 'many'",
@@ -240,14 +242,23 @@ OUTPUTS: dict[str, Any] = {
 EVENTS = {"Approval": ("approval", {"by": "Ada"})}
 
 
+def execute(code: str) -> dict[str, Any]:
+    """Run the code of a block and return the names it makes."""
+    names: dict[str, Any] = {}
+    install()
+    try:
+        exec(compile(code, "README.md", "exec"), names)
+    finally:
+        uninstall()
+    return names
+
+
 def workflows() -> dict[str, type]:
     """Return the workflow classes of the README's section about writing them."""
-    install()
     found: dict[str, type] = {}
     for block in blocks(section("Writing a workflow")):
         if block.language == "python":
-            names: dict[str, Any] = {}
-            exec(compile(block.text, "README.md", "exec"), names)
+            names = execute(block.text)
             found |= {
                 name: value
                 for name, value in names.items()
@@ -335,6 +346,23 @@ def test_the_eight_files_exist() -> None:
     files = re.findall(r"^\d\. `([^`]+)`", section("How it works"), re.MULTILINE)
     assert len(files) == 8
     assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_every_option_named_is_an_option_of_a_command() -> None:
+    groups = ("", "dev", "workflows trigger", *(f"workflows instances {name}" for name in INSTANCE_COMMANDS))
+    helps = [
+        subprocess.run(
+            [*COMMAND, *group.split(), "--help"],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=True,
+            env={**os.environ, "COLUMNS": "200"},
+        ).stdout
+        for group in groups
+    ]
+    options = r"(?<![\w<!-])--[a-z][a-z-]+"
+    assert set(re.findall(options, README)) <= set(re.findall(options, "".join(helps)))
 
 
 def test_links_inside_the_readme_lead_somewhere() -> None:

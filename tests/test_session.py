@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.runtime.conftest import eventually
+from tests.runtime.conftest import eventually, is_running
 from tests.runtime.test_supervisor import Hammer
 from tests.support.session import configuration, kill_worker, place, trigger, until
 
@@ -83,9 +83,11 @@ def release(app) -> None:
 
 
 def save(app, session):
-    """Replace the code while the old worker has a step in flight, which it gets a moment for and does not end."""
+    """Replace the code; the step in flight does not end in the moment it gets for that, and is tried again."""
+    old = session.worker_pid
     app.project.write("src/entry.py", ENTRY.replace('"old"', '"new"'))
     session.wait_for("Reloaded")
+    eventually(lambda: not is_running(old), "the old worker has left")
     return session
 
 

@@ -24,14 +24,14 @@ def steps_workflow(steps: int) -> type:
 
     class Steps:
         async def run(self, event, step):
-            for number in range(steps):
+            for _ in range(steps):
 
                 @step.do("step")
                 async def work():
                     return {"ok": True}
 
                 await work()
-            return number
+            return steps
 
     return Steps
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 import threading
 import time
@@ -93,9 +94,11 @@ class Dev:
             stdout=slave,
             stderr=slave,
             env={key: value for key, value in os.environ.items() if key != "CI"} | {"TERM": "xterm"},
-            preexec_fn=(lambda: os.login_tty(slave)) if terminal else None,
+            preexec_fn=(lambda: os.login_tty(slave)) if terminal else None,  # noqa: PLW1509
             pass_fds=(slave,),
         )
+        #: Held open, so that the terminal is there to be looked at when the session has gone.
+        self._terminal = os.dup(slave) if terminal else -1
         os.close(slave)
         self._reader = threading.Thread(target=self._read, args=(master,), daemon=True)
         self._reader.start()
@@ -129,6 +132,16 @@ class Dev:
                 self._grown.wait(left)
         return found
 
+    def modes(self) -> int:
+        """Return the terminal's local modes: ECHO, ICANON and so on."""
+        return termios.tcgetattr(self._terminal)[3]
+
+    def close_terminal(self) -> None:
+        if self._terminal >= 0:
+            self.modes_at_end = self.modes()
+            os.close(self._terminal)
+            self._terminal = -1
+
     def type(self, text: str) -> None:
         os.write(self.keyboard, text.encode())
 
@@ -161,6 +174,7 @@ class Dev:
 
     def wait(self) -> int:
         code = self.process.wait(DEADLINE)
+        self.close_terminal()
         self._reader.join(DEADLINE)
         return code
 
@@ -188,7 +202,7 @@ def dev(project: Project) -> Iterator[Callable[..., Dev]]:
     for session in sessions:
         if session.process.poll() is None:
             session.process.kill()
-            session.process.wait()
+            session.wait()
 
 
 def is_running(pid: int) -> bool:

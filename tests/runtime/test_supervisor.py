@@ -143,7 +143,7 @@ def test_a_session_that_begins_broken_answers_with_the_error_and_heals(dev, proj
     assert status == 500
     assert message in body
     assert session.get(API)[0] == 200
-    project.write("src/entry.py", "this is not python\n")
+    project.write("src/entry.py", "not python at all\n")
     session.wait_for("SyntaxError")
     eventually(lambda: "SyntaxError" in session.get()[1], "the newest error")
     project.write("src/entry.py", ENTRY)
@@ -159,6 +159,9 @@ class Hammer(threading.Thread):
         self.done = threading.Event()
         self.answers: list[str] = []
         self.failures: list[str] = []
+
+    def got(self, answer: str) -> None:
+        eventually(lambda: self.answers and self.answers[-1] == answer, f"the answer {answer!r}")
 
     def run(self) -> None:
         connection = self._connect()
@@ -188,10 +191,10 @@ class Hammer(threading.Thread):
 
 
 def test_no_request_is_refused_or_reset_while_code_is_replaced(dev, project):
-    """Clients with fresh connections and with kept ones: each gets an answer to each request, the new code's in the end.
+    """Clients with fresh connections and with kept ones: each request gets an answer, in the end the new code's.
 
-    The old worker stops accepting while connections wait in the socket's queue (the new one takes them), have been accepted
-    but not yet read (handed over), are between two requests (handed over) or in one (answered, then handed over).
+    The old worker stops accepting while connections wait in the socket's queue (the new one takes them), have been
+    accepted but not read, are between two requests (both handed over) or in one (answered, then handed over).
     """
     session = dev("--log-level", "warn").ready()
     hammers = [Hammer(session.port, keeps=keeps) for keeps in (True, True, False, False)]
@@ -200,7 +203,7 @@ def test_no_request_is_refused_or_reset_while_code_is_replaced(dev, project):
     for number in range(6):
         project.write("src/entry.py", ENTRY.replace("one", f"answer {number}"))
         for hammer in hammers:
-            eventually(lambda: hammer.answers and hammer.answers[-1] == f"answer {number}", "the new answer")
+            hammer.got(f"answer {number}")
     for hammer in hammers:
         hammer.done.set()
     for hammer in hammers:
@@ -235,7 +238,8 @@ def test_a_request_in_flight_is_answered_by_the_code_it_reached(dev, project):
     connection.request("GET", "/")
     eventually((project.root / "reached").exists, "the request reached the code")
     project.write("src/entry.py", ENTRY.replace("one", "two"))
-    session.answers("two")
+    session.wait_for("Reloaded")
+    assert session.get() == (200, "two")
     project.write("go", "")
     assert connection.getresponse().read() == b"one"
     connection.request("GET", "/")

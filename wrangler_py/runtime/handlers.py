@@ -59,7 +59,7 @@ class Handlers:
     def _advice(self, event: str) -> str:
         old = GLOBAL_HANDLERS[event]
         if hasattr(self._code.module, old):
-            return f"{old}() counts only before compatibility date 2025-08-14, or with disable_python_no_global_handlers."
+            return f"{old}() counts only before compatibility date 2025-08-14; from then on the class {DEFAULT} does."
         return f"Add: class {DEFAULT}(WorkerEntrypoint), with: async def {event}(self, ...)"
 
 
@@ -73,10 +73,7 @@ async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    inner = inspect.unwrap(function)
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(
-        getattr(type(inner), "__call__", None)
-    )
+    return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
 def _accepted(function: Callable[..., Any]) -> int | None:

@@ -201,9 +201,8 @@ class LibraryLog(logging.Handler):
         """Write one record."""
         text = f"⎔ {record.getMessage()}"
         if record.exc_info and record.exc_info[1] is not None:
-            text += "".join(
-                f"\n    {line}" for line in readable(record.exc_info[1], self._roots).splitlines()
-            )
+            text += "\n" + readable(record.exc_info[1], self._roots)
+        text = "\n    ".join(text.splitlines())
         style = Style.RED if record.levelno >= logging.ERROR else Style.YELLOW
         self._console.line(paint(visible(text), style, colour=self._console.colour))
 

@@ -1,0 +1,219 @@
+"""Laws of an engine's life: leases lost, disks full, processes that let go, loops that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from tests.support.world import World, in_world
+from wrangler_py.clock import SystemClock
+from wrangler_py.engine import Definition, Engine, EngineOptions, Status
+from wrangler_py.errors import RateLimitedError
+from wrangler_py.serde import decode
+from wrangler_py.storage.sqlite import SqliteStore
+
+
+async def steps(event, step):
+    for number in range(5):
+        await step.do(f"s{number}", lambda: 1)
+        await step.sleep(f"nap{number}", "1 second")
+    return "done"
+
+
+def test_a_process_that_lost_its_lease_drops_all_and_begins_again(tmp_path):
+    async def body(world):
+        await world.define(steps)
+        row = await world.engine.create("w")
+        await asyncio.sleep(2.5)
+        # Somebody took this process for dead.
+        await world.store.reap(now=world.clock.now(), keep=(), owners=None)
+        ended = await world.finish(row)
+        return decode(ended.output), (await world.types(row)).count("STEP_SUCCESS")
+
+    assert in_world(tmp_path, body) == ("done", 5)
+
+
+def test_two_engines_on_one_file_never_drive_the_same_instance(tmp_path):
+    calls = []
+
+    async def run(event, step):
+        async def work():
+            calls.append(event.instanceId)
+            await asyncio.sleep(1)
+
+        await step.do("once", work)
+
+    async def body(world):
+        other = World(tmp_path)
+        await other.open()
+        await other.define(run)
+        await world.define(run)
+        rows = [await world.engine.create("w") for _ in range(20)]
+        await other.engine.start(())
+        for row in rows:
+            await world.finish(row)
+        await other.close()
+        return len(rows)
+
+    assert in_world(tmp_path, body) == 20
+    assert sorted(calls) == sorted(set(calls))
+
+
+def test_a_full_disk_stops_instances_and_loses_nothing(tmp_path):
+    async def run(event, step):
+        for number in range(30):
+            await step.do(f"s{number}", lambda: "x" * 50_000)
+        return "done"
+
+    async def body(world):
+        failures = []
+        world.engine.observe_store(failures.append)
+        await world.define(run)
+        pages = world.store._execute("PRAGMA page_count").fetchone()[0]
+        world.store._execute(f"PRAGMA max_page_count = {pages + 60}")
+        row = await world.engine.create("w")
+        await asyncio.sleep(30)
+        stuck = await world.status(row)
+        world.store._execute("PRAGMA max_page_count = 1073741823")
+        ended = await world.finish(row)
+        return stuck.is_final, decode(ended.output), "free some disk space" in str(failures[0])
+
+    assert in_world(tmp_path, body) == (False, "done", True)
+
+
+def test_drain_lets_steps_in_flight_finish_and_starts_no_new_one(tmp_path):
+    calls = []
+
+    async def run(event, step):
+        async def work(ctx):
+            calls.append(ctx.step.name)
+            await asyncio.sleep(1)
+
+        await step.do("a", work)
+        await step.do("b", work)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await world.engine.drain(2)
+        assert (calls, world.engine.resident_count()) == (["a"], 0)
+        await world.start()
+        ended = await world.finish(row)
+        return ended.status, (await world.types(row)).count("ATTEMPT_FAILURE")
+
+    assert in_world(tmp_path, body) == (Status.COMPLETE, 0)
+    assert calls == ["a", "b"]
+
+
+def test_what_outlasts_the_grace_is_an_attempt_that_is_made_again(tmp_path):
+    async def run(event, step):
+        async def work(ctx):
+            await asyncio.sleep(60)
+            return ctx["attempt"]
+
+        return await step.do("long", {"retries": {"limit": 1, "delay": "1 second"}}, work)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.engine.drain(2)
+        await world.start()
+        return decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body) == 2
+
+
+def test_terminate_counts_while_a_step_runs_in_a_thread(tmp_path):
+    started, go_on = threading.Event(), threading.Event()
+
+    async def main():
+        store = await SqliteStore.open(tmp_path / "w.sqlite")
+        engine = Engine(store, SystemClock(), options=EngineOptions(heartbeat=False))
+
+        class Blocked:
+            async def run(self, event, step):
+                def wait():
+                    started.set()
+                    go_on.wait(20)
+
+                await step.do("thread", wait)
+
+        await engine.bind([Definition("w", "s", "W", "v", Blocked)])
+        await engine.start(None)
+        row = await engine.create("w")
+        await asyncio.to_thread(started.wait, 20)
+        status = await engine.terminate("w", row.id)
+        go_on.set()
+        await engine.close()
+        await store.close()
+        return status
+
+    assert asyncio.run(main()) is Status.TERMINATED
+
+
+def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path):
+    seen = []
+
+    async def main():
+        store = await SqliteStore.open(tmp_path / "w.sqlite")
+        engine = Engine(store, SystemClock())
+        engine.observe_blocks(seen.append)
+
+        class Blocking:
+            async def run(self, event, step):
+                @step.do("greedy")
+                async def greedy():
+                    deadline = time.monotonic() + 10
+                    while not seen and time.monotonic() < deadline:
+                        pass
+
+                await greedy()
+
+        await engine.bind([Definition("w", "s", "W", "v", Blocking)])
+        await engine.start(None)
+        row = await engine.create("w")
+        while not (await engine.status("w", row.id)).status.is_final:
+            await asyncio.sleep(0.01)
+        status = (await engine.status("w", row.id)).status
+        await engine.close()
+        await store.close()
+        return status
+
+    assert asyncio.run(main()) is Status.COMPLETE
+    assert seen[0].place.step == "greedy-1"
+    assert "test_life.py" in seen[0].where
+
+
+def test_thousands_in_flight_need_few_threads(tmp_path):
+    async def run(event, step):
+        await step.do("thread", threading.active_count)
+        await step.sleep("nap", "1 second")
+
+    async def body(world):
+        await world.define(run)
+        rows = [await world.engine.create("w") for _ in range(300)]
+        most = 0
+        for row in rows:
+            most = max(most, threading.active_count())
+            await world.finish(row)
+        return most
+
+    assert in_world(tmp_path, body) <= 20
+
+
+def test_enforced_limits_refuse_the_hundred_and_first_creation(tmp_path):
+    async def body(world):
+        await world.define(steps)
+        for _ in range(100):
+            await world.engine.create("w")
+        with pytest.raises(RateLimitedError):
+            await world.engine.create("w")
+        await asyncio.sleep(10.1)
+        await world.engine.create("w")
+
+    in_world(tmp_path, body, enforce_limits=True)

@@ -1,0 +1,128 @@
+"""The pure parts: durations, retry policy, transitions (engine-semantics, sections 1 and 2)."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrangler_py.engine.durations import describe_duration, parse_duration
+from wrangler_py.engine.model import FINAL, Retries, Status
+from wrangler_py.engine.retry import DEFAULT_POLICY, delay_before, may_retry, read_policy
+from wrangler_py.engine.transitions import Command, next_status
+from wrangler_py.errors import CannotTerminateError, FatalStepError, InvalidArgumentError
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        (0, 0),
+        (1500, 1500),
+        (1.4, 1),
+        ("1 second", 1000),
+        ("10 seconds", 10_000),
+        ("5second", 5000),
+        ("1.5 hours", 5_400_000),
+        ("2 days", 172_800_000),
+        ("1 week", 604_800_000),
+        ("1 month", 2_592_000_000),
+        ("1 year", 31_536_000_000),
+        (timedelta(minutes=3), 180_000),
+    ],
+)
+def test_durations(text, milliseconds):
+    assert parse_duration(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "soon",
+        "1  second",
+        "-1 second",
+        "1 fortnight",
+        -5,
+        math.inf,
+        math.nan,
+        True,
+        None,
+        [],
+        "1 second 2 hours",
+    ],
+)
+def test_other_durations_are_errors_that_show_what_was_given(bad):
+    with pytest.raises(InvalidArgumentError) as caught:
+        parse_duration(bad)
+    assert repr(bad) in str(caught.value)
+
+
+def test_durations_read_well():
+    shown = [describe_duration(ms) for ms in (0, 250, 1000, 61_000, 3_600_000, 90_061_000)]
+    assert shown == ["0 seconds", "250 ms", "1 second", "1 minute 1 second", "1 hour", "1 day 1 hour"]
+
+
+@pytest.mark.parametrize(
+    ("backoff", "delays"),
+    [
+        ("constant", [100, 100, 100, 100]),
+        ("linear", [100, 200, 300, 400]),
+        ("exponential", [100, 200, 400, 800]),
+    ],
+)
+def test_backoffs(backoff, delays):
+    retries = Retries(limit=9, delay_ms=100, backoff=backoff)
+    assert [delay_before(retries, n) for n in (1, 2, 3, 4)] == delays
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["constant", "linear", "exponential"]), st.integers(0, 10**12))
+def test_no_delay_is_longer_than_a_year_or_negative(retry, backoff, delay):
+    assert 0 <= delay_before(Retries(None, delay, backoff), retry) <= 365 * 86_400_000
+
+
+@given(st.integers(0, 50))
+def test_a_limit_of_n_allows_n_retries(limit):
+    retries = Retries(limit=limit, delay_ms=0)
+    assert sum(may_retry(retries, attempt) for attempt in range(1, 100)) == limit
+
+
+def test_infinity_never_gives_up():
+    policy = read_policy("s", {"retries": {"limit": math.inf, "delay": 0}})
+    assert may_retry(policy.config.retries, 10**9)
+    assert policy.config.shown["retries"]["limit"] == "Infinity"
+
+
+def test_the_default_is_that_of_the_documents():
+    assert read_policy("s", None) is DEFAULT_POLICY
+    retries = DEFAULT_POLICY.config.retries
+    assert (retries.limit, retries.delay_ms, retries.backoff) == (5, 10_000, "exponential")
+    assert DEFAULT_POLICY.config.timeout_ms == 600_000
+
+
+@pytest.mark.parametrize(
+    "raw", [5, {"x": 1}, {"retries": {"limit": True, "delay": 1}}, {"sensitive": "input"}]
+)
+def test_other_configs_are_fatal_and_say_what_is_wrong(raw):
+    with pytest.raises(FatalStepError, match='Step config for "s" is in a invalid format: .+'):
+        read_policy("s", raw)
+
+
+@given(st.sampled_from(Status), st.sampled_from(Command), st.booleans())
+def test_every_command_has_an_answer_in_every_status(status, command, in_flight):
+    try:
+        after = next_status(status, command, in_flight=in_flight)
+    except CannotTerminateError:
+        assert status in FINAL
+        return
+    allowed = {
+        Command.PAUSE: {status, Status.PAUSED, Status.WAITING_FOR_PAUSE},
+        Command.RESUME: {status, Status.QUEUED, Status.RUNNING},
+        Command.TERMINATE: {Status.TERMINATED},
+        Command.RESTART: {Status.QUEUED},
+    }
+    assert after in allowed[command]
+    if status in FINAL and command is not Command.RESTART:
+        assert after is status
