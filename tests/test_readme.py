@@ -184,13 +184,12 @@ class Tour:
             self.seen = self.session.wait_for(pattern, after=self.seen).end()
 
     def kill(self) -> None:
-        if self.session is None:
-            return
+        """As `kill -9` of the supervisor; the worker notices and ends too."""
+        assert self.session is not None
         session, self.session = self.session, None
-        worker = session.worker_pid if session.process.poll() is None else None
+        worker = session.worker_pid
         session.stop(signal.SIGKILL)
-        if worker is not None:
-            eventually(lambda: not is_running(worker), "the end of the worker")
+        eventually(lambda: not is_running(worker), "the end of the worker")
 
 
 def _get(url: str) -> str:
@@ -213,7 +212,9 @@ def tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tour]:
     monkeypatch.setenv("NO_COLOR", "1")
     walk = Tour(tmp_path)
     yield walk
-    walk.kill()
+    if walk.session is not None and walk.session.process.poll() is None:
+        walk.session.process.kill()
+        walk.session.wait()
 
 
 def test_the_tour_runs_as_it_is_shown(tour: Tour) -> None:

@@ -123,3 +123,22 @@ def test_a_missing_binding_lists_what_there_is():
     assert env.TOKEN == env["TOKEN"] == "x"
     with pytest.raises(AttributeError, match="no binding 'MY_WORKFLO' .did you mean 'MY_WORKFLOW'.*TOKEN"):
         _ = env.MY_WORKFLO
+
+
+def test_subscribe_gives_what_has_happened_then_what_happens_once_each(tmp_path):
+    async def body(binding, world):
+        instance = await binding.create(params={"wait": True})
+        await world.settle()
+        seen = []
+        async for event in instance.subscribe():
+            seen.append(event.type)
+            if event.type == "WAIT_START":
+                cursor = event.cursor
+                await instance.send_event(type="go", payload=1)
+        rest = [event.type async for event in instance.subscribe(cursor=cursor)]
+        ends = [event.name async for event in instance.subscribe("WAIT_COMPLETE")]
+        return seen, rest, ends
+
+    seen, rest, ends = with_binding(tmp_path, body)
+    assert seen == ["WORKFLOW_QUEUED", "WORKFLOW_START", "WAIT_START", "WAIT_COMPLETE", "WORKFLOW_SUCCESS"]
+    assert (rest, ends) == (["WAIT_COMPLETE", "WORKFLOW_SUCCESS"], ["w-1"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
+from wrangler_py.engine.history import show_event
+from wrangler_py.engine.model import HistoryType
 from wrangler_py.errors import InvalidArgumentError
 from wrangler_py.serde import Record, to_json
 
@@ -62,11 +64,30 @@ class WorkflowInstance:
             raise InvalidArgumentError("send_event needs type=, a text")
         await self._engine.send_event(self._workflow, self.id, type, payload)
 
+    async def subscribe(
+        self, filter: str | Iterable[str] | None = None, cursor: int | None = None
+    ) -> AsyncIterator[Record]:
+        """Give its history, first what has happened, then live, up to its end.
+
+        Each is ``{"cursor", "type", "timestamp", "name", "attempt", "error"}``; ``filter`` names types as
+        ``"STEP_SUCCESS"``; ``cursor``, from an event before, goes on behind that one.
+        """
+        only = None if filter is None else _read_types([filter] if isinstance(filter, str) else filter)
+        async for event in self._engine.subscribe(self._workflow, self.id, after=cursor or 0, only=only):
+            yield Record(show_event(event))
+
     async def delete(self) -> None:
         """Remove it and all it stored."""
         await self._engine.delete(self._workflow, self.id)
 
     sendEvent = send_event  # noqa: N815 - the spelling of Cloudflare's own API
+
+
+def _read_types(names: Iterable[str]) -> set[HistoryType]:
+    try:
+        return {HistoryType(name) for name in names}
+    except ValueError as error:
+        raise InvalidArgumentError(f"{error}; the types are: {', '.join(HistoryType)}") from None
 
 
 def read_step_ref(raw: Mapping[str, Any]) -> StepRef:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 ROOT = "/client/v4/accounts/local/workflows"
 WORKFLOW_NOT_FOUND = 10200
 INSTANCE_NOT_FOUND = 10400
+INSTANCE_EXISTS = 10401
+INVALID_ID = 10402
+ID_TAKEN = "Choose another --id, or leave it out for a random one."
+ID_FORM = (
+    "An ID has up to 64 letters, digits, '-' and '_', not '-' at the start; left out, it is a random UUID."
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Client:
 
     def trigger(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create an instance; ``body`` is ``{instance_id?, params?}``."""
-        return self._result("POST", _path(name, "instances"), body, workflow=name)
+        instance_id = str(body.get("instance_id", ""))
+        return self._result("POST", _path(name, "instances"), body, workflow=name, instance=instance_id)
 
     def instances(self, name: str, **query: Any) -> Page:
         """List instances; ``query`` as in the API, None left out."""
@@ -130,7 +137,11 @@ class Client:
             return ApiError(
                 f"Instance '{instance}' not found in workflow '{workflow}'.", code=code, hint=hint
             )
-        return ApiError("; ".join(str(error.get("message")) for error in errors), code=code)
+        if code == INSTANCE_EXISTS and instance:
+            message = f"Instance '{instance}' already exists in workflow '{workflow}'."
+            return ApiError(message, code=code, hint=ID_TAKEN)
+        message = "; ".join(str(error.get("message")) for error in errors)
+        return ApiError(message, code=code, hint=ID_FORM if code == INVALID_ID else None)
 
     def _which_workflows(self, wanted: str) -> str:
         names = [item["name"] for item in self.workflows(per_page=100).items]

@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from wrangler_py.cli.terminal import complain
-from wrangler_py.errors import UserError, WorkerLoadError
+from wrangler_py.errors import StoreUnavailableError, UserError, WorkerLoadError
 
 FAILED = 1
 INTERRUPTED = 130
@@ -25,6 +25,9 @@ def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
         raise typer.Exit(INTERRUPTED)
     if isinstance(error, UserError):
         _show_mistake(error)
+    elif isinstance(error, StoreUnavailableError):
+        # A full disk, or a database damaged inside: the message says what to do, and it is no bug of ours.
+        complain(str(error))
     else:
         _show_bug(error, verbose=verbose or bool(os.environ.get("PYWRANGLER_DEBUG")))
     raise typer.Exit(FAILED)

@@ -56,6 +56,7 @@ def load(path: Path, *, env: str | None = None, variables: Mapping[str, str] | N
 
     Never raises for what is in the file: look at ``diagnostics``.
     """
+    env = env or None  # An empty name is how wrangler is told to take the top level.
     diagnostics = Diagnostics()
     source = open_source(path.absolute(), diagnostics)
     section = None if source is None else select(source, env)

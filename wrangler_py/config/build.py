@@ -69,7 +69,8 @@ def _main(section: Table) -> Path | None:
         RuntimeError,
         ValueError,
     ) as error:  # A loop of links, a name that is too long or not a name.
-        section.error("main", f"main cannot be read: {error}")
+        reason = getattr(error, "strerror", None) or "it is no name of a file"
+        section.error("main", f"main cannot be read: {reason}")
     else:
         section.error("main", f'there is no file "{main}"', f"looked for {path}")
     return None
@@ -86,9 +87,10 @@ def _date(section: Table) -> dt.date | None:
 def _day_problem(text: str) -> str | None:
     # Python would also read "20260301" and "2026-W09-7".
     with suppress(ValueError):
-        if _DAY.fullmatch(text) and dt.date.fromisoformat(text):
+        dt.date.fromisoformat(text)
+        if _DAY.fullmatch(text):
             return None
-    return 'must be a day as "2026-03-01"'
+    return 'is not a day as "2026-03-01"'
 
 
 def _vars(section: Table) -> dict[str, Any]:

@@ -87,7 +87,9 @@ class _Reader:
         try:
             value, self.at = _DECODER.raw_decode(self.text, self.at)
         except json.JSONDecodeError as error:
-            raise MalformedError(f"a text is wrong here: {error.msg}", error.pos) from None
+            raise MalformedError(
+                "a text has no end, a control character or a wrong escape here", error.pos
+            ) from None
         return str(value)
 
     def object(self, path: KeyPath) -> dict[str, Any]:

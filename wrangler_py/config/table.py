@@ -100,9 +100,7 @@ class Table:
         if or_one and isinstance(value, str):
             return () if self.text(key, check) is None else (value,)
         if not isinstance(value, list):
-            self._wrong(
-                key, "must be a string or a list of strings" if or_one else "must be a list of strings"
-            )
+            self._wrong(key, f"must be {'a string or ' if or_one else ''}a list of strings")
             return ()
         return tuple(item for index, item in enumerate(value) if self._is_right(key, index, item, check))
 
@@ -125,10 +123,8 @@ class Table:
         """Yield the tables of the list at ``key``."""
         value = self.data.get(key)
         if value is not None and not isinstance(value, list):
-            self._wrong(
-                key,
-                f"must be a list: write [[{key}]]" if self.source.is_toml else "must be a list of objects",
-            )
+            what = f"tables, [[{key}]]" if self.source.is_toml else "objects"
+            self._wrong(key, f"must be a list of {what}")
             return
         for index, item in enumerate(value or ()):
             path = (*self.path(key), index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -31,6 +31,7 @@ from wrangler_py.engine.model import (
 from wrangler_py.engine.runner import Stop, Surroundings
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import Batch, Creation, HistoryLine, InstancePage, ListQuery, Store
+from wrangler_py.engine.subscriptions import Subscriptions
 from wrangler_py.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
@@ -130,6 +131,7 @@ class Engine:
         )
         self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
+        self._subscriptions = Subscriptions(store)
         self._limits = limits
         self._known: set[str] = set()
         self._observers: list[Callable[[Observation], None]] = []
@@ -248,6 +250,9 @@ class Engine:
     def _committed(self, batch: Batch, rows: list[int | None]) -> None:
         if batch.parkings or batch.creations:
             self._scheduler.kick()
+        if self._subscriptions:
+            for row in {line[0] for line in batch.history}:
+                self._subscriptions.wake(row)
         if self._observers:
             self._tell_all(batch, rows)
         if batch.parkings or batch.endings:
@@ -261,6 +266,7 @@ class Engine:
             self._tell(*self._scheduler.place_of(line[0]), line)
 
     def _publish(self, instance: InstanceRow, line: HistoryLine) -> None:
+        self._subscriptions.wake(instance.row)
         self._tell(instance.workflow, instance.id, line)
 
     def _tell(self, workflow: str, instance_id: str, line: HistoryLine) -> None:
@@ -441,6 +447,18 @@ class Engine:
     async def history(self, workflow: str, instance_id: str, *, after: int = 0) -> list[HistoryEvent]:
         """Return an instance's log behind the cursor ``after``; raise InstanceNotFoundError."""
         return await self.store.history((await self._control.find(workflow, instance_id)).row, after=after)
+
+    async def subscribe(
+        self, workflow: str, instance_id: str, *, after: int = 0, only: Collection[HistoryType] | None = None
+    ) -> AsyncIterator[HistoryEvent]:
+        """Give an instance's events behind the cursor ``after``, then live ones, up to its end.
+
+        Raises:
+            InstanceNotFoundError: when the first event is asked for.
+        """
+        instance = await self._control.find(workflow, instance_id)
+        async for event in self._subscriptions.follow(instance.row, after=after, only=only):
+            yield event
 
     async def instances(self, workflow: str, query: ListQuery | None = None) -> InstancePage:
         """Return a page of a workflow's instances; raise WorkflowNotFoundError."""

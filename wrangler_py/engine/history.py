@@ -60,6 +60,32 @@ def show_error(error: ErrorRecord | None) -> ErrorView | None:
     return None if error is None else ErrorView(error.name, error.message)
 
 
+def show_event(event: HistoryEvent) -> dict[str, Any]:
+    """Return one event as subscribers get it: what happened, not what was stored (that is in the detail)."""
+    shown: dict[str, Any] = {
+        "cursor": event.seq,
+        "type": event.type.value,
+        "timestamp": iso(event.at),
+        "name": event.name,
+        "attempt": event.attempt or None,
+        "error": None,
+    }
+    if event.type in _WITH_ERROR and event.data:
+        error = show_error(read_failure(event).error)
+        shown["error"] = error and {"name": error.name, "message": error.message}
+    return shown
+
+
+_WITH_ERROR = frozenset(
+    {
+        HistoryType.ATTEMPT_FAILURE,
+        HistoryType.STEP_FAILURE,
+        HistoryType.WAIT_TIMED_OUT,
+        HistoryType.WORKFLOW_FAILURE,
+    }
+)
+
+
 def _iso(at: int | None) -> str | None:
     return None if at is None else iso(at)
 

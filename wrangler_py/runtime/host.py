@@ -58,7 +58,7 @@ class Host:
         self.state_dir = state_dir
         self.engine = engine
         self.load_error: WorkerLoadError | None = None
-        self.version = NO_VERSION
+        self.version = NO_VERSION if config is None else _version(config)
         #: Folders whose files are the user's own, for tracebacks.
         self.roots = () if config is None else roots_of(config)
         self.work = WaitUntil()
@@ -111,8 +111,6 @@ class Host:
         set_env(self.env)
         code: WorkerCode | None = None
         try:
-            if config.main is not None:
-                self.version = version_id(config.main.parent, fingerprint(config))
             code = load(config)
             self._handlers = Handlers(code, self.env, self.work)
         except WorkerLoadError as error:
@@ -177,6 +175,10 @@ class Host:
         if self._handlers is None:
             raise WorkerLoadError("No Worker runs on this state.", hint="Start it: pywrangler dev")
         return self._handlers
+
+
+def _version(config: Config) -> str:
+    return NO_VERSION if config.main is None else version_id(config.main.parent, fingerprint(config))
 
 
 def _described(answer: Any) -> str:

@@ -15,18 +15,15 @@ if TYPE_CHECKING:
 
     from wrangler_py.runtime.host import Host
     from wrangler_py.sdk.web.request import Request
-    from wrangler_py.sdk.web.response import Response
-
-Headers = list[tuple[bytes, bytes]]
 
 #: Statuses whose responses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
 BODILESS = frozenset({204, 205, 304})
-#: Belong to one connection, which is the server's business (RFC 9110, section 7.6.1).
-HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
 
 
 async def serve_fetch(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request by the user's code; what it raises becomes a page with status 500, and is logged."""
+    from wrangler_py.sdk.wire import unpack
+
     is_head = scope["method"] == "HEAD"
     incoming = Incoming(receive)
     try:
@@ -36,15 +33,16 @@ async def serve_fetch(host: Host, scope: Scope, receive: Receive, send: Send) ->
         return
     try:
         response = await host.fetch(request)
-        headers, source = _begin(response)
+        outgoing = unpack(response)
     except Exception as error:  # noqa: BLE001 - user code may raise anything
         page = fault_page(host, error, f"{scope['method']} {scope['path']}")
         await page.send(send, head=is_head)
         return
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await _send_body(host, b"" if is_head else source, incoming, send)
-    if is_head:
-        await _drop(source)
+    await send({"type": "http.response.start", "status": outgoing.status, "headers": outgoing.headers})
+    bodiless = is_head or outgoing.status in BODILESS
+    await _send_body(host, b"" if bodiless else outgoing.body, incoming, send)
+    if bodiless:
+        await _drop(outgoing.body)
 
 
 class Incoming:
@@ -77,14 +75,13 @@ class Incoming:
 
 
 def build_request(scope: Scope, incoming: Incoming) -> Request:
-    """Return the user's `Request`. Raises TypeError if the address cannot be one."""
-    from wrangler_py.sdk.web.request import Request
+    """Return the user's `Request`. Raises TypeError if the address or a header cannot be one."""
+    from wrangler_py.sdk.wire import make_request
 
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    body = ReadableStream(incoming) if _has_body(scope) else None
+    body = incoming if _has_body(scope) else None
     if body is None:
         incoming.end()
-    return Request(_url(scope), method=scope["method"], headers=headers, body=body, redirect="manual")
+    return make_request(scope["method"], _url(scope), scope["headers"], body)
 
 
 def _has_body(scope: Scope) -> bool:
@@ -101,26 +98,6 @@ def _url(scope: Scope) -> str:
         authority = f"{name}:{port}" if port else name
     query = scope["query_string"].decode("latin-1")
     return f"{scope['scheme']}://{authority}{raw_path(scope)}{'?' + query if query else ''}"
-
-
-def _begin(response: Response) -> tuple[Headers, Source]:
-    """Return the headers to send and the body. Raises OSError if the body was used before."""
-    source: Source = response.body.take() if response.body is not None else b""
-    headers = _headers(response)
-    names = {name for name, _ in headers}
-    if response.status in BODILESS:
-        return [pair for pair in headers if pair[0] != b"content-length"], b""
-    if isinstance(source, bytes) and b"content-length" not in names:
-        headers.append((b"content-length", b"%d" % len(source)))
-    return headers, source
-
-
-def _headers(response: Response) -> Headers:
-    return [
-        (name.encode("latin-1"), value.encode("utf-8"))
-        for name, value in response.headers.items()
-        if name not in HOP_BY_HOP
-    ]
 
 
 async def _send_body(host: Host, source: Source, incoming: Incoming, send: Send) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wrangler_py import config as configuration
-from wrangler_py.errors import UserError, WorkerLoadError
+from wrangler_py.errors import StoreUnavailableError, UserError, WorkerLoadError
 from wrangler_py.runtime.channel import (
     Drain,
     Drive,
@@ -74,7 +74,7 @@ class Worker:
         self._wire.listen(self._hear, lambda: os._exit(1))
         try:
             host = await self._open()
-        except UserError as error:
+        except (UserError, StoreUnavailableError) as error:
             self._wire.send(Failed(_problem(error)))
             return 1
         serving = Serving(RequestLog(self._app(host), self._log))
@@ -155,9 +155,10 @@ class Worker:
             self._loop.call_soon_threadsafe(self._heard.put_nowait, (message, sockets))
 
 
-def _problem(error: UserError) -> Problem:
+def _problem(error: UserError | StoreUnavailableError) -> Problem:
+    hint = error.hint if isinstance(error, UserError) else None
     traceback = error.traceback if isinstance(error, WorkerLoadError) else ""
-    return Problem(str(error), error.hint, traceback)
+    return Problem(str(error), hint, traceback)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
