@@ -319,6 +319,24 @@ def test_a_full_disk_is_said_and_the_work_goes_on_when_there_is_room(app, small_
     _outlives_full_disk(app, session, "database or disk is full", small_disk, "--persist-to", "small")
 
 
+def test_a_disk_without_room_refuses_to_begin_and_keeps_what_it_has(app, small_disk):
+    here = ("--persist-to", "small")
+    app.does("trigger", "given", "--id", "kept", *here)
+    _fill(app.project.root / "small" / "filler")
+    texts = ("cannot be written", "free some disk space", "--persist-to")
+    refused_session(app.dev(*here), *texts)
+    refused(app.command("workflows", "trigger", "given", *here), *texts)
+    small_disk()
+    session = app.dev(*here).ready()
+    until(session, "complete", [("given", "kept")])
+
+
+def _fill(path):
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 4096)
+
+
 def test_a_file_that_may_not_grow_is_said_and_the_work_goes_on_when_it_may(app):
     session = app.dev().ready()
     unlimited = resource.RLIM_INFINITY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from types import FrameType
 from typing import Any
@@ -12,13 +11,21 @@ from typing import Any
 import msgspec
 
 from wrangler_py.clock import Clock
-from wrangler_py.engine.attempt import StepPlace
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.control import Control, StepRef
 from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.history import describe
+from wrangler_py.engine.intake import (
+    BatchError,
+    BatchResult,
+    DeleteResult,
+    Intake,
+    Named,
+    NewInstance,
+    encode_payload,
+)
 from wrangler_py.engine.lease import LEASE_MS, Heartbeat
-from wrangler_py.engine.limits import MAX_BATCH, MAX_VALUE_BYTES, PLANS, Plan, check_instance_id
+from wrangler_py.engine.limits import PLANS, Plan
 from wrangler_py.engine.model import (
     HistoryEvent,
     HistoryType,
@@ -28,25 +35,18 @@ from wrangler_py.engine.model import (
     Trigger,
     WorkflowRow,
 )
+from wrangler_py.engine.observation import Blocked, Observation, blamed
 from wrangler_py.engine.runner import Stop, Surroundings
 from wrangler_py.engine.scheduler import Scheduler
-from wrangler_py.engine.store import Batch, Creation, HistoryLine, InstancePage, ListQuery, Store
+from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
 from wrangler_py.engine.subscriptions import Subscriptions
 from wrangler_py.errors import (
-    InstanceExistsError,
     InstanceNotFoundError,
     InvalidArgumentError,
-    PayloadTooLargeError,
-    QueueFullError,
-    RateLimitedError,
     StoreError,
-    WorkflowError,
     WorkflowNotFoundError,
 )
-from wrangler_py.serde import encode
 
-#: docs, "Maximum Workflow instance creation rate", when limits are enforced.
-RATE_COUNT, RATE_MS = 100, 10_000
 #: How often to look whether another process wrote something, in seconds; and to end expired leases, in such looks.
 LOOK_S, REAP_LOOKS = 0.25, 20
 #: How often to try again when the store does not take writes, in seconds.
@@ -63,53 +63,6 @@ class EngineOptions(msgspec.Struct):
     owner: str = "pywrangler"
     #: False under virtual time: no thread, no looking at other processes.
     heartbeat: bool = True
-
-
-class NewInstance(msgspec.Struct):
-    """An instance to create; ``id`` None: a fresh UUID4."""
-
-    id: str | None = None
-    params: Any = msgspec.field(default_factory=dict)
-
-
-class BatchError(msgspec.Struct, frozen=True):
-    """Why one entry of a batch was refused."""
-
-    index: int
-    id: str | None
-    code: str
-    message: str
-
-
-class BatchResult(msgspec.Struct):
-    """What became of a batch."""
-
-    created: list[InstanceRow]
-    errors: list[BatchError]
-
-
-class DeleteResult(msgspec.Struct):
-    """What became of a batch of deletions."""
-
-    deleted: list[str]
-    errors: list[BatchError]
-
-
-class Observation(msgspec.Struct, frozen=True):
-    """Something that happened to an instance, on disk by now."""
-
-    workflow: str
-    instance_id: str
-    event: HistoryEvent
-
-
-class Blocked(msgspec.Struct, frozen=True):
-    """The event loop has not turned for ``seconds``; ``place`` is the step that blocks it, if it is one."""
-
-    seconds: float
-    place: StepPlace | None
-    #: ``file:line in function`` of the user's innermost frame.
-    where: str
 
 
 class Engine:
@@ -132,7 +85,7 @@ class Engine:
         self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
         self._subscriptions = Subscriptions(store)
-        self._limits = limits
+        self._intake = Intake(store, clock, self._commits, limits, enforce_rate=self.options.enforce_limits)
         self._known: set[str] = set()
         self._observers: list[Callable[[Observation], None]] = []
         self._block_observers: list[Callable[[Blocked], None]] = []
@@ -140,9 +93,6 @@ class Engine:
         self._heartbeat: Heartbeat | None = None
         self._looking: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
-        self._recent: deque[int] = deque()
-        self._queued = 0
-        self._queued_counted_at = -RATE_MS
         self._commits.on_commit = self._committed
         self._commits.on_failure = self._store_failed
         self._scheduler.on_lost = self._lease_lost
@@ -275,7 +225,7 @@ class Engine:
             callback(Observation(workflow, instance_id, event))
 
     def _loop_blocked(self, seconds: float, stack: list[FrameType]) -> None:
-        blocked = Blocked(seconds, *_blamed(stack))
+        blocked = Blocked(seconds, *blamed(stack))
         for callback in self._block_observers:
             callback(blocked)
 
@@ -348,18 +298,11 @@ class Engine:
         """Store a new instance and return it, queued.
 
         Raises:
-            WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that
-            cannot be stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
+            WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that cannot
+            be stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
         """
-        await self._check_workflow(workflow)
-        new = self._creation(
-            workflow, NewInstance(id, {} if params is msgspec.UNSET else params), trigger, schedule
-        )
-        await self._check_capacity(1)
-        row = await self._commits.create(new)
-        if row is None:
-            raise InstanceExistsError(new.id)
-        return _created(new, row)
+        new = NewInstance(id, {} if params is msgspec.UNSET else params)
+        return await self._intake.create(await self._named(workflow), new, trigger, schedule)
 
     async def create_batch(
         self,
@@ -370,35 +313,13 @@ class Engine:
         skip_existing: bool = True,
     ) -> BatchResult:
         """Store up to 100 new instances in one transaction; ids that exist are skipped, or reported as errors."""
-        await self._check_workflow(workflow)
-        if not instances:
-            raise InvalidArgumentError("a batch needs at least one instance")
-        if len(instances) > MAX_BATCH:
-            raise InvalidArgumentError(f"a batch takes up to {MAX_BATCH} instances, not {len(instances)}")
-        result = BatchResult([], [])
-        pending: list[tuple[int, Creation, asyncio.Future[int | None]]] = []
-        await self._check_capacity(len(instances))
-        for index, instance in enumerate(instances):
-            try:
-                new = self._creation(workflow, instance, trigger, None)
-            except WorkflowError as error:
-                result.errors.append(BatchError(index, instance.id, error.code, str(error)))
-            else:
-                pending.append((index, new, self._commits.create(new)))
-        for index, new, future in pending:
-            row = await future
-            if row is not None:
-                result.created.append(_created(new, row))
-            elif not skip_existing:
-                exists = InstanceExistsError(new.id)
-                result.errors.append(BatchError(index, new.id, exists.code, str(exists)))
-        return result
+        return await self._intake.create_batch(
+            await self._named(workflow), instances, trigger, skip_existing=skip_existing
+        )
 
-    def _creation(self, workflow: str, new: NewInstance, trigger: Trigger, schedule: str | None) -> Creation:
-        instance_id = self.clock.new_id() if new.id is None else check_instance_id(new.id)
-        params = _encode_payload("the parameters", new.params)
-        version = self._version(workflow)
-        return Creation(workflow, instance_id, params, trigger, version, self.clock.now(), schedule)
+    async def _named(self, workflow: str) -> Named:
+        await self._check_workflow(workflow)
+        return Named(workflow, self._version(workflow))
 
     def _version(self, workflow: str) -> str:
         definition = self._scheduler.definitions.get(workflow)
@@ -409,29 +330,6 @@ class Engine:
             self._known.update(row.name for row in await self.store.workflows())
             if name not in self._known:
                 raise WorkflowNotFoundError(name)
-
-    async def _check_capacity(self, count: int) -> None:
-        now = self.clock.now()
-        if now - self._queued_counted_at > 1000:
-            self._queued, self._queued_counted_at = await self.store.count_queued(), now
-        if self._queued + count > self._limits.queued:
-            self._queued = await self.store.count_queued()
-        if self._queued + count > self._limits.queued:
-            raise QueueFullError(
-                f"{self._limits.queued} instances are queued already: wait until some have started"
-            )
-        self._queued += count
-        if self.options.enforce_limits:
-            self._check_rate(now, count)
-
-    def _check_rate(self, now: int, count: int) -> None:
-        while self._recent and self._recent[0] <= now - RATE_MS:
-            self._recent.popleft()
-        if len(self._recent) + count > RATE_COUNT:
-            raise RateLimitedError(
-                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment"
-            )
-        self._recent.extend([now] * count)
 
     # reading
 
@@ -552,47 +450,9 @@ class Engine:
         """
         if not event_type:
             raise InvalidArgumentError("an event needs a type, as a text that is not empty")
-        data = _encode_payload("the payload", payload)
+        data = encode_payload("the payload", payload)
         return await self._control.send_event(workflow, instance_id, event_type, data)
 
     def excuse(self, seconds: float) -> None:
         """Move the deadlines of all running attempts by the time spent in a debugger."""
         self._around.bench.excuse(seconds)
-
-
-def _created(new: Creation, row: int) -> InstanceRow:
-    return InstanceRow(
-        row=row,
-        workflow=new.workflow,
-        id=new.id,
-        status=Status.QUEUED,
-        params=new.params,
-        trigger=new.trigger,
-        version=new.version,
-        created_at=new.at,
-        modified_at=new.at,
-        due_at=new.at,
-        schedule=new.schedule,
-    )
-
-
-def _encode_payload(what: str, value: Any) -> bytes:
-    try:
-        data = encode(value)
-    except TypeError as error:
-        raise InvalidArgumentError(f"{what} cannot be stored: {error}") from None
-    if len(data) > MAX_VALUE_BYTES:
-        raise PayloadTooLargeError(f"{what}: {len(data)} bytes are more than the 1 MiB allowed")
-    return data
-
-
-def _blamed(stack: list[FrameType]) -> tuple[StepPlace | None, str]:
-    """Find, in a blocked thread's frames, the step that blocks and the user's innermost line."""
-    where = (
-        f"{stack[0].f_code.co_filename}:{stack[0].f_lineno} in {stack[0].f_code.co_name}" if stack else "?"
-    )
-    for frame in stack:
-        place = frame.f_locals.get("blamed_place")
-        if isinstance(place, StepPlace):
-            return place, where
-    return None, where

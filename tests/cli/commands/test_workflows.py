@@ -118,10 +118,22 @@ def test_parameters_given_twice_are_wrong_usage(run):
 
 
 def test_a_refusal_is_one_line_with_the_servers_reason(run, session):
+    session.refuse(
+        "POST /wf/instances", 10407, "100000 instances are queued, and no more may be.", status=429
+    )
+    result = run("workflows", "trigger", "wf")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "✘ [ERROR] 100000 instances are queued, and no more may be.\n"
+
+
+def test_an_id_that_is_taken_is_named_with_what_to_do(run, session):
     session.refuse("POST /wf/instances", 10401, "workflows.api.error.instance.already_exists", status=409)
     result = run("workflows", "trigger", "wf", "--id", "taken")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "✘ [ERROR] workflows.api.error.instance.already_exists\n"
+    assert result.stderr == (
+        "✘ [ERROR] Instance 'taken' already exists in workflow 'wf'.\n"
+        "  Choose another --id, or leave it out for a random one.\n"
+    )
 
 
 @pytest.mark.parametrize(

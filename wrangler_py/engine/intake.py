@@ -1,0 +1,177 @@
+"""New instances: checked, given an id, and stored with the next commit (engine-semantics, section 1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from wrangler_py.clock import Clock
+from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.limits import MAX_BATCH, MAX_VALUE_BYTES, PlanLimits, check_instance_id
+from wrangler_py.engine.model import InstanceRow, Status, Trigger
+from wrangler_py.engine.store import Creation, Store
+from wrangler_py.errors import (
+    InstanceExistsError,
+    InvalidArgumentError,
+    PayloadTooLargeError,
+    QueueFullError,
+    RateLimitedError,
+    WorkflowError,
+)
+from wrangler_py.serde import encode
+
+#: docs, "Maximum Workflow instance creation rate", when limits are enforced.
+RATE_COUNT, RATE_MS = 100, 10_000
+
+
+class Named(NamedTuple):
+    """A workflow that exists, and the version its new instances start with."""
+
+    name: str
+    version: str
+
+
+class NewInstance(msgspec.Struct):
+    """An instance to create; ``id`` None: a fresh UUID4."""
+
+    id: str | None = None
+    params: Any = msgspec.field(default_factory=dict)
+
+
+class BatchError(msgspec.Struct, frozen=True):
+    """Why one entry of a batch was refused."""
+
+    index: int
+    id: str | None
+    code: str
+    message: str
+
+
+class BatchResult(msgspec.Struct):
+    """What became of a batch."""
+
+    created: list[InstanceRow]
+    errors: list[BatchError]
+
+
+class DeleteResult(msgspec.Struct):
+    """What became of a batch of deletions."""
+
+    deleted: list[str]
+    errors: list[BatchError]
+
+
+class Intake:
+    """Takes in new instances."""
+
+    def __init__(
+        self, store: Store, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, enforce_rate: bool
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._commits = commits
+        self._limits = limits
+        self._enforce_rate = enforce_rate
+        self._recent: deque[int] = deque()
+        self._queued = 0
+        self._queued_counted_at = -RATE_MS
+
+    async def create(
+        self, workflow: Named, instance: NewInstance, trigger: Trigger, schedule: str | None
+    ) -> InstanceRow:
+        """Store one; for the errors see `Engine.create`."""
+        new = self._creation(workflow, instance, trigger, schedule)
+        await self._check_capacity(1)
+        row = await self._commits.create(new)
+        if row is None:
+            raise InstanceExistsError(new.id)
+        return _created(new, row)
+
+    async def create_batch(
+        self, workflow: Named, instances: Sequence[NewInstance], trigger: Trigger, *, skip_existing: bool
+    ) -> BatchResult:
+        """Store up to 100 in one transaction."""
+        if not instances:
+            raise InvalidArgumentError("a batch needs at least one instance")
+        if len(instances) > MAX_BATCH:
+            raise InvalidArgumentError(f"a batch takes up to {MAX_BATCH} instances, not {len(instances)}")
+        await self._check_capacity(len(instances))
+        result = BatchResult([], [])
+        pending: list[tuple[int, Creation, asyncio.Future[int | None]]] = []
+        for index, instance in enumerate(instances):
+            try:
+                new = self._creation(workflow, instance, trigger, None)
+            except WorkflowError as error:
+                result.errors.append(BatchError(index, instance.id, error.code, str(error)))
+            else:
+                pending.append((index, new, self._commits.create(new)))
+        for index, new, future in pending:
+            row = await future
+            if row is not None:
+                result.created.append(_created(new, row))
+            elif not skip_existing:
+                exists = InstanceExistsError(new.id)
+                result.errors.append(BatchError(index, new.id, exists.code, str(exists)))
+        return result
+
+    def _creation(
+        self, workflow: Named, new: NewInstance, trigger: Trigger, schedule: str | None
+    ) -> Creation:
+        instance_id = self._clock.new_id() if new.id is None else check_instance_id(new.id)
+        params = encode_payload("the parameters", new.params)
+        at = self._clock.now()
+        return Creation(workflow.name, instance_id, params, trigger, workflow.version, at, schedule)
+
+    async def _check_capacity(self, count: int) -> None:
+        now = self._clock.now()
+        if now - self._queued_counted_at > 1000:
+            self._queued, self._queued_counted_at = await self._store.count_queued(), now
+        if self._queued + count > self._limits.queued:
+            self._queued = await self._store.count_queued()
+        if self._queued + count > self._limits.queued:
+            raise QueueFullError(
+                f"{self._limits.queued} instances are queued already: wait until some have started"
+            )
+        self._queued += count
+        if self._enforce_rate:
+            self._check_rate(now, count)
+
+    def _check_rate(self, now: int, count: int) -> None:
+        while self._recent and self._recent[0] <= now - RATE_MS:
+            self._recent.popleft()
+        if len(self._recent) + count > RATE_COUNT:
+            raise RateLimitedError(
+                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment"
+            )
+        self._recent.extend([now] * count)
+
+
+def _created(new: Creation, row: int) -> InstanceRow:
+    return InstanceRow(
+        row=row,
+        workflow=new.workflow,
+        id=new.id,
+        status=Status.QUEUED,
+        params=new.params,
+        trigger=new.trigger,
+        version=new.version,
+        created_at=new.at,
+        modified_at=new.at,
+        due_at=new.at,
+        schedule=new.schedule,
+    )
+
+
+def encode_payload(what: str, value: Any) -> bytes:
+    """Return parameters or a payload as bytes; raise InvalidArgumentError or PayloadTooLargeError."""
+    try:
+        data = encode(value)
+    except TypeError as error:
+        raise InvalidArgumentError(f"{what} cannot be stored: {error}") from None
+    if len(data) > MAX_VALUE_BYTES:
+        raise PayloadTooLargeError(f"{what}: {len(data)} bytes are more than the 1 MiB allowed")
+    return data
