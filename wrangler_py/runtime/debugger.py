@@ -10,27 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pdb
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any, TextIO
 
 from wrangler_py.runtime.output import Console
 
-#: Code that stepping does not stop in, and that `where`, `up` and `down` leave out. ``__main__`` is the worker's own.
-SKIPPED = (
-    "wrangler_py.*",
-    "asyncio.*",
-    "uvloop.*",
-    "concurrent.*",
-    "contextvars",
-    "threading",
-    "__main__",
-    "runpy",
-)
 #: Seconds by which the deadlines of steps are moved ahead of the clock, and how often.
 AHEAD, EVERY = 5.0, 2.0
 NO_TERMINAL = (
@@ -74,6 +61,8 @@ class Debugger:
         if not self._has_terminal:
             self._console.line(f"▲ [WARNING] {NO_TERMINAL}")
             return
+        from wrangler_py.runtime.prompt import Prompt
+
         prompt = Prompt(self.conversation, self._console.out)
         # The last call here: from now on this thread is traced, and the next line it runs must be the user's.
         prompt.set_trace(sys._getframe(1))
@@ -128,41 +117,6 @@ class Debugger:
 
     def _excuse_from_thread(self, seconds: float) -> None:
         self._loop.call_soon_threadsafe(self._excuse, seconds)
-
-
-class Prompt(pdb.Pdb):
-    """pdb that holds the terminal only while it shows its prompt, and knows only the user's frames."""
-
-    def __init__(
-        self, conversation: Callable[[], contextlib.AbstractContextManager[bool]], screen: TextIO
-    ) -> None:
-        super().__init__(skip=SKIPPED, nosigint=True)
-        self.stdout = screen
-        self._conversation = conversation
-
-    def interaction(self, frame: FrameType | None, *rest: Any) -> None:
-        """Talk with the user about where the program stands."""
-        with self._conversation() as has_terminal:
-            if has_terminal:
-                super().interaction(frame, *rest)
-            else:
-                self.set_continue()
-
-    def get_stack(self, f: FrameType | None, t: Any) -> tuple[list[tuple[FrameType, int]], int]:
-        """Return the user's frames, and which of them is looked at."""
-        stack, index = super().get_stack(f, t)
-        own = [
-            at
-            for at, (frame, _) in enumerate(stack)
-            if not self.is_skipped_module(str(frame.f_globals.get("__name__")))
-        ]
-        if not own:
-            return stack, index
-        return [stack[at] for at in own], max(sum(at <= index for at in own) - 1, 0)
-
-    def set_quit(self) -> None:
-        """Let the program go on, instead of ending it: ``q`` leaves the debugger, not the session."""
-        self.set_continue()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.loader import DEFAULT, GLOBAL_HANDLERS, WorkerCode
 from wrangler_py.sdk.context import Context, WaitUntil, current_context
+from wrangler_py.sdk.wire import as_js
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -33,9 +34,13 @@ class Handlers:
         context = Context(self._work)
         token = current_context.set(context)
         try:
-            return await _call(self._find(event, context), argument, self._env, context)
+            return await _call(self._find(event, context), self._given(event, argument), self._env, context)
         finally:
             current_context.reset(token)
+
+    def _given(self, event: str, argument: Any) -> Any:
+        """A module function such as ``on_fetch`` is given the JS request, as on Cloudflare."""
+        return as_js(argument) if event == "fetch" and self._code.global_handler(event) else argument
 
     def _find(self, event: str, context: Context) -> Callable[..., Any]:
         function = self._code.global_handler(event)

@@ -146,7 +146,17 @@ class Host:
         """Let go of the engine and the state. What was handed to ``waitUntil`` and still runs is cancelled."""
         await self.work.drain(0)
         await self.engine.close()
+        await self._close_user_resources()
         await self._store.close()
+
+    async def _close_user_resources(self) -> None:
+        """End what user code opened through the SDK: connections of ``fetch``, lifespans of ASGI applications."""
+        if self._handlers is not None:
+            from wrangler_py.sdk.web.fetch import close_client
+            from wrangler_py.sdk.workers.asgi import close_applications
+
+            await close_applications()
+            await close_client()
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request by the user's code; exceptions of theirs pass.

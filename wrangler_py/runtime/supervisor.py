@@ -40,6 +40,7 @@ from wrangler_py.runtime.options import DEV_GRACE, DevOptions
 from wrangler_py.runtime.process import WorkerProcess
 from wrangler_py.runtime.screen import Screen
 from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, state_directory
+from wrangler_py.runtime.spawn import Child
 from wrangler_py.runtime.watch import Watch
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(options: DevOptions) -> int:
+def run(options: DevOptions, first: Child | None = None) -> int:
     """Run a session until it is told to end; return the exit code: 0 for key ``x``, else 128 + the signal.
+
+    ``first`` is the first worker, if the caller has started it already.
 
     Raises:
         ConfigError, StateError, PortInUseError, UserError: it cannot begin.
@@ -70,8 +73,7 @@ def run(options: DevOptions) -> int:
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         # The first thing, because it takes the longest: a worker's imports run beside everything below.
-        first = WorkerProcess()
-        stack.callback(_dispose, first)
+        child = stack.enter_context(first or Child())
         config = _read_config(options)
         state_dir = state_directory(config, options.persist_to)
         lock = StateLock(state_dir)
@@ -80,12 +82,7 @@ def run(options: DevOptions) -> int:
         port = config.dev.port if options.port is None else options.port
         listener = bind(options.ip or config.dev.ip, port)
         stack.callback(listener.close)
-        return asyncio.run(Supervisor(options, config, state_dir, listener, began).run(first))
-
-
-def _dispose(worker: WorkerProcess) -> None:
-    worker.kill()
-    worker.close()
+        return asyncio.run(Supervisor(options, config, state_dir, listener, began).run(child))
 
 
 def _read_config(options: DevOptions) -> Config:
@@ -123,7 +120,7 @@ class Supervisor:
         self._ready: Ready | None = None
         self._warnings = ""
 
-    async def run(self, first: WorkerProcess) -> int:
+    async def run(self, first: Child) -> int:
         """Serve until the end; return the exit code."""
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()
@@ -131,7 +128,7 @@ class Supervisor:
         self._desk = Desk(self._keys(), self._debugger_gone)
         self._listen_to_signals()
         watch = await self._watch()
-        self._load(first)
+        self._load(WorkerProcess(first))
         try:
             return await self._end
         finally:

@@ -38,7 +38,7 @@ from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.inventory import list_bindings
 from wrangler_py.runtime.logs import RequestLog, SessionLog, send_library_logs
 from wrangler_py.runtime.output import Console
-from wrangler_py.runtime.process import ignore_terminal_signals
+from wrangler_py.runtime.spawn import ignore_terminal_signals
 from wrangler_py.server.app import App, create_app
 from wrangler_py.server.serving import Serving
 

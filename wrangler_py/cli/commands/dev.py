@@ -58,25 +58,29 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
 
     Instances are stored and go on by themselves, whatever happens to the session.
     """
-    from wrangler_py.runtime.options import DevOptions
-    from wrangler_py.runtime.supervisor import run
+    from wrangler_py.runtime.spawn import Child
 
-    options = DevOptions(
-        config=_find_config(config),
-        env=env,
-        ip=ip,
-        port=port,
-        variables=dict(map(_variable, var or ())),
-        persist_to=persist_to,
-        log_level=_level(log_level),
-        hibernate_after_ms=None if hibernate_after is None else _milliseconds(hibernate_after),
-        strict=strict,
-        enforce_limits=enforce_limits,
-        reload=not no_reload,
-        debug_port=debug_port,
-        test_scheduled=test_scheduled,
-    )
-    raise typer.Exit(run(options))
+    # Before anything else is imported: on a second core, the worker's imports cost nothing.
+    with Child() as first:
+        from wrangler_py.runtime.options import DevOptions
+        from wrangler_py.runtime.supervisor import run
+
+        options = DevOptions(
+            config=_find_config(config),
+            env=env,
+            ip=ip,
+            port=port,
+            variables=dict(map(_variable, var or ())),
+            persist_to=persist_to,
+            log_level=_level(log_level),
+            hibernate_after_ms=None if hibernate_after is None else _milliseconds(hibernate_after),
+            strict=strict,
+            enforce_limits=enforce_limits,
+            reload=not no_reload,
+            debug_port=debug_port,
+            test_scheduled=test_scheduled,
+        )
+        raise typer.Exit(run(options, first))
 
 
 def _find_config(given: Path | None) -> Path:
