@@ -18,7 +18,7 @@ TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 
 
 class Child:
-    """A worker process and our end of the line to it. As a context manager, it is killed in the end if it still runs."""
+    """A worker process and our end of the line to it. As a context manager, it is killed in the end."""
 
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()

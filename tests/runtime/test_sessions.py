@@ -1,0 +1,120 @@
+"""Who has a state directory, and where the session listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from wrangler_py.config import load
+from wrangler_py.errors import PortInUseError, StateLockedError, StateUnwritableError, UserError
+from wrangler_py.runtime.listening import bind, names_of, url_of
+from wrangler_py.runtime.sessions import (
+    Session,
+    SessionFile,
+    StateLock,
+    find_session,
+    session_on_port,
+    state_directory,
+)
+
+
+@pytest.fixture
+def session(tmp_path):
+    lock = StateLock(tmp_path)
+    lock.acquire()
+    session = Session("http://127.0.0.1:4321", 4321, os.getpid(), 0, str(tmp_path), 7)
+    SessionFile(tmp_path).write(session)
+    yield session
+    lock.release()
+
+
+def test_the_state_lies_beside_the_configuration_or_where_it_is_told(project, monkeypatch):
+    config = load(project.root / "wrangler.toml").config
+    assert state_directory(config, None) == project.root / ".wrangler" / "state"
+    monkeypatch.chdir(project.root / "src")
+    from pathlib import Path
+
+    assert state_directory(config, Path("mine")) == project.root / "src" / "mine"
+
+
+def test_a_session_is_found_by_its_state_and_by_its_port(session, tmp_path):
+    assert find_session(tmp_path) == session
+    assert session_on_port(4321) == session
+    assert session_on_port(4322) is None
+    SessionFile(tmp_path).remove()
+    assert find_session(tmp_path) is None
+    assert session_on_port(4321) is None
+
+
+def test_a_session_that_died_is_not_found_although_its_file_is_there(tmp_path):
+    lock = StateLock(tmp_path)
+    lock.acquire()
+    SessionFile(tmp_path).write(Session("http://127.0.0.1:4321", 4321, 1, 0, str(tmp_path)))
+    lock.release()
+    assert (tmp_path / "session.json").exists()
+    assert find_session(tmp_path) is None
+    assert session_on_port(4321) is None
+
+
+def test_damaged_session_files_are_no_sessions(session, tmp_path):
+    (tmp_path / "session.json").write_text("{")
+    assert find_session(tmp_path) is None
+
+
+def test_only_one_has_a_state_directory_and_the_other_is_told_who(session, tmp_path):
+    with pytest.raises(StateLockedError, match=r"process \d+, http://127\.0\.0\.1:4321"):
+        StateLock(tmp_path).acquire()
+
+
+def test_looking_for_a_session_never_keeps_one_from_starting(tmp_path):
+    """A look takes the lock for a moment; whoever starts then must not be told that another session has it."""
+    StateLock(tmp_path).acquire()
+    looker = (
+        "import sys, pathlib\nfrom wrangler_py.runtime.sessions import _is_locked\n"
+        f"path = pathlib.Path({str(tmp_path)!r}) / 'lock'\nprint('go', flush=True)\n"
+        "while not sys.stdin.isatty(): _is_locked(path)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", looker], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            for _ in range(50):
+                other = tmp_path / "other"
+                lock = StateLock(other)
+                lock.acquire()
+                lock.release()
+        finally:
+            process.kill()
+
+
+def test_an_unwritable_place_says_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateUnwritableError, match="cannot be written") as caught:
+        StateLock(tmp_path / "file" / "state").acquire()
+    assert "--persist-to" in (caught.value.hint or "")
+
+
+def test_a_taken_port_is_refused_by_name(session):
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"Port {port} on 127.0.0.1 is already in use by another program"):
+            bind("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(UserError, match="Cannot listen on 192.0.2.1:0"):
+        bind("192.0.2.1", 0)
+
+
+def test_loopback_has_no_other_names_and_every_address_has_some():
+    with bind("127.0.0.1", 0) as listener:
+        assert names_of(listener) == []
+        assert url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with bind("0.0.0.0", 0) as listener:
+        assert socket.gethostname().lower() in names_of(listener)
+        assert "0.0.0.0" not in names_of(listener)
+        assert url_of(listener).startswith("http://127.0.0.1:")
