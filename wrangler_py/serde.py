@@ -20,6 +20,8 @@ from typing import Any
 import msgspec
 
 _SCALARS = frozenset({type(None), bool, str})
+_FLAT = frozenset({type(None), bool, str, int})
+_TEXT = frozenset({str})
 _INT64 = 1 << 63
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -84,7 +86,23 @@ def encode(value: object) -> bytes:
         RpcTypeError: a tuple or bytearray, at any depth.
         NotSerialisableError: any other value without a stored form; the message names its type, path and what to use.
     """
-    return _encoder.encode(_wrap(value, ""))
+    try:
+        return _encoder.encode(value if _is_flat(value) else _wrap(value, ""))
+    except OverflowError:
+        return _encoder.encode(_wrap(value, ""))
+
+
+def _is_flat(value: object) -> bool:
+    """Say whether JSON has a word for all of ``value``, as for most of what steps return (ints may be too large)."""
+    kind = type(value)
+    if kind is dict:
+        assert isinstance(value, dict)
+        return (
+            len(value) > 1
+            and _FLAT.issuperset(map(type, value.values()))
+            and _TEXT.issuperset(map(type, value))
+        )
+    return kind in _FLAT
 
 
 def decode(data: bytes) -> Any:
@@ -229,6 +247,8 @@ def _unwrap_dict(value: dict[str, Any], tags: _Decoders) -> Any:
 
 def _plain_dict(value: dict[str, Any], tags: _Decoders) -> Any:
     make = Record if tags is _NATIVE else dict
+    if _SCALARS_READ.issuperset(map(type, value.values())):
+        return make(value)
     return make((k, v if type(v) in _SCALARS_READ else _unwrap(v, tags)) for k, v in value.items())
 
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvloop
+
 from tests.benchmarks.ceiling import rewrite
 from tests.benchmarks.table import Result
 from wrangler_py.clock import SystemClock
@@ -70,7 +72,7 @@ async def timed_run(path: Path, instances: int, steps: int) -> float:
 def against_ceiling(name: str, target: str, instances: int, steps: int, *, rows_per_commit: int) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "engine.sqlite"
-        took = asyncio.run(timed_run(path, instances, steps))
+        took = uvloop.run(timed_run(path, instances, steps))
         ceiling = rewrite(path, Path(folder) / "ceiling.sqlite", rows_per_commit=rows_per_commit)
     total = instances * steps
     return Result(
@@ -123,7 +125,7 @@ def replay() -> Result:
             return time.perf_counter() - started
 
     with tempfile.TemporaryDirectory() as folder:
-        took = asyncio.run(main(Path(folder) / "engine.sqlite"))
+        took = uvloop.run(main(Path(folder) / "engine.sqlite"))
     return Result("(e) replay of 1000 checkpoints", f"{took * 1000:.1f} ms", "", "", "<= 20 ms")
 
 
@@ -156,7 +158,7 @@ def sleepers(count: int = 100_000) -> list[Result]:
             return memory, created, time.perf_counter() - started
 
     with tempfile.TemporaryDirectory() as folder:
-        memory, created, woken = asyncio.run(main(Path(folder) / "engine.sqlite"))
+        memory, created, woken = uvloop.run(main(Path(folder) / "engine.sqlite"))
     name = f"(f) {count:,} sleeping instances"
     return [
         Result(f"{name}: memory", f"{memory:.0f} MB", "", "", "<= 200 MB"),

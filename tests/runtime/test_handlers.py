@@ -12,6 +12,7 @@ from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import WorkerCode
 from wrangler_py.sdk.context import WaitUntil, current_context, wait_until
+from wrangler_py.sdk.workers import Request
 
 
 def call(module, event="fetch", argument="request", *, old=False):
@@ -98,7 +99,9 @@ def test_what_is_handed_to_wait_until_goes_on_after_the_answer():
 
 
 def test_missing_class_and_method_have_cloudflares_words():
-    with pytest.raises(WorkerLoadError, match="There is no 'Default' class defined in the Python Worker's main module"):
+    with pytest.raises(
+        WorkerLoadError, match="There is no 'Default' class defined in the Python Worker's main module"
+    ):
         call(SimpleNamespace())
     with pytest.raises(UserError, match="Method scheduled does not exist"):
         call(worker(lambda self: None), "scheduled")
@@ -111,10 +114,14 @@ def test_a_global_handler_that_no_longer_counts_is_explained():
 
 
 def test_global_handlers_answer_before_the_class_does():
-    async def on_fetch(request, env, ctx):
-        return (request, env)
+    async def on_scheduled(controller, env, ctx):
+        return (controller, env)
 
-    module = worker(lambda self: "class")
-    module.on_fetch = on_fetch
-    assert call(module, old=True) == ("request", "env")
-    assert call(module) == "class"
+    async def on_fetch(request):
+        return request
+
+    module = worker(lambda self: "class", scheduled=lambda self: "class")
+    module.on_fetch, module.on_scheduled = on_fetch, on_scheduled
+    assert call(module, "scheduled", "controller", old=True) == ("controller", "env")
+    assert call(module, argument=Request("http://a/"), old=True).url == "http://a/"
+    assert call(module) == call(module, "scheduled") == "class"

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +37,6 @@ def test_the_state_lies_beside_the_configuration_or_where_it_is_told(project, mo
     config = load(project.root / "wrangler.toml").config
     assert state_directory(config, None) == project.root / ".wrangler" / "state"
     monkeypatch.chdir(project.root / "src")
-    from pathlib import Path
-
     assert state_directory(config, Path("mine")) == project.root / "src" / "mine"
 
 
@@ -72,19 +71,17 @@ def test_only_one_has_a_state_directory_and_the_other_is_told_who(session, tmp_p
 
 def test_looking_for_a_session_never_keeps_one_from_starting(tmp_path):
     """A look takes the lock for a moment; whoever starts then must not be told that another session has it."""
-    StateLock(tmp_path).acquire()
     looker = (
-        "import sys, pathlib\nfrom wrangler_py.runtime.sessions import _is_locked\n"
+        "import pathlib\nfrom wrangler_py.runtime.sessions import _is_locked\n"
         f"path = pathlib.Path({str(tmp_path)!r}) / 'lock'\nprint('go', flush=True)\n"
-        "while not sys.stdin.isatty(): _is_locked(path)\n"
+        "while True: _is_locked(path)\n"
     )
     with subprocess.Popen([sys.executable, "-c", looker], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
             for _ in range(50):
-                other = tmp_path / "other"
-                lock = StateLock(other)
+                lock = StateLock(tmp_path)
                 lock.acquire()
                 lock.release()
         finally:
@@ -101,7 +98,9 @@ def test_an_unwritable_place_says_what_to_do(tmp_path):
 def test_a_taken_port_is_refused_by_name(session):
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(PortInUseError, match=f"Port {port} on 127.0.0.1 is already in use by another program"):
+        with pytest.raises(
+            PortInUseError, match=f"Port {port} on 127.0.0.1 is already in use by another program"
+        ):
             bind("127.0.0.1", port)
 
 

@@ -81,7 +81,7 @@ class DeclaredStep:
         return await asyncio.shield(self._shared)
 
     def _callback(self, arguments: dict[str, Any]) -> Callback:
-        function, is_async = self._function, inspect.iscoroutinefunction(self._function)
+        function, is_async = self._function, is_coroutine_function(self._function)
         if CTX in self._parameters:
             return Callback(lambda ctx: function(**{CTX: ctx}, **arguments), is_async, wants_context=True)
         return Callback(lambda _: function(**arguments), is_async, wants_context=False)
@@ -112,12 +112,20 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     return names
 
 
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Say whether calling ``function`` gives a coroutine; fast for plain functions."""
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        return True
+    return inspect.iscoroutinefunction(function)
+
+
 def positional_callback(function: Callable[..., Any]) -> Callback:
     """Return the callback of the call form: ``function`` takes the step context, or nothing; defaults stay as they
     are."""
     names = parameters_of(function)
     defaults = getattr(function, "__defaults__", None) or ()
-    is_async = inspect.iscoroutinefunction(function)
+    is_async = is_coroutine_function(function)
     if len(names) > len(defaults) or names[:1] == (CTX,):
         return Callback(function, is_async, wants_context=True)
     return Callback(lambda _: function(), is_async, wants_context=False)

@@ -36,6 +36,7 @@ async def do(runner: Runner, name: str, raw_config: object, callback: Callback) 
     if recorded is not None and recorded.done:
         if recorded.error is not None:
             raise runner.failure(recorded.error)
+        await runner.breathe()
         return decode(recorded.output or b"null")
     try:
         policy = read_policy(name, raw_config)

@@ -6,6 +6,7 @@ the terminal is its own while a debugger holds that loop, and notices at once wh
 
 from __future__ import annotations
 
+import array
 import socket
 import threading
 from collections import deque
@@ -18,6 +19,7 @@ from wrangler_py.runtime.options import HostOptions, LogLevel
 
 #: Bytes and sockets taken in at once.
 CHUNK, MAX_SOCKETS = 65_536, 8
+_DESCRIPTORS = array.array("i")
 
 
 class Load(msgspec.Struct, tag="load", frozen=True):
@@ -139,12 +141,17 @@ class Wire:
     def receive(self, flags: int = 0) -> list[bytes] | None:
         """Return the lines that have come, after waiting for some; None when the other side is gone."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.end, CHUNK, MAX_SOCKETS, flags)
+            # Not `socket.recv_fds`: it leaves out ``flags``.
+            data, extra, _, _ = self.end.recvmsg(
+                CHUNK, socket.CMSG_LEN(MAX_SOCKETS * _DESCRIPTORS.itemsize), flags
+            )
         except BlockingIOError:
             return []
         except OSError:
             return None
-        self._arrived.extend(_adopt(descriptor) for descriptor in descriptors)
+        for level, kind, descriptors in extra:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._arrived.extend(map(_adopt, _whole_descriptors(descriptors)))
         if not data:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -157,6 +164,12 @@ class Wire:
     def close(self) -> None:
         """Hang up."""
         self.end.close()
+
+
+def _whole_descriptors(data: bytes) -> array.array[int]:
+    descriptors = array.array(_DESCRIPTORS.typecode)
+    descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return descriptors
 
 
 def _adopt(descriptor: int) -> socket.socket:

@@ -236,7 +236,7 @@ class SqliteStore:
         signal = columns[_SIGNAL]
         return Claimed(
             instance=instance,
-            history=self._history(instance.row, 0),
+            history=self._history(instance.row, 0, "replay_history"),
             events=self._events(instance.row, 0) if signal else [],
             signal=signal,
             fresh=fresh,
@@ -262,8 +262,8 @@ class SqliteStore:
         """Return an instance's log, from the event behind ``after``, in order."""
         return self._history(row, after)
 
-    def _history(self, row: int, after: int) -> list[HistoryEvent]:
-        rows = self._read(_Q["history"], (row, after))
+    def _history(self, row: int, after: int, query: str = "history") -> list[HistoryEvent]:
+        rows = self._read(_Q[query], (row, after))
         return [
             HistoryEvent(r, _TYPES[t], at, step, n, name, data, seq)
             for r, t, at, step, n, name, data, seq in rows

@@ -39,6 +39,11 @@ SELECT * FROM instances
 WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now
 ORDER BY due_at, number LIMIT :limit
 
+-- replay_history --
+-- A replay has no use for the ends of attempts that succeeded: the step's own end says it.
+SELECT instance, type, at, step, attempt, name, data, seq FROM history
+WHERE instance = ? AND seq > ? AND type <> 'ATTEMPT_SUCCESS' ORDER BY seq
+
 -- claim --
 UPDATE instances
 SET epoch = :epoch, fresh = 0, modified_at = :now, due_at = :now, started_at = coalesce(started_at, :now),
