@@ -293,7 +293,7 @@ def _newer(app):
         (_no_database, ("is not a usable database", "move the state directory away")),
         (_torn_database, ("is not a usable database", "move the state directory away")),
         (_stranger, ("is a database of another program", "--persist-to")),
-        (_newer, ("was written by a newer pywrangler", "upgrade pywrangler")),
+        (_newer, ("was written by a newer pywrangler", "Upgrade pywrangler")),
     ],
 )
 def test_state_that_cannot_be_used_is_left_as_it_is(app, spoil, texts):

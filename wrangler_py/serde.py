@@ -32,7 +32,7 @@ class NotSerialisableError(TypeError):
 
     def __init__(self, value: object, path: str, advice: str) -> None:
         where = f" at {path}" if path else ""
-        super().__init__(f"a {type(value).__name__}{where} cannot be stored; {advice}")
+        super().__init__(f"a value of type {type(value).__name__}{where} cannot be stored; {advice}")
         self.path = path
 
 

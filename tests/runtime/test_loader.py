@@ -123,8 +123,12 @@ def test_code_that_exits_while_it_is_imported_does_not_end_the_process(project):
 
 def test_no_main_and_a_missing_main_say_what_to_write(project):
     assert "does not name the Worker's code" in str(refusal(project, config='name = "my-app"\n'))
+    project.write("wrangler.toml", CONFIG)
+    config = load_config(project.root / "wrangler.toml").config
+    assert config is not None
     (project.root / "src" / "entry.py").unlink()
-    assert "There is no file" in str(refusal(project, config=CONFIG))
+    with pytest.raises(WorkerLoadError, match="There is no file"):
+        load(config)
 
 
 @pytest.mark.parametrize(("date", "counts"), [("2025-01-01", True), ("2026-03-01", False)])

@@ -16,13 +16,13 @@ from typing import Any
 from wrangler_py.engine.store import Batch, Creation, Ending, HistoryLine, Parking, StatusChange, Store
 from wrangler_py.errors import StoreError
 
-_TURN_S = 0.005
+_TURN_S = 0.003
 _LEAST, _MOST = 16, 512
 Waiter = asyncio.Future[None]
 
 
 class Pacer:
-    """Lets waiters go so that one turn of the event loop takes about five milliseconds, whatever each of them
+    """Lets waiters go so that one turn of the event loop takes about three milliseconds, whatever each of them
     does."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -23,8 +23,6 @@ SUFFIXES = frozenset(
 SETTINGS = (".env", ".dev.vars")
 #: One save makes several events: ms without a new one until it is over, and ms after which it is, come what may.
 QUIET, LONGEST = 40, 300
-#: A folder may vanish between finding and watching it.
-TRIES, PAUSE = 5, 0.1
 
 Stream = AsyncGenerator[set[tuple["Change", str]], None]
 Group = asyncio.Future[set[tuple["Change", str]]]
@@ -46,12 +44,7 @@ class Watch:
 
     async def start(self) -> None:
         """Begin. What is saved after this returned is not missed."""
-        try:
-            stream, group = await self._open()
-        except OSError as error:
-            self._failed(str(error))
-            return
-        self._task = asyncio.create_task(self._follow(stream, group))
+        self._task = asyncio.create_task(self._follow(*await self._open()))
 
     async def stop(self) -> None:
         """Watch no more."""
@@ -80,7 +73,7 @@ class Watch:
                 else:
                     group = asyncio.ensure_future(anext(stream))
                 self._tell({Path(path) for _, path in changes})
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             self._failed(str(error))
         finally:
             group.cancel()
@@ -89,18 +82,11 @@ class Watch:
 
     async def _open(self) -> tuple[Stream, Group]:
         """Return a stream of changes that is being watched already, and its first group."""
-        for _ in range(TRIES):
-            stream = _stream(self._folders())
-            group: Group = asyncio.ensure_future(anext(stream))
-            # In its first turn, before it ever waits, the stream asks the kernel for notices.
-            await asyncio.sleep(0)
-            if not group.done():
-                return stream, group
-            error = group.exception()
-            if not isinstance(error, FileNotFoundError):
-                break
-            await asyncio.sleep(PAUSE)
-        raise OSError(str(error))
+        stream = _stream(self._folders())
+        group: Group = asyncio.ensure_future(anext(stream))
+        # In its first turn, before it ever waits, the stream asks the kernel for notices.
+        await asyncio.sleep(0)
+        return stream, group
 
     def _folders(self) -> set[Path]:
         found = {folder for root in self._roots for folder, _ in folders(root)}

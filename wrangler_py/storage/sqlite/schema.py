@@ -65,17 +65,17 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
     if code in _CORRUPT:
         return StateCorruptError(
             f"{path} is not a usable database: {error}",
-            hint="restore it from a backup, or move the state directory away to start afresh",
+            hint="Restore it from a backup, or move the state directory away to start afresh",
         )
     return StateError(
-        f"{path} cannot be used: {error}", hint="try again; if it stays, move the state directory away"
+        f"{path} cannot be used: {error}", hint="Try again; if it stays, move the state directory away"
     )
 
 
 def _unwritable(path: Path, reason: str) -> StateUnwritableError:
     return StateUnwritableError(
-        f"the state directory {path.parent} cannot be written: {reason}",
-        hint="mend its permissions or free some disk space, or choose another place with --persist-to",
+        f"The state directory {path.parent} cannot be written: {reason}",
+        hint="Mend its permissions or free some disk space, or choose another place with --persist-to",
     )
 
 
@@ -85,16 +85,16 @@ def _check_and_migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _pragma(connection, "application_id") not in (0, APPLICATION_ID):
         raise StateCorruptError(
             f"{path} is a database of another program",
-            hint="choose another place with --persist-to",
+            hint="Choose another place with --persist-to",
         )
     if found > migrations[-1].number:
         raise StateTooNewError(
             f"{path} was written by a newer pywrangler (schema {found}, this one knows up to {migrations[-1].number})",
-            hint="upgrade pywrangler, or choose another place with --persist-to; nothing was changed",
+            hint="Upgrade pywrangler, or choose another place with --persist-to; nothing was changed",
         )
     if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StateCorruptError(
-            f"{path} is a database of another program", hint="choose another place with --persist-to"
+            f"{path} is a database of another program", hint="Choose another place with --persist-to"
         )
     connection.execute("PRAGMA journal_mode = WAL")
     for migration in migrations:
