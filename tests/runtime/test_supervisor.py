@@ -247,6 +247,57 @@ def test_a_request_in_flight_is_answered_by_the_code_it_reached(dev, project):
     connection.close()
 
 
+def test_half_a_request_and_a_silent_connection_outlive_a_reload(dev, project):
+    session = dev().ready()
+    with (
+        socket.create_connection(("127.0.0.1", session.port), 15) as half,
+        socket.create_connection(("127.0.0.1", session.port), 15) as silent,
+    ):
+        half.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        # Answered on another connection after the half was sent: by then it has been read.
+        assert session.get() == (200, "one")
+        project.write("src/entry.py", ENTRY.replace("one", "two"))
+        session.wait_for("Reloaded")
+        half.sendall(b"host\r\n\r\n")
+        silent.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_on(half) == "one"
+        assert answer_on(silent) == "two"
+        half.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_on(half) == "two"
+
+
+def answer_on(connection):
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer.read().decode()
+
+
+def test_a_streamed_answer_goes_on_to_its_end_after_a_reload(dev, project):
+    stream = """
+        async def slowly():
+            yield b"a"
+            while not os.path.exists("go"):
+                await asyncio.sleep(0.01)
+            yield b"z"
+        return Response(slowly())
+    """
+    project.write(
+        "src/entry.py", "import asyncio, os\n" + ENTRY.replace('return Response("one")', stream.strip())
+    )
+    session = dev().ready()
+    with socket.create_connection(("127.0.0.1", session.port), 15) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.read(1) == b"a"
+        project.write("src/entry.py", ENTRY.replace("one", "two"))
+        session.wait_for("Reloaded")
+        project.write("go", "")
+        assert answer.read() == b"z"
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_on(connection) == "two"
+
+
 def test_a_killed_worker_is_replaced_and_its_instances_go_on(dev, project):
     project.write("src/entry.py", TWO_STEPS)
     session = dev().ready()

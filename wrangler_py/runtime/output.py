@@ -39,7 +39,7 @@ class Console:
         self.out, self.err, self.colour = out, err, colour
         self._lock = threading.RLock()
         self._talker: int | None = None
-        self._held: list[tuple[TextIO, str]] = []
+        self._held: list[tuple[TextIO, str, bool]] = []
         self._unfinished: TextIO | None = None
 
     def line(self, text: str) -> None:
@@ -50,7 +50,7 @@ class Console:
         """Write ``text`` now; ``own_line``: on a line of its own, whatever stands there already."""
         with self._lock:
             if self._talker not in (None, threading.get_ident()):
-                self._held.append((stream, text))
+                self._held.append((stream, text, own_line))
                 return
             if own_line and self._unfinished is not None:
                 self._put(self._unfinished, "\n")
@@ -67,8 +67,8 @@ class Console:
         with self._lock:
             self._talker = None
             held, self._held = self._held, []
-            for stream, text in held:
-                self.write(stream, text)
+            for stream, text, own_line in held:
+                self.write(stream, text, own_line=own_line)
 
     def _put(self, stream: TextIO, text: str) -> None:
         try:
