@@ -57,7 +57,7 @@ def test_a_session_says_what_it_offers_and_answers(dev, project):
     assert 'env.GREETING ("hello")' in output
     assert "env.TOKEN ((hidden))" in output
     assert "secret-text" not in output
-    assert "synchronous=NORMAL: survives any crash of the process" in output
+    assert "synchronous=NORMAL: survives kill -9, not power loss" in output
     session.wait_for(r"GET / 200 OK \(\d+ ms\)")
 
 
@@ -279,10 +279,12 @@ def test_a_streamed_answer_goes_on_to_its_end_after_a_reload(dev, project):
             while not os.path.exists("go"):
                 await asyncio.sleep(0.01)
             yield b"z"
-        return Response(slowly())
+        return Response(ReadableStream.from_(slowly()))
     """
     project.write(
-        "src/entry.py", "import asyncio, os\n" + ENTRY.replace('return Response("one")', stream.strip())
+        "src/entry.py",
+        "import asyncio, os\nfrom js import ReadableStream\n"
+        + ENTRY.replace('return Response("one")', stream.strip()),
     )
     session = dev().ready()
     with socket.create_connection(("127.0.0.1", session.port), 15) as connection:

@@ -15,7 +15,7 @@ from wrangler_py.runtime.style import Style, paint, wants_colour
 KEYS = (("b", "open a browser"), ("c", "clear the console"), ("x", "exit"))
 #: Erase the screen and what has scrolled off it.
 CLEAR = "\x1b[2J\x1b[3J\x1b[H"
-DURABILITY = "synchronous=NORMAL: survives any crash of the process"
+DURABILITY = "synchronous=NORMAL: survives kill -9, not power loss"
 #: Names of files told of one save.
 NAMED = 3
 
@@ -30,7 +30,7 @@ class Screen:
 
     def banner(self, bindings: Sequence[BindingLine], state_dir: Path) -> None:
         """Show what runs, what it may use and where it keeps its state."""
-        self._line(f" ⎔ pywrangler {__version__}", Style.BOLD)
+        self._line(f"⎔ pywrangler {__version__}", Style.BOLD)
         self.bindings(bindings)
         self._line(f"⎔ State in {shown(state_dir)} ({DURABILITY})")
 
@@ -48,9 +48,9 @@ class Screen:
         for name, binding in zip(names, bindings, strict=True):
             self._line(f"  {name:<{width}}   {binding.kind}")
 
-    def ready(self, url: str, seconds: float, *, keys: bool) -> None:
+    def ready(self, url: str, *, keys: bool) -> None:
         """Say where the session listens, and which keys do something."""
-        self._line(f"⎔ Ready on {paint(url, Style.BOLD, Style.CYAN, colour=self.colour)} ({seconds:.2f} s)")
+        self._line(f"⎔ Ready on {paint(url, Style.BOLD, Style.CYAN, colour=self.colour)}")
         if keys:
             self._line("  ".join(f"[{key}] {what}" for key, what in KEYS), Style.DIM)
 

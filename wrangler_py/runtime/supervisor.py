@@ -70,7 +70,6 @@ def run(options: DevOptions, first: Child | None = None) -> int:
         ConfigError, StateError, PortInUseError, UserError: it cannot begin.
     """
     check_debugger(options.debug_port)
-    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         # The first thing, because it takes the longest: a worker's imports run beside everything below.
         child = stack.enter_context(first or Child())
@@ -82,7 +81,7 @@ def run(options: DevOptions, first: Child | None = None) -> int:
         port = config.dev.port if options.port is None else options.port
         listener = bind(options.ip or config.dev.ip, port)
         stack.callback(listener.close)
-        return asyncio.run(Supervisor(options, config, state_dir, listener, began).run(child))
+        return asyncio.run(Supervisor(options, config, state_dir, listener).run(child))
 
 
 def _read_config(options: DevOptions) -> Config:
@@ -97,10 +96,10 @@ class Supervisor:
     """Keeps one worker serving. Runs on one event loop; every method is called on it."""
 
     def __init__(
-        self, options: DevOptions, config: Config, state_dir: Path, listener: socket.socket, began: float
+        self, options: DevOptions, config: Config, state_dir: Path, listener: socket.socket
     ) -> None:
         self._options, self._config, self._state_dir = options, config, state_dir
-        self._listener, self._began = listener, began
+        self._listener, self._started_at = listener, round(time.time() * 1000)
         self._screen = Screen(options.log_level)
         self._session_file = SessionFile(state_dir)
         #: The worker that answers; the one that loads; those that leave; one started in advance.
@@ -113,7 +112,7 @@ class Supervisor:
         #: Names of leases whose workers died; None: whatever the store holds is of another session, which is dead.
         self._dead_owners: list[str] | None = None
         self._changed: set[Path] = set()
-        self._load_began = began
+        self._load_began = 0.0
         self._serving_since = 0.0
         self._backoff = Backoff()
         self._restart: asyncio.TimerHandle | None = None
@@ -183,7 +182,7 @@ class Supervisor:
     def _load(self, worker: WorkerProcess) -> None:
         options = self._options
         self._loading = worker
-        self._load_began = time.monotonic() if self._ready else self._began
+        self._load_began = time.monotonic()
         self._loop.add_reader(worker.wire.end.fileno(), self._hear, worker)
         worker.send(
             Load(
@@ -297,7 +296,7 @@ class Supervisor:
                 url=url_of(self._listener),
                 port=self._listener.getsockname()[1],
                 pid=os.getpid(),
-                started_at=round((time.time() - (time.monotonic() - self._began)) * 1000),
+                started_at=self._started_at,
                 state_dir=str(self._state_dir),
                 worker_pid=worker.pid,
             )
@@ -318,7 +317,7 @@ class Supervisor:
                 ready.broken, "Requests are answered with this error until it is mended and saved."
             )
         if before is None:
-            self._screen.ready(url_of(self._listener), seconds, keys=self._desk.open())
+            self._screen.ready(url_of(self._listener), keys=self._desk.open())
         elif self._changed and ready.broken is None:
             self._screen.reloaded(self._changed, self._config.root, seconds)
         self._changed.clear()

@@ -189,6 +189,8 @@ async def test_a_response_without_a_body_has_none(web: WebServer) -> None:
     assert await (await fetch(f"{web.url}/echo", method="HEAD")).text() == ""
 
 
+# A full collection also finds what earlier tests left, of whatever room.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @online
 async def test_a_body_that_nobody_reads_gives_its_connection_back(web: WebServer) -> None:
     response = await fetch(f"{web.url}/slow")
