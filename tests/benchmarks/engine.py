@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -124,9 +125,18 @@ def replay() -> Result:
             await until(engine, "complete", 1, every=0.0005)
             return time.perf_counter() - started
 
-    with tempfile.TemporaryDirectory() as folder:
-        took = uvloop.run(main(Path(folder) / "engine.sqlite"))
-    return Result("(e) replay of 1000 checkpoints", f"{took * 1000:.1f} ms", "", "", "<= 20 ms")
+    runs = []
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(uvloop.run(main(Path(folder) / "engine.sqlite")))
+    took, worst = statistics.median(runs), max(runs)
+    return Result(
+        "(e) replay of 1000 checkpoints",
+        f"{took * 1000:.1f} ms (worst of 5: {worst * 1000:.1f})",
+        "",
+        "",
+        "<= 20 ms",
+    )
 
 
 def sleepers(count: int = 100_000) -> list[Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import termios
@@ -54,6 +55,14 @@ def trigger(session):
     assert session.get(API, "POST", '{"instance_id": "i1"}')[0] == 200
 
 
+def to_the_line(session, line, *, after=0):
+    """Wait for the prompt at the line behind `breakpoint()`. From Python 3.13 on, pdb stops at the call itself."""
+    if sys.version_info >= (3, 13):
+        session.wait_for(r"-> breakpoint\(\)\n\(Pdb\) ", after=after)
+        session.type("n\n")
+    session.wait_for(rf"-> {re.escape(line)}\n\(Pdb\) ", after=after)
+
+
 def output_of(session):
     return json.loads(session.get(f"{API}/i1")[1])["result"]["output"]
 
@@ -64,7 +73,7 @@ def test_a_breakpoint_opens_pdb_at_the_users_line(dev, project, source):
     project.write("src/entry.py", source)
     session = dev(terminal=True).ready()
     trigger(session)
-    session.wait_for(r"-> number \+= 1\n\(Pdb\) ")
+    to_the_line(session, "number += 1")
     session.type("p number\n")
     session.wait_for(r"\n41\n\(Pdb\) ")
     session.type("w\n")
@@ -104,7 +113,7 @@ def test_a_reload_waits_for_the_debugger(dev, project):
     worker = session.worker_pid
     project.write("src/entry.py", ENTRY.replace("one", "two"))
     session.type("import time; time.sleep(0.5)\n")
-    session.wait_for(r"sleep\(0\.5\)\n\(Pdb\) ")
+    session.wait_for(r"sleep\(0\.5\)\n(?:\*\*\* WARNING: .* edited.*\n)?\(Pdb\) ")
     assert session.worker_pid == worker
     assert session.get() == (200, "one")
     session.type("q\n")
@@ -128,13 +137,13 @@ def test_a_breakpoint_in_fetch_and_at_import_opens_pdb_too(dev, project):
     source = ENTRY.replace("return Response", 'word = "here"\n        breakpoint()\n        return Response')
     project.write("src/entry.py", 'breakpoint()\nWORD = "there"\n' + source)
     session = dev(terminal=True)
-    session.wait_for(r'-> WORD = "there"\n\(Pdb\) ')
+    to_the_line(session, 'WORD = "there"')
     session.type("c\n")
     session.ready()
     before = len(session.output)
     client = threading.Thread(target=session.get, daemon=True)
     client.start()
-    session.wait_for(r"-> return Response\(.one.\)\n\(Pdb\) ", after=before)
+    to_the_line(session, 'return Response("one")', after=before)
     session.type("word\n")
     session.wait_for(r"'here'\n\(Pdb\) ", after=before)
     session.type("c\n")
