@@ -101,6 +101,10 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     problem: Problem
 
 
+class Parted(msgspec.Struct, tag="parted", frozen=True):
+    """From a worker: it has no connection any more but those with a request in flight."""
+
+
 class Released(msgspec.Struct, tag="released", frozen=True):
     """From a worker: it drives no instance any more; another may."""
 
@@ -114,7 +118,7 @@ class LeaveTerminal(msgspec.Struct, tag="leave_terminal", frozen=True):
 
 
 ToWorker = Load | Serve | Drive | Drain | Terminal
-FromWorker = Ready | Failed | Released | WantTerminal | LeaveTerminal
+FromWorker = Ready | Failed | Parted | Released | WantTerminal | LeaveTerminal
 M = TypeVar("M", ToWorker, FromWorker)
 
 

@@ -26,6 +26,7 @@ from wrangler_py.runtime.channel import (
     FromWorker,
     LeaveTerminal,
     Load,
+    Parted,
     Problem,
     Ready,
     Released,
@@ -95,9 +96,7 @@ def _read_config(options: DevOptions) -> Config:
 class Supervisor:
     """Keeps one worker serving. Runs on one event loop; every method is called on it."""
 
-    def __init__(
-        self, options: DevOptions, config: Config, state_dir: Path, listener: socket.socket
-    ) -> None:
+    def __init__(self, options: DevOptions, config: Config, state_dir: Path, listener: socket.socket) -> None:
         self._options, self._config, self._state_dir = options, config, state_dir
         self._listener, self._started_at = listener, round(time.time() * 1000)
         self._screen = Screen(options.log_level)
@@ -117,6 +116,8 @@ class Supervisor:
         self._backoff = Backoff()
         self._restart: asyncio.TimerHandle | None = None
         self._ready: Ready | None = None
+        #: A hand-over on its way: who parts from its connections, and what to tell then.
+        self._untold: tuple[WorkerProcess, Ready] | None = None
         self._warnings = ""
 
     async def run(self, first: Child) -> int:
@@ -216,6 +217,8 @@ class Supervisor:
                 self._loaded(worker, message)
             case Failed() if worker is self._loading:
                 self._could_not_load(worker, message.problem)
+            case Parted():
+                self._parted(worker)
             case Released():
                 self._driving.discard(worker)
                 self._drive()
@@ -235,8 +238,7 @@ class Supervisor:
                 self._could_not_load(worker, ready.broken)
                 return
             worker.is_broken = True
-        self._switch_to(worker)
-        self._tell(ready)
+        self._switch_to(worker, ready)
 
     def _could_not_load(self, worker: WorkerProcess, problem: Problem) -> None:
         self._loading = None
@@ -253,14 +255,16 @@ class Supervisor:
 
     # handing over
 
-    def _switch_to(self, worker: WorkerProcess) -> None:
+    def _switch_to(self, worker: WorkerProcess, ready: Ready) -> None:
         old, self._current, self._loading = self._current, worker, None
-        if old is None:
-            worker.send(Serve())
-        else:
-            self._hand_over(old, worker)
         self._serving_since = time.monotonic()
         self._publish(worker)
+        if old is None:
+            worker.send(Serve())
+            self._tell(ready)
+        else:
+            self._hand_over(old, worker)
+            self._untold = old, ready
         self._drive()
         self._prepare_spare()
 
@@ -272,6 +276,12 @@ class Supervisor:
             old.send(Drain(DEV_GRACE, LINGER, sockets=1), [giving])
         self._leaving.add(old)
         self._loop.call_later(DEV_GRACE + LINGER + PATIENCE, self._kill_if_there, old)
+
+    def _parted(self, old: WorkerProcess) -> None:
+        """The old code answers no new request any more: now it is true to say so."""
+        if self._untold is not None and self._untold[0] is old:
+            (_, ready), self._untold = self._untold, None
+            self._tell(ready)
 
     def _drive(self) -> None:
         """Let the current worker run instances, as soon as no other does."""
@@ -361,6 +371,7 @@ class Supervisor:
         self._current, self._loading, self._spare = (
             None if each is worker else each for each in (self._current, self._loading, self._spare)
         )
+        self._parted(worker)
         self._desk.forget(worker)
         self._loop.remove_reader(worker.wire.end.fileno())
         worker.close()

@@ -188,9 +188,10 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
-        """Go on, or leave."""
+        """Go on, or leave: what the client sends from now on is for the successor to read."""
         super().on_response_complete()
-        if self._serving.is_leaving:
+        if self._serving.is_leaving and self.is_idle and not self.transport.is_closing():
+            self.transport.pause_reading()
             self.part_soon()
 
     def part_soon(self) -> None:

@@ -23,6 +23,7 @@ from wrangler_py.runtime.channel import (
     Failed,
     LeaveTerminal,
     Load,
+    Parted,
     Problem,
     Ready,
     Released,
@@ -134,6 +135,7 @@ class Worker:
         self, host: Host, serving: Serving, farewell: Drain, sockets: list[socket.socket]
     ) -> None:
         await serving.leave(sockets[0] if sockets else None)
+        self._wire.send(Parted())
         await host.drain(farewell.grace)
         self._wire.send(Released())
         await serving.finish(farewell.linger)

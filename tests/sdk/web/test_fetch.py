@@ -190,7 +190,9 @@ async def test_a_response_without_a_body_has_none(web: WebServer) -> None:
 
 
 # A full collection also finds what earlier tests left, of whatever room.
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 @online
 async def test_a_body_that_nobody_reads_gives_its_connection_back(web: WebServer) -> None:
     response = await fetch(f"{web.url}/slow")
