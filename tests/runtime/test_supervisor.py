@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -415,8 +416,21 @@ def test_an_unwritable_state_directory_is_one_clear_line(dev, project):
     assert "--persist-to" in output
 
 
+@pytest.mark.skipif(find_spec("debugpy") is not None, reason="debugpy is installed")
 def test_a_debug_port_without_debugpy_says_what_to_install(dev, project):
     assert "pip install debugpy" in one_clear_line(dev("--debug-port", "5678"))
+
+
+@pytest.mark.skipif(find_spec("debugpy") is None, reason="debugpy is not installed")
+def test_an_editor_may_attach_before_and_after_a_reload(dev, project):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    session = dev("--debug-port", str(port)).ready()
+    listening = rf"debugpy listens on 127\.0\.0\.1:{port}"
+    end = session.wait_for(listening).end()
+    project.replace("src/entry.py", '"one"', '"two"')
+    session.answers("two")
+    session.wait_for(listening, after=end)
 
 
 def test_without_a_terminal_a_breakpoint_is_passed_over_with_a_warning(dev, project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ class EditorDebugger:
         self._look()
 
     def _listen(self) -> None:
+        # It would warn of frozen modules, which are Python's own: nobody sets a breakpoint there.
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

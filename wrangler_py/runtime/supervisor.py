@@ -39,6 +39,7 @@ from wrangler_py.runtime.keys import Keys, may_ask
 from wrangler_py.runtime.listening import bind, names_of, url_of
 from wrangler_py.runtime.options import DEV_GRACE, DevOptions
 from wrangler_py.runtime.process import WorkerProcess
+from wrangler_py.runtime.report import Reason, Report
 from wrangler_py.runtime.screen import Screen
 from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, state_directory
 from wrangler_py.runtime.spawn import Child
@@ -100,6 +101,7 @@ class Supervisor:
         self._options, self._config, self._state_dir = options, config, state_dir
         self._listener, self._started_at = listener, round(time.time() * 1000)
         self._screen = Screen(options.log_level)
+        self._report = Report(self._screen, url_of(listener), state_dir, config.root)
         self._session_file = SessionFile(state_dir)
         #: The worker that answers; the one that loads; those that leave; one started in advance.
         self._current: WorkerProcess | None = None
@@ -111,14 +113,12 @@ class Supervisor:
         #: Names of leases whose workers died; None: whatever the store holds is of another session, which is dead.
         self._dead_owners: list[str] | None = None
         self._changed: set[Path] = set()
-        self._load_began = 0.0
+        self._reason = Reason(frozenset())
         self._serving_since = 0.0
         self._backoff = Backoff()
         self._restart: asyncio.TimerHandle | None = None
-        self._ready: Ready | None = None
         #: A hand-over on its way: who parts from its connections, and what to tell then.
-        self._untold: tuple[WorkerProcess, Ready] | None = None
-        self._warnings = ""
+        self._untold: tuple[WorkerProcess, Ready, Reason] | None = None
 
     async def run(self, first: Child) -> int:
         """Serve until the end; return the exit code."""
@@ -169,6 +169,7 @@ class Supervisor:
         if self._end.done():
             return
         if self._loading is not None:
+            self._changed |= self._reason.files
             self._discard(self._loading)
         self._backoff.forget()
         self._start_loading()
@@ -183,7 +184,7 @@ class Supervisor:
     def _load(self, worker: WorkerProcess) -> None:
         options = self._options
         self._loading = worker
-        self._load_began = time.monotonic()
+        self._reason, self._changed = Reason(frozenset(self._changed)), set()
         self._loop.add_reader(worker.wire.end.fileno(), self._hear, worker)
         worker.send(
             Load(
@@ -231,6 +232,7 @@ class Supervisor:
         if self._current is not None and self._desk.holder is self._current:
             # A debugger was opened while this loaded. It is loaded again when the debugger has gone.
             self._loading = None
+            self._changed |= self._reason.files
             self._discard(worker)
             return
         if ready.broken is not None:
@@ -243,11 +245,10 @@ class Supervisor:
     def _could_not_load(self, worker: WorkerProcess, problem: Problem) -> None:
         self._loading = None
         self._discard(worker)
-        self._changed.clear()
         if self._current is not None:
             self._screen.problem(problem, "The code from before this change goes on serving.")
             self._prepare_spare()
-        elif self._ready is not None:
+        elif not self._report.is_empty:
             self._screen.problem(problem, "Nothing serves until this is mended and saved.")
         else:
             self._screen.problem(problem)
@@ -261,10 +262,10 @@ class Supervisor:
         self._publish(worker)
         if old is None:
             worker.send(Serve())
-            self._tell(ready)
+            self._tell(ready, self._reason)
         else:
             self._hand_over(old, worker)
-            self._untold = old, ready
+            self._untold = old, ready, self._reason
         self._drive()
         self._prepare_spare()
 
@@ -280,8 +281,8 @@ class Supervisor:
     def _parted(self, old: WorkerProcess) -> None:
         """The old code answers no new request any more: now it is true to say so."""
         if self._untold is not None and self._untold[0] is old:
-            (_, ready), self._untold = self._untold, None
-            self._tell(ready)
+            (_, ready, reason), self._untold = self._untold, None
+            self._tell(ready, reason)
 
     def _drive(self) -> None:
         """Let the current worker run instances, as soon as no other does."""
@@ -312,25 +313,8 @@ class Supervisor:
             )
         )
 
-    def _tell(self, ready: Ready) -> None:
-        before, self._ready = self._ready, ready
-        seconds = time.monotonic() - self._load_began
-        if ready.warnings and ready.warnings != self._warnings:
-            self._screen.diagnostics(ready.warnings)
-        self._warnings = ready.warnings
-        if before is None:
-            self._screen.banner(ready.bindings, self._state_dir)
-        elif before.bindings != ready.bindings:
-            self._screen.bindings(ready.bindings)
-        if ready.broken is not None:
-            self._screen.problem(
-                ready.broken, "Requests are answered with this error until it is mended and saved."
-            )
-        if before is None:
-            self._screen.ready(url_of(self._listener), keys=self._desk.open())
-        elif self._changed and ready.broken is None:
-            self._screen.reloaded(self._changed, self._config.root, seconds)
-        self._changed.clear()
+    def _tell(self, ready: Ready, reason: Reason) -> None:
+        self._report.serves(ready, reason, self._desk.open)
 
     # dying
 
@@ -388,7 +372,7 @@ class Supervisor:
             self._screen.problem(problem, "The code from before this change goes on serving.")
             return
         wait = self._backoff.died(0.0)
-        if self._ready is None and self._backoff.deaths >= FIRST_TRIES:
+        if self._report.is_empty and self._backoff.deaths >= FIRST_TRIES:
             self._screen.problem(problem)
             self._finish(EXIT_FAILED)
             return
@@ -441,7 +425,7 @@ class Supervisor:
             self._reload()
 
     def _continue(self) -> None:
-        if self._ready is not None:
+        if not self._report.is_empty:
             self._desk.open()
 
     # the end

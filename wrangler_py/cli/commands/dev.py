@@ -13,46 +13,55 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "log", "warn", "error", "none")
 ENGINE = "Engine"
 
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file.", show_default=False)
+]
+Environment = Annotated[str | None, typer.Option("--env", "-e", help="Environment of the configuration.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on (8787); 0 takes a free one.")
+]
+Ip = Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")]
+Variables = Annotated[
+    list[str] | None, typer.Option(metavar="KEY:VALUE", help="A variable, before those of the configuration.")
+]
+PersistTo = Annotated[Path | None, typer.Option(help="Directory of the stored state (.wrangler/state).")]
+Level = Annotated[str, typer.Option(metavar="|".join(LEVELS), help="How much to say.")]
+TestScheduled = Annotated[
+    bool, typer.Option("--test-scheduled", help="Run the scheduled handler on a visit of /__scheduled.")
+]
+NoReload = Annotated[bool, typer.Option("--no-reload", help="Do not load what is saved.")]
+DebugPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Let an editor attach with debugpy on this port.")
+]
+HibernateAfter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="What waits longer leaves memory (10 seconds).", rich_help_panel=ENGINE
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse what Cloudflare's SDK lacks.", rich_help_panel=ENGINE)
+]
+EnforceLimits = Annotated[
+    bool,
+    typer.Option("--enforce-limits", help="Apply creation rate and daily caps too.", rich_help_panel=ENGINE),
+]
+
 
 def dev(  # noqa: PLR0917 - Typer reads the options from it
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration file.", show_default=False)
-    ] = None,
-    env: Annotated[str | None, typer.Option("--env", "-e", help="Environment of the configuration.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on (8787); 0 takes a free one.")
-    ] = None,
-    ip: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")] = None,
-    var: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY:VALUE", help="A variable, before those of the configuration."),
-    ] = None,
-    persist_to: Annotated[
-        Path | None, typer.Option(help="Directory of the stored state (.wrangler/state).")
-    ] = None,
-    log_level: Annotated[str, typer.Option(metavar="|".join(LEVELS), help="How much to say.")] = "log",
-    test_scheduled: Annotated[
-        bool, typer.Option("--test-scheduled", help="Run the scheduled handler on a visit of /__scheduled.")
-    ] = False,
-    no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not load what is saved.")] = False,
-    debug_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Let an editor attach with debugpy on this port.")
-    ] = None,
-    hibernate_after: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION", help="What waits longer leaves memory (10 seconds).", rich_help_panel=ENGINE
-        ),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse what Cloudflare's SDK lacks.", rich_help_panel=ENGINE)
-    ] = False,
-    enforce_limits: Annotated[
-        bool,
-        typer.Option(
-            "--enforce-limits", help="Apply creation rate and daily caps too.", rich_help_panel=ENGINE
-        ),
-    ] = False,
+    config: ConfigFile = None,
+    env: Environment = None,
+    port: Port = None,
+    ip: Ip = None,
+    var: Variables = None,
+    persist_to: PersistTo = None,
+    log_level: Level = "log",
+    test_scheduled: TestScheduled = False,
+    no_reload: NoReload = False,
+    debug_port: DebugPort = None,
+    hibernate_after: HibernateAfter = None,
+    strict: Strict = False,
+    enforce_limits: EnforceLimits = False,
 ) -> None:
     """Run the Worker and its workflows on this machine, and load again what is saved.
 
