@@ -47,19 +47,3 @@ def _milliseconds(value: object) -> float | None:
     if isinstance(value, str) and (match := _TEXT.fullmatch(value)):
         return float(match[1]) * _UNIT_MS.get(match[2], 1)
     return None
-
-
-_STEPS = (("year", 31_536_000), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-
-
-def describe_duration(milliseconds: int) -> str:
-    """Return a duration in its two largest units, as ``"1 hour 5 minutes"``; below a second, ``"250 ms"``."""
-    if 0 < milliseconds < 1000:
-        return f"{milliseconds} ms"
-    seconds = milliseconds // 1000
-    parts = []
-    for unit, size in _STEPS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}{'s' if count != 1 else ''}")
-    return " ".join(parts[:2]) or "0 seconds"

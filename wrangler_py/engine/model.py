@@ -32,7 +32,6 @@ class Status(StrEnum):
 
 
 FINAL = frozenset({Status.ERRORED, Status.TERMINATED, Status.COMPLETE})
-LIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.WAITING_FOR_PAUSE})
 
 
 class Trigger(StrEnum):

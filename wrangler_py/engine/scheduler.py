@@ -177,11 +177,6 @@ class Scheduler:
 
     # all runners
 
-    def abandon(self) -> None:
-        """The lease is gone: stop everything, write nothing."""
-        for runner in list(self.runners.values()):
-            runner.stop(Stop.LOST)
-
     def place_of(self, row: int) -> tuple[str, str]:
         """Return workflow and id of an instance that is in memory, or whose last writes are on their way to disk."""
         return self._places[row]
