@@ -26,6 +26,8 @@
     │   ├── QueueFullError
     │   ├── RateLimitedError
     │   └── InstanceBusyError
+    ├── BindingError              what a binding other than a workflow's raises; `bindings.failures` has the kinds,
+    │                             which are JavaScript errors as well, as on Cloudflare
     ├── StepError                 what ends an attempt, a step or an instance; stored with ``name`` and message
     │   ├── FatalStepError            ends the instance, whatever ``run()`` catches
     │   ├── WorkflowTimeoutError
@@ -203,6 +205,10 @@ class InstanceBusyError(WorkflowError):
     """Another process drives the instance and did not let go in time; trying again is right."""
 
     code = "instance.busy"
+
+
+class BindingError(PywranglerError):
+    """A binding could not do what it was asked. The kinds of it are in `bindings.failures`."""
 
 
 class StepError(PywranglerError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wrangler_py.bindings.registry import Declared
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
 from wrangler_py.engine.history import show_event
 from wrangler_py.engine.model import HistoryType
@@ -14,9 +17,30 @@ from wrangler_py.errors import InvalidArgumentError
 from wrangler_py.serde import Record, to_json
 
 if TYPE_CHECKING:
+    from wrangler_py.bindings.resources import Resources
+    from wrangler_py.config import Config
+    from wrangler_py.config.model import WorkflowConfig
     from wrangler_py.engine import BatchError, BatchResult, Engine, InstanceRow
 
 _CREATE_KEYS = frozenset({"id", "params"})
+#: What an instance is recorded to have come from: ``event`` while a message of a queue or an email is handled.
+source: ContextVar[Trigger] = ContextVar("source", default=Trigger.BINDING)
+
+
+def declare(config: Config) -> Iterator[Declared]:
+    """Yield the workflow bindings of a configuration."""
+    for one in config.workflows:
+        yield Declared(one.binding, "Workflow", _detail(one, config.name), partial(_make, one))
+
+
+def _detail(workflow: WorkflowConfig, script: str) -> str:
+    if workflow.script_name in (None, script):
+        return workflow.class_name
+    return f"{workflow.class_name} of {workflow.script_name}"
+
+
+def _make(workflow: WorkflowConfig, on: Resources) -> WorkflowBinding:
+    return WorkflowBinding(on.engine, workflow.name)
 
 
 class WorkflowInstance:
@@ -130,7 +154,7 @@ class WorkflowBinding:
         if options is not None:
             new = _read_new(options)
             id, params = new.id, new.params
-        row = await self._engine.create(self._name, id=id, params=params, trigger=Trigger.BINDING)
+        row = await self._engine.create(self._name, id=id, params=params, trigger=source.get())
         return self._instance(row)
 
     async def get(self, id: str, /) -> WorkflowInstance:
@@ -157,7 +181,7 @@ class WorkflowBinding:
 
     async def _create(self, instances: list[NewInstance], *, skip_existing: bool) -> BatchResult:
         return await self._engine.create_batch(
-            self._name, instances, trigger=Trigger.BINDING, skip_existing=skip_existing
+            self._name, instances, trigger=source.get(), skip_existing=skip_existing
         )
 
     async def delete_batch(self, ids: Iterable[Any], /) -> Record:

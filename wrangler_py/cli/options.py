@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -73,23 +73,49 @@ def _target_options(
     """Hold the signature; ``--local`` is wrangler's and means nothing here."""
 
 
+_HINTS = get_type_hints(_target_options, include_extras=True)
 TARGET_PARAMETERS = inspect.signature(_target_options).parameters
+
+
+#: What only a session has: commands that read stored state themselves do without.
+_OF_A_SESSION = ("port", "ip")
+LOCAL_PARAMETERS = {
+    name: parameter for name, parameter in TARGET_PARAMETERS.items() if name not in _OF_A_SESSION
+}
 
 
 def targeted(command: Callable[..., None]) -> Callable[..., None]:
     """Give ``command`` the options of `Target`, and hand it the target as its first argument."""
+    return _with_options(command, TARGET_PARAMETERS, lambda target: target)
 
+
+def localized(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options that find a project, and hand it the `Local` as its first argument."""
+
+    def find(target: Target) -> Any:
+        from wrangler_py.cli.local import open_local
+
+        return open_local(target)
+
+    return _with_options(command, LOCAL_PARAMETERS, find)
+
+
+def _with_options(
+    command: Callable[..., None],
+    parameters: Mapping[str, inspect.Parameter],
+    make: Callable[[Target], Any],
+) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
-        chosen = {name: arguments.pop(name) for name in TARGET_PARAMETERS}
+        chosen = {name: arguments.pop(name) for name in parameters}
         chosen.pop("local")
-        command(Target(**chosen), **arguments)
+        command(make(Target(**chosen)), **arguments)
 
     own = list(inspect.signature(command).parameters.values())[1:]
-    run.__signature__ = inspect.Signature([*own, *TARGET_PARAMETERS.values()])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*own, *parameters.values()])  # type: ignore[attr-defined]
     run.__annotations__ = {
         **get_type_hints(command, include_extras=True),
-        **get_type_hints(_target_options, include_extras=True),
+        **{name: hint for name, hint in _HINTS.items() if name in parameters},
     }
     del run.__wrapped__
     return run

@@ -43,6 +43,11 @@ class Target:
         with self._found(self._config_path()) as client:
             yield client
 
+    def load_config(self) -> Config:
+        """Return the project's configuration. Raises UserError if there is no project, ConfigError if it is wrong."""
+        self._enter_directory()
+        return self._load(self._config_path())
+
     @contextmanager
     def _found(self, path: Path) -> Iterator[Client]:
         """Open the project's session, found even while the configuration is broken; else its stored state."""

@@ -14,9 +14,11 @@ from wrangler_py.config.cron import problem as cron_problem
 from wrangler_py.config.dotenv import read_secrets
 from wrangler_py.config.keys import DEV, DEV_UNUSED, LIMITS, LIMITS_UNUSED, TRIGGERS, TRIGGERS_UNUSED
 from wrangler_py.config.model import Config, DevConfig, LimitsConfig
+from wrangler_py.config.names import Names, script_name_problem
 from wrangler_py.config.positions import walk
+from wrangler_py.config.resources import read_resources
 from wrangler_py.config.table import Table, shown
-from wrangler_py.config.workflows import read_workflows, script_name_problem
+from wrangler_py.config.workflows import read_workflows
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLANS: dict[str, Literal["paid", "free"]] = {"paid": "paid", "free": "free"}
@@ -28,6 +30,7 @@ def build(section: Table, env_name: str | None, variables: Mapping[str, str]) ->
     name = _name(section, env_name)
     values = {**_vars(section), **variables}
     secrets = read_secrets(path.parent, env_name, section.source.diagnostics)
+    names = Names(values)
     return Config(
         path=path,
         root=path.parent,
@@ -36,9 +39,10 @@ def build(section: Table, env_name: str | None, variables: Mapping[str, str]) ->
         env_name=env_name,
         compatibility_date=_date(section),
         compatibility_flags=section.texts("compatibility_flags"),
-        workflows=tuple(read_workflows(section, name, values)),
+        workflows=tuple(read_workflows(section, name, names)),
         vars=values,
         secrets={key: value for key, value in secrets.items() if key not in variables},
+        resources=read_resources(section, name, names),
         crons=_crons(section),
         limits=_limits(section),
         dev=_dev(section),

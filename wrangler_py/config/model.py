@@ -27,6 +27,89 @@ class WorkflowConfig(msgspec.Struct, frozen=True):
     schedules: tuple[str, ...] = ()
 
 
+class KvConfig(msgspec.Struct, frozen=True):
+    """One of ``[[kv_namespaces]]``; ``id`` tells the namespace, whatever it is bound as."""
+
+    binding: str
+    id: str
+
+
+class D1Config(msgspec.Struct, frozen=True):
+    """One of ``[[d1_databases]]``; ``id`` tells the database, ``name`` is what commands call it."""
+
+    binding: str
+    name: str
+    id: str
+    migrations_dir: str = "migrations"
+    migrations_table: str = "d1_migrations"
+
+
+class R2Config(msgspec.Struct, frozen=True):
+    """One of ``[[r2_buckets]]``."""
+
+    binding: str
+    bucket: str
+
+
+class EmailConfig(msgspec.Struct, frozen=True):
+    """One of ``[[send_email]]``; without any receivers, messages to everybody pass."""
+
+    binding: str
+    destination: str | None = None
+    receivers: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+
+
+class ServiceConfig(msgspec.Struct, frozen=True):
+    """One of ``[[services]]``; ``entrypoint`` None: the class ``Default``. ``props``: its ``ctx.props``."""
+
+    binding: str
+    service: str
+    entrypoint: str | None = None
+    props: Mapping[str, Any] = {}
+
+
+class ProducerConfig(msgspec.Struct, frozen=True):
+    """One of ``[[queues.producers]]``; ``delivery_delay`` in seconds."""
+
+    binding: str
+    queue: str
+    delivery_delay: int = 0
+
+
+class ConsumerConfig(msgspec.Struct, frozen=True):
+    """One of ``[[queues.consumers]]``; times in seconds. The defaults are those of the Queues docs."""
+
+    queue: str
+    max_batch_size: int = 10
+    max_batch_timeout: int = 5
+    max_retries: int = 3
+    max_concurrency: int = 1
+    dead_letter_queue: str | None = None
+    retry_delay: int = 0
+
+
+class ObjectConfig(msgspec.Struct, frozen=True):
+    """One of ``[[durable_objects.bindings]]``; ``script_name`` None: the class is this Worker's own."""
+
+    binding: str
+    class_name: str
+    script_name: str | None = None
+
+
+class ResourcesConfig(msgspec.Struct, frozen=True):
+    """All bindings but workflows, and the queues that are consumed."""
+
+    kv_namespaces: tuple[KvConfig, ...] = ()
+    d1_databases: tuple[D1Config, ...] = ()
+    r2_buckets: tuple[R2Config, ...] = ()
+    send_email: tuple[EmailConfig, ...] = ()
+    services: tuple[ServiceConfig, ...] = ()
+    producers: tuple[ProducerConfig, ...] = ()
+    consumers: tuple[ConsumerConfig, ...] = ()
+    durable_objects: tuple[ObjectConfig, ...] = ()
+
+
 class LimitsConfig(msgspec.Struct, frozen=True):
     """``[limits]``: ours, beside Cloudflare's ``cpu_ms``."""
 
@@ -58,6 +141,7 @@ class Config(msgspec.Struct, frozen=True):
     workflows: tuple[WorkflowConfig, ...] = ()
     vars: Mapping[str, Any] = msgspec.field(default_factory=dict)
     secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
+    resources: ResourcesConfig = ResourcesConfig()
     crons: tuple[str, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     dev: DevConfig = DevConfig()

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import keyword
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from wrangler_py.config.cron import problem as cron_problem
 from wrangler_py.config.keys import WORKFLOW, WORKFLOW_UNUSED
 from wrangler_py.config.model import WorkflowConfig
+from wrangler_py.config.names import Names, identifier_problem, script_name_problem
 from wrangler_py.config.table import Table
 
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,63}")
-_SCRIPT_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
 _KEYS = (*WORKFLOW, *WORKFLOW_UNUSED)
 #: docs, "Limits": what a binding may raise the step limit to, and the most instances that run at a time.
 _MAX_STEPS = 25_000
 _MAX_CONCURRENCY = 4500
 
 
-def script_name_problem(name: str) -> str | None:
-    """Return what is wrong with a Worker's name."""
-    return None if _SCRIPT_NAME.fullmatch(name) else "must be letters, digits, - and _"
-
-
-def read_workflows(section: Table, script: str, variables: Collection[str]) -> Iterator[WorkflowConfig]:
+def read_workflows(section: Table, script: str, names: Names) -> Iterator[WorkflowConfig]:
     """Yield the workflows whose required keys are right.
 
-    ``script`` is the Worker's own name; ``variables`` are the names on ``env`` that are taken already.
+    ``script`` is the Worker's own name; ``names`` on ``env`` are claimed for the bindings.
     """
-    seen: dict[str, set[str]] = {"name": set(), "binding": set()}
+    seen: set[str] = set()
     for table in section.tables("workflows"):
         workflow = _workflow(table)
         _warn_unknown(table)
         if workflow is not None:
             _check_code(section, table, workflow, script)
-            _check_taken(table, workflow, seen, variables)
+            _check_taken(table, workflow, seen)
+            names.claim(table, "binding")
             yield workflow
 
 
 def _workflow(table: Table) -> WorkflowConfig | None:
     name = table.required_text("name", _name_problem, _KEYS)
-    binding = table.required_text("binding", _identifier_problem, _KEYS)
-    class_name = table.required_text("class_name", _identifier_problem, _KEYS)
+    binding = table.required_text("binding", identifier_problem, _KEYS)
+    class_name = table.required_text("class_name", identifier_problem, _KEYS)
     script_name = table.text("script_name", script_name_problem)
     steps, concurrency = (
         _limit(table, "limits", "steps", _MAX_STEPS),
@@ -81,18 +76,10 @@ def _check_code(section: Table, table: Table, workflow: WorkflowConfig, script: 
         )
 
 
-def _check_taken(
-    table: Table, workflow: WorkflowConfig, seen: dict[str, set[str]], variables: Collection[str]
-) -> None:
-    for key, values in seen.items():
-        value = getattr(workflow, key)
-        if value in values:
-            table.error(key, f'{key} "{value}" is taken by another workflow', "each needs its own")
-        values.add(value)
-    if workflow.binding in variables:
-        table.error(
-            "binding", f'binding "{workflow.binding}" is also the name of a variable', "each needs its own"
-        )
+def _check_taken(table: Table, workflow: WorkflowConfig, seen: set[str]) -> None:
+    if workflow.name in seen:
+        table.error("name", f'name "{workflow.name}" is taken by another workflow', "each needs its own")
+    seen.add(workflow.name)
 
 
 def _name_problem(name: str) -> str | None:
@@ -101,9 +88,3 @@ def _name_problem(name: str) -> str | None:
         if _NAME.fullmatch(name)
         else "must be letters, digits, - and _, not - first, up to 64 characters"
     )
-
-
-def _identifier_problem(name: str) -> str | None:
-    if keyword.iskeyword(name):
-        return "is a word of Python's own"
-    return None if name.isidentifier() else "must be a Python name: letters, digits and _"

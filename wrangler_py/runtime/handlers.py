@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from wrangler_py.bindings.workflow import source
+from wrangler_py.engine import Trigger
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.loader import DEFAULT, GLOBAL_HANDLERS, WorkerCode
 from wrangler_py.sdk.context import Context, WaitUntil, current_context
 from wrangler_py.sdk.wire import as_js
+from wrangler_py.serde import Record
 
+#: Events whose instances are recorded as come from something else than a binding (engine-semantics, section 4).
+_SOURCES = {"queue": Trigger.EVENT}
+#: What an entrypoint has that is no method of the user's.
+_NOT_METHODS = frozenset({"ctx", "env"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -23,7 +32,7 @@ class Handlers:
         self._code, self._env, self._work = code, env, work
 
     async def call(self, event: str, argument: Any) -> Any:
-        """Run the handler of ``event`` (``fetch``, ``scheduled``) with a fresh ``ctx``, and return what it does.
+        """Run the handler of ``event`` (``fetch``, ``scheduled``, ``queue``) with a fresh ``ctx``; return what it does.
 
         A ``def`` handler runs in a thread, so that it cannot keep other requests and instances waiting.
 
@@ -32,11 +41,38 @@ class Handlers:
             UserError: the class lacks the method.
         """
         context = Context(self._work)
-        token = current_context.set(context)
-        try:
+        with _handling(context, _SOURCES.get(event)):
             return await _call(self._find(event, context), self._given(event, argument), self._env, context)
-        finally:
-            current_context.reset(token)
+
+    async def call_entrypoint(
+        self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
+    ) -> Any:
+        """Call a method of an entrypoint, as over a service binding; ``name`` "" is the class ``Default``.
+
+        Raises:
+            WorkerLoadError: there is no such class.
+            UserError: the class lacks the method, or it is private.
+        """
+        entrypoint = self._code.entrypoint(name or DEFAULT)
+        if entrypoint is None:
+            raise WorkerLoadError(
+                f"There is no '{name or DEFAULT}' class defined in the Python Worker's main module",
+                hint=f"Add: class {name or DEFAULT}(WorkerEntrypoint)",
+            )
+        context = Context(self._work, props=Record(props))
+        function = public_method(entrypoint(context, self._env), method)
+        with _handling(context, None):
+            return await run_handler(function, *args, **kwargs)
+
+    def object_class(self, name: str) -> type:
+        """Return the Durable Object class ``name``; raise WorkerLoadError if the configuration names none such."""
+        found = self._code.objects.get(name)
+        if found is None:
+            raise WorkerLoadError(
+                f"There is no Durable Object class '{name}' bound in this Worker",
+                hint="Add it to [[durable_objects.bindings]] of the Worker that defines it.",
+            )
+        return found
 
     def _given(self, event: str, argument: Any) -> Any:
         """A module function such as ``on_fetch`` is given the JS request, as on Cloudflare."""
@@ -68,13 +104,42 @@ class Handlers:
         return f"Add: class {DEFAULT}(WorkerEntrypoint), with: async def {event}(self, ...)"
 
 
+def public_method(instance: Any, name: str) -> Callable[..., Any]:
+    """Return a method that others may call; raise UserError if there is none of that name."""
+    method = None if name.startswith("_") or name in _NOT_METHODS else getattr(instance, name, None)
+    if not callable(method):
+        raise UserError(
+            f"Method {name} does not exist",
+            hint=f"Add it to class {type(instance).__name__}: async def {name}(self, ...)",
+        )
+    found: Callable[..., Any] = method
+    return found
+
+
 async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    given = arguments[: _accepted(function)]
+    return await run_handler(function, *arguments[: _accepted(function)])
+
+
+async def run_handler(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's function: a coroutine function here, any other in a thread."""
     if _is_async(function):
-        return await function(*given)
+        return await function(*args, **kwargs)
     context = contextvars.copy_context()
-    result = await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(function, *given))
+    call = functools.partial(context.run, function, *args, **kwargs)
+    result = await asyncio.get_running_loop().run_in_executor(None, call)
     return await result if inspect.isawaitable(result) else result
+
+
+@contextmanager
+def _handling(context: Context, trigger: Trigger | None) -> Iterator[None]:
+    """Make ``context`` the one of the call; instances that are created inside have come from ``trigger``."""
+    token, before = current_context.set(context), source.get()
+    source.set(trigger or Trigger.BINDING)
+    try:
+        yield
+    finally:
+        source.set(before)
+        current_context.reset(token)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import uuid
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wrangler_py.bindings import build_env
+from wrangler_py.bindings import Background, Resources, background, build_env
+from wrangler_py.bindings.peers import SessionPeers
+from wrangler_py.bindings.resources import NoCode
 from wrangler_py.clock import Clock, SystemClock
 from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
@@ -65,6 +68,8 @@ class Host:
         self.env: Any = None
         self._store = store
         self._handlers: Handlers | None = None
+        self._resources: Resources | None = None
+        self._background: list[Background] = []
 
     @classmethod
     async def open(
@@ -107,14 +112,17 @@ class Host:
         return cls(config, state_dir, store, engine)
 
     async def _take_code(self, config: Config) -> None:
-        self.env = build_env(config, self.engine)
+        resources = self._resources = Resources(config, self.state_dir, self.engine, SessionPeers())
+        self.env = build_env(resources)
         set_env(self.env)
         code: WorkerCode | None = None
         try:
             code = load(config)
-            self._handlers = Handlers(code, self.env, self.work)
+            resources.code = self._handlers = Handlers(code, self.env, self.work)
+            self._background = background(resources)
         except WorkerLoadError as error:
             self.load_error = error
+            resources.code = NoCode(error)
         await self.engine.bind(self._definition(one, code) for one in own_workflows(config))
 
     def _definition(self, workflow: WorkflowConfig, code: WorkerCode | None) -> Definition:
@@ -135,18 +143,26 @@ class Host:
         return lambda: found(Context(self.work), self.env)
 
     async def start(self, dead_owners: Collection[str] | None = ()) -> None:
-        """Begin to run instances; take over at once those of ``dead_owners`` (None: of everybody else)."""
+        """Begin to run instances, queues, alarms and schedules; this process drives the script now.
+
+        What ``dead_owners`` (None: everybody else) ran is taken over at once.
+        """
         await self.engine.start(dead_owners)
+        for one in self._background:
+            await one.start()
 
     async def drain(self, grace: float) -> None:
-        """Let steps in flight finish for ``grace`` seconds, then leave every instance to whoever comes next."""
-        await self.engine.drain(grace)
+        """Let what is in flight finish for ``grace`` seconds, then leave everything to whoever comes next."""
+        await asyncio.gather(self.engine.drain(grace), *(one.drain(grace) for one in self._background))
 
     async def close(self) -> None:
         """Let go of the engine and the state. What was handed to ``waitUntil`` and still runs is cancelled."""
+        await asyncio.gather(*(one.drain(0) for one in self._background))
         await self.work.drain(0)
         await self.engine.close()
         await self._close_user_resources()
+        if self._resources is not None:
+            self._resources.close()
         await self._store.close()
 
     async def _close_user_resources(self) -> None:

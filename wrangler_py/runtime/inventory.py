@@ -5,29 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from wrangler_py.bindings import declared
 from wrangler_py.runtime.channel import BindingLine
 
 if TYPE_CHECKING:
     from wrangler_py.config import Config
-    from wrangler_py.config.model import WorkflowConfig
 
 #: Characters of a variable's value that are shown.
 VALUE_WIDTH = 60
 
 
 def list_bindings(config: Config) -> list[BindingLine]:
-    """Return workflows, then variables with their values, then secrets without."""
+    """Return the bindings in the order of their kinds, then variables with their values, then secrets without."""
     return [
-        *(BindingLine(one.binding, "Workflow", _workflow(one, config.name)) for one in config.workflows),
+        *(BindingLine(one.name, one.kind, one.detail) for one in declared(config)),
         *(BindingLine(name, "Environment Variable", _value(value)) for name, value in config.vars.items()),
         *(BindingLine(name, "Secret", "(hidden)") for name in config.secrets),
     ]
-
-
-def _workflow(workflow: WorkflowConfig, script: str) -> str:
-    if workflow.script_name in (None, script):
-        return workflow.class_name
-    return f"{workflow.class_name} of {workflow.script_name}"
 
 
 def _value(value: Any) -> str:

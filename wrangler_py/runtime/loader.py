@@ -26,16 +26,24 @@ GLOBAL_HANDLERS = {"fetch": "on_fetch", "scheduled": "on_scheduled", "queue": "o
 
 
 class WorkerCode(msgspec.Struct, frozen=True):
-    """The loaded Worker: its main module, and the class of each workflow by the workflow's name."""
+    """The loaded Worker: its main module, the class of each workflow by the workflow's name, and those of objects."""
 
     module: ModuleType
     workflows: dict[str, type]
     has_global_handlers: bool
+    objects: dict[str, type] = {}
 
     def handler_class(self) -> type | None:
         """Return the class named ``Default``, or None."""
         found = getattr(self.module, DEFAULT, None)
         return found if isinstance(found, type) else None
+
+    def entrypoint(self, name: str) -> type | None:
+        """Return the entrypoint class of a name, or None."""
+        from wrangler_py.sdk.workers import WorkerEntrypoint
+
+        found = getattr(self.module, name, None)
+        return found if isinstance(found, type) and issubclass(found, WorkerEntrypoint) else None
 
     def global_handler(self, event: str) -> Callable[..., Any] | None:
         """Return the module's function for ``fetch``, ``scheduled`` or ``queue``, where such functions count."""
@@ -64,7 +72,7 @@ def load(config: Config) -> WorkerCode:
     imports.install(main.parent)
     module = _import(main, roots_of(config))
     workflows = {one.name: _workflow_class(module, one.class_name, main) for one in own_workflows(config)}
-    return WorkerCode(module, workflows, config.global_handlers)
+    return WorkerCode(module, workflows, config.global_handlers, _object_classes(config, module, main))
 
 
 def _main_of(config: Config) -> Path:
@@ -92,19 +100,31 @@ def _import(main: Path, roots: tuple[Path, ...]) -> ModuleType:
 
 
 def _workflow_class(module: ModuleType, name: str, main: Path) -> type:
+    base = _workflow_base()
+    found = _class_of(module, name, base, main)
+    _check_run(found, base, main)
+    return found
+
+
+def _object_classes(config: Config, module: ModuleType, main: Path) -> dict[str, type]:
+    from wrangler_py.sdk.workers import DurableObject
+
+    own = [one for one in config.resources.durable_objects if one.script_name in (None, config.name)]
+    return {one.class_name: _class_of(module, one.class_name, DurableObject, main) for one in own}
+
+
+def _class_of(module: ModuleType, name: str, base: type, main: Path) -> type:
     found = getattr(module, name, None)
     if found is None:
         raise WorkerLoadError(
             f"There is no '{name}' class defined in the Python Worker's main module",
-            hint=_what_there_is(module, name, main),
+            hint=_what_there_is(module, name, base, main),
         )
-    base = _workflow_base()
     if not isinstance(found, type) or not issubclass(found, base):
         raise WorkerLoadError(
-            f"'{name}' in {main.name} is not a WorkflowEntrypoint.",
-            hint=f"Write: class {name}(WorkflowEntrypoint), after: from workers import WorkflowEntrypoint",
+            f"'{name}' in {main.name} is not a {base.__name__}.",
+            hint=f"Write: class {name}({base.__name__}), after: from workers import {base.__name__}",
         )
-    _check_run(found, base, main)
     return found
 
 
@@ -134,8 +154,7 @@ def _check_run(found: type, base: type, main: Path) -> None:
         )
 
 
-def _what_there_is(module: ModuleType, name: str, main: Path) -> str:
-    base = _workflow_base()
+def _what_there_is(module: ModuleType, name: str, base: type, main: Path) -> str:
     classes = [
         key
         for key, value in vars(module).items()
@@ -143,5 +162,5 @@ def _what_there_is(module: ModuleType, name: str, main: Path) -> str:
     ]
     if near := difflib.get_close_matches(name, classes, n=1):
         return f"Did you mean '{near[0]}'? It is what `class_name` in the configuration must name."
-    there = f"It has: {', '.join(classes)}." if classes else "It has no class that is a WorkflowEntrypoint."
+    there = f"It has: {', '.join(classes)}." if classes else f"It has no class that is a {base.__name__}."
     return f"The main module is {main.name}. {there}"

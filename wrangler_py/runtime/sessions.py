@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,10 @@ PATIENCE, PAUSE = 0.4, 0.02
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A running session. ``started_at`` in ms since 1970; ``pid`` is the supervisor's, ``worker_pid`` the worker's."""
+    """A running session. ``started_at`` in ms since 1970; ``pid`` is the supervisor's, ``worker_pid`` the worker's.
+
+    ``scripts`` is where each of its Workers answers: name of the script -> base URL.
+    """
 
     url: str
     port: int
@@ -40,6 +43,7 @@ class Session(msgspec.Struct, frozen=True):
     started_at: int
     state_dir: str
     worker_pid: int | None = None
+    scripts: dict[str, str] = {}
 
 
 def state_directory(config: Config, persist_to: Path | None) -> Path:
@@ -55,11 +59,19 @@ def find_session(state_dir: Path) -> Session | None:
 
 def session_on_port(port: int) -> Session | None:
     """Return the session of this user that listens on ``port`` now, or None."""
+    return next(_running(lambda listed: listed.port == port), None)
+
+
+def session_of_script(name: str) -> Session | None:
+    """Return the session of this user that runs the Worker ``name`` now; of several, the one started last."""
+    return max(_running(lambda listed: name in listed.scripts), key=lambda one: one.started_at, default=None)
+
+
+def _running(wanted: Callable[[Session], bool]) -> Iterator[Session]:
     for path in sorted(_directory().glob("*.json")):
         listed = _read(path)
-        if listed is not None and listed.port == port and find_session(Path(listed.state_dir)) == listed:
-            return listed
-    return None
+        if listed is not None and wanted(listed) and find_session(Path(listed.state_dir)) == listed:
+            yield listed
 
 
 class SessionFile:

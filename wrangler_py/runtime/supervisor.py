@@ -259,7 +259,7 @@ class Supervisor:
     def _switch_to(self, worker: WorkerProcess, ready: Ready) -> None:
         old, self._current, self._loading = self._current, worker, None
         self._serving_since = time.monotonic()
-        self._publish(worker)
+        self._publish(worker, ready.name)
         if old is None:
             worker.send(Serve())
             self._tell(ready, self._reason)
@@ -301,7 +301,7 @@ class Supervisor:
         if self._spare is None and not self._end.done():
             self._spare = WorkerProcess()
 
-    def _publish(self, worker: WorkerProcess) -> None:
+    def _publish(self, worker: WorkerProcess, name: str) -> None:
         self._session_file.write(
             Session(
                 url=url_of(self._listener),
@@ -310,6 +310,7 @@ class Supervisor:
                 started_at=self._started_at,
                 state_dir=str(self._state_dir),
                 worker_pid=worker.pid,
+                scripts={name: url_of(self._listener)},
             )
         )
 

@@ -22,8 +22,14 @@ _UNWRITABLE = frozenset(
 )
 
 
-def open_database(path: Path, *, synchronous: str) -> sqlite3.Connection:
+#: The package whose migrations make the engine's own database.
+ENGINE = "wrangler_py.storage.sqlite"
+
+
+def open_database(path: Path, *, synchronous: str, package: str = ENGINE) -> sqlite3.Connection:
     """Return a connection to ``path`` with the newest schema; make the file and its folder if they are missing.
+
+    ``package`` is where the migrations are: each kind of database has one of its own under ``storage``.
 
     Raises:
         StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
@@ -36,7 +42,7 @@ def open_database(path: Path, *, synchronous: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise explain(error, path) from None
     try:
-        _check_and_migrate(connection, path)
+        _check_and_migrate(connection, path, package)
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from None
@@ -79,8 +85,8 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
     )
 
 
-def _check_and_migrate(connection: sqlite3.Connection, path: Path) -> None:
-    migrations = load_migrations("wrangler_py.storage.sqlite")
+def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:
+    migrations = load_migrations(package)
     found = _pragma(connection, "user_version")
     if _pragma(connection, "application_id") not in (0, APPLICATION_ID):
         raise StateCorruptError(

@@ -1,0 +1,58 @@
+"""What bindings raise: errors that Cloudflare's own code would have thrown, and so `JsException` as well.
+
+User code written for Cloudflare catches them as ``Exception`` or ``pyodide.ffi.JsException``; ``str(e)``
+reads as there: ``Error: D1_ERROR: no such table: t``.
+
+::
+
+    BindingError, JsException
+    └── JsBindingError
+        ├── D1Error                 SQLite's message, and the statement
+        ├── KvError
+        ├── R2Error
+        ├── QueueError
+        ├── EmailError
+        ├── ObjectError             Durable Objects
+        └── PeerUnavailableError    no running session has the Worker that was called
+"""
+
+from __future__ import annotations
+
+from wrangler_py.errors import BindingError
+from wrangler_py.sdk.pyodide.ffi import JsException
+
+
+class JsBindingError(BindingError, JsException):
+    """A call of a binding failed; ``message`` is the text without the leading ``Error: ``."""
+
+
+class D1Error(JsBindingError):
+    """A statement failed. ``sql`` is the statement."""
+
+    def __init__(self, message: str, *, sql: str = "") -> None:
+        super().__init__(message)
+        self.sql = sql
+
+
+class KvError(JsBindingError):
+    """KV refused a key, a value or an option."""
+
+
+class R2Error(JsBindingError):
+    """R2 refused a key, a value or an option, or a multipart upload is not there."""
+
+
+class QueueError(JsBindingError):
+    """A queue refused a message."""
+
+
+class EmailError(JsBindingError):
+    """An address is not allowed, or a message is not one."""
+
+
+class ObjectError(JsBindingError):
+    """A Durable Object could not be called, or its storage refused something."""
+
+
+class PeerUnavailableError(JsBindingError):
+    """No running session has the Worker that was called; it works as soon as one starts."""
