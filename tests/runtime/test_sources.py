@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from wrangler_py.runtime.sources import import_main, install_import_root
+from wrangler_py.runtime.sources import import_file, install_import_root
 
 pytestmark = pytest.mark.usefixtures("fresh_imports")
 
@@ -28,5 +28,5 @@ def test_a_stale_compiled_copy_is_not_believed(project):
 def test_a_module_that_fails_is_not_left_half_made(project):
     path = project.write("src/half.py", "VALUE = 1\nraise OSError\n")
     with pytest.raises(OSError):
-        import_main(path)
+        import_file(path)
     assert "half" not in sys.modules

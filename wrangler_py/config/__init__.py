@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from wrangler_py.config.diagnostics import Diagnostic, Diagnostics
 from wrangler_py.config.dotenv import secret_files
 from wrangler_py.config.environments import select
 from wrangler_py.config.model import Config, DevConfig, LimitsConfig, WorkflowConfig
-from wrangler_py.config.source import open_source
+from wrangler_py.config.source import Source, open_source
 
 __all__ = [
     "FILE_NAMES",
@@ -51,15 +52,28 @@ def find(start: Path) -> Path | None:
     return None
 
 
-def load(path: Path, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Loaded:
+def load(
+    path: Path,
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
     """Read a configuration file for an environment; ``variables`` win over those of the file.
+
+    ``overrides`` are further keys of the file's top level, from a command line: lists are added to those of the file,
+    all else wins over it. With any, there need not be a file.
 
     Never raises for what is in the file: look at ``diagnostics``.
     """
     env = env or None  # An empty name is how wrangler is told to take the top level.
     diagnostics = Diagnostics()
-    source = open_source(path.absolute(), diagnostics)
+    path = path.absolute()
+    is_missing = bool(overrides) and not path.exists()
+    source = Source(path, "", diagnostics) if is_missing else open_source(path, diagnostics)
     section = None if source is None else select(source, env)
+    if section is not None:
+        section.override(overrides or {})
     config = None if section is None else build(section, env, variables or {})
     diagnostics.sort()
     return Loaded(None if diagnostics.errors else config, diagnostics)

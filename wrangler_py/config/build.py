@@ -13,7 +13,7 @@ from typing import Any, Literal
 from wrangler_py.config.cron import problem as cron_problem
 from wrangler_py.config.dotenv import read_secrets
 from wrangler_py.config.keys import DEV, DEV_UNUSED, LIMITS, LIMITS_UNUSED, TRIGGERS, TRIGGERS_UNUSED
-from wrangler_py.config.model import Config, DevConfig, LimitsConfig
+from wrangler_py.config.model import Config, DevConfig, LimitsConfig, PagesConfig
 from wrangler_py.config.names import Names, script_name_problem
 from wrangler_py.config.positions import walk
 from wrangler_py.config.resources import read_resources
@@ -36,6 +36,7 @@ def build(section: Table, env_name: str | None, variables: Mapping[str, str]) ->
         root=path.parent,
         name=name,
         main=_main(section),
+        pages=_pages(section),
         env_name=env_name,
         compatibility_date=_date(section),
         compatibility_flags=section.texts("compatibility_flags"),
@@ -78,6 +79,20 @@ def _main(section: Table) -> Path | None:
     else:
         section.error("main", f'there is no file "{main}"', f"looked for {path}")
     return None
+
+
+def _pages(section: Table) -> PagesConfig | None:
+    directory = section.text("pages_build_output_dir", lambda text: None if text else "must not be empty")
+    if directory is None:
+        return None
+    if section.has("main"):
+        section.error("main", "a Pages project has no main", "its code is in functions/")
+    root = section.source.path.parent
+    if not (root / directory).is_dir():
+        section.error(
+            "pages_build_output_dir", f'there is no folder "{directory}"', f"looked for {root / directory}"
+        )
+    return PagesConfig(root / directory, root / "functions")
 
 
 def _date(section: Table) -> dt.date | None:

@@ -110,6 +110,13 @@ class ResourcesConfig(msgspec.Struct, frozen=True):
     durable_objects: tuple[ObjectConfig, ...] = ()
 
 
+class PagesConfig(msgspec.Struct, frozen=True):
+    """A Pages project: the folder of its static files, and that of its functions, which need not be there."""
+
+    directory: Path
+    functions: Path
+
+
 class LimitsConfig(msgspec.Struct, frozen=True):
     """``[limits]``: ours, beside Cloudflare's ``cpu_ms``."""
 
@@ -135,6 +142,7 @@ class Config(msgspec.Struct, frozen=True):
     root: Path
     name: str
     main: Path | None = None
+    pages: PagesConfig | None = None
     env_name: str | None = None
     compatibility_date: dt.date | None = None
     compatibility_flags: tuple[str, ...] = ()

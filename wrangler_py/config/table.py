@@ -51,6 +51,11 @@ class Table:
         """Say whether there is a value; JSON's null is none."""
         return self.data.get(key) is not None
 
+    def override(self, values: Mapping[str, Any]) -> None:
+        """Put ``values`` over those that are there; a list is added to the list that is there."""
+        merged = {key: _both(self.data.get(key), value) for key, value in values.items()}
+        self.data = {**self.data, **merged}
+
     def error(self, key: str, message: str, hint: str | None = None) -> None:
         """Report an error at ``key``."""
         self.source.error(self.path(key), message, hint)
@@ -153,6 +158,12 @@ class Table:
 
     def _wrong(self, key: str, rule: str) -> None:
         self.error(key, f"{key} {rule}, not {shown(self.data[key])}")
+
+
+def _both(present: Any, added: Any) -> Any:
+    if isinstance(present, list) and isinstance(added, list):
+        return [*present, *added]
+    return {**present, **added} if isinstance(present, dict) and isinstance(added, dict) else added
 
 
 def quoted(text: str, limit: int = 60) -> str:

@@ -6,9 +6,9 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -20,7 +20,7 @@ from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
-from wrangler_py.runtime.loader import WorkerCode, load, own_workflows, roots_of
+from wrangler_py.runtime.loader import load, own_workflows, roots_of
 from wrangler_py.runtime.options import HostOptions
 from wrangler_py.runtime.sessions import DATABASE
 from wrangler_py.runtime.version import version_id
@@ -31,8 +31,10 @@ from wrangler_py.storage.sqlite import SqliteStore
 if TYPE_CHECKING:
     from wrangler_py.config import Config
     from wrangler_py.config.model import WorkflowConfig
+    from wrangler_py.runtime.pages.functions import PagesHandlers
     from wrangler_py.sdk.workers import Request, Response
 
+UserCode: TypeAlias = "Handlers | PagesHandlers"
 #: The version of a Worker whose code cannot be found.
 NO_VERSION = str(uuid.UUID(int=0))
 
@@ -67,7 +69,7 @@ class Host:
         self.work = WaitUntil()
         self.env: Any = None
         self._store = store
-        self._handlers: Handlers | None = None
+        self._handlers: UserCode | None = None
         self._resources: Resources | None = None
         self._background: list[Background] = []
 
@@ -115,17 +117,26 @@ class Host:
         resources = self._resources = Resources(config, self.state_dir, self.engine, SessionPeers())
         self.env = build_env(resources)
         set_env(self.env)
-        code: WorkerCode | None = None
+        classes: Mapping[str, type] = {}
         try:
-            code = load(config)
-            resources.code = self._handlers = Handlers(code, self.env, self.work)
+            self._handlers, classes = self._load(config)
+            resources.code = self._handlers
             self._background = background(resources)
         except WorkerLoadError as error:
             self.load_error = error
             resources.code = NoCode(error)
-        await self.engine.bind(self._definition(one, code) for one in own_workflows(config))
+        await self.engine.bind(self._definition(one, classes.get(one.name)) for one in own_workflows(config))
 
-    def _definition(self, workflow: WorkflowConfig, code: WorkerCode | None) -> Definition:
+    def _load(self, config: Config) -> tuple[UserCode, Mapping[str, type]]:
+        """Import the user's code; return how it is called, and the class of each of its workflows."""
+        if config.pages is not None:
+            from wrangler_py.runtime.pages.functions import PagesHandlers, load_pages
+
+            return PagesHandlers(load_pages(config), config.pages, self.env, self.work), {}
+        code = load(config)
+        return Handlers(code, self.env, self.work), code.workflows
+
+    def _definition(self, workflow: WorkflowConfig, found: type | None) -> Definition:
         assert self.config is not None
         given = {} if workflow.step_limit is None else {"step_limit": workflow.step_limit}
         return Definition(
@@ -133,7 +144,7 @@ class Host:
             script=workflow.script_name or self.config.name,
             class_name=workflow.class_name,
             version=self.version,
-            make=None if code is None else self._maker(code.workflows[workflow.name]),
+            make=None if found is None else self._maker(found),
             concurrency=workflow.concurrency,
             implicit_dependencies=self.config.implicit_dependencies,
             **given,
@@ -195,7 +206,7 @@ class Host:
         """Run the user's ``scheduled`` handler for ``cron``; raises as `fetch` does."""
         await self._ready().call("scheduled", ScheduledController(cron, at_ms))
 
-    def _ready(self) -> Handlers:
+    def _ready(self) -> UserCode:
         if self.load_error is not None:
             raise self.load_error
         if self._handlers is None:
@@ -204,6 +215,8 @@ class Host:
 
 
 def _version(config: Config) -> str:
+    if config.pages is not None:
+        return version_id(config.pages.functions, fingerprint(config))
     return NO_VERSION if config.main is None else version_id(config.main.parent, fingerprint(config))
 
 

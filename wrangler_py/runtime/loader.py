@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wrangler_py.errors import WorkerLoadError
-from wrangler_py.runtime.sources import import_main, install_import_root
+from wrangler_py.runtime.sources import import_file, install_import_root
 from wrangler_py.runtime.tracebacks import readable, summary
 from wrangler_py.sdk import imports
 
@@ -70,7 +70,7 @@ def load(config: Config) -> WorkerCode:
     main = _main_of(config)
     install_import_root(main.parent)
     imports.install(main.parent)
-    module = _import(main, roots_of(config))
+    module = import_user_file(main, None, roots_of(config))
     workflows = {one.name: _workflow_class(module, one.class_name, main) for one in own_workflows(config)}
     return WorkerCode(module, workflows, config.global_handlers, _object_classes(config, module, main))
 
@@ -88,14 +88,19 @@ def _main_of(config: Config) -> Path:
     return config.main
 
 
-def _import(main: Path, roots: tuple[Path, ...]) -> ModuleType:
+def import_user_file(path: Path, name: str | None, roots: tuple[Path, ...]) -> ModuleType:
+    """Run a file of the user's as the module ``name`` (None: its own), and return it.
+
+    Raises:
+        WorkerLoadError: it could not be run; holds the frames under ``roots``.
+    """
     try:
-        return import_main(main)
+        return import_file(path, name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise WorkerLoadError(
-            f"Could not load {main.name}: {summary(error)}", traceback=readable(error, roots)
+            f"Could not load {path.name}: {summary(error)}", traceback=readable(error, roots)
         ) from error
 
 

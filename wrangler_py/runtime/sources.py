@@ -48,9 +48,9 @@ def install_import_root(root: Path) -> None:
     sys.path[:0] = [str(root), *vendored]
 
 
-def import_main(path: Path) -> ModuleType:
-    """Run the file as a module named like it, and return it. Whatever it raises passes."""
-    name = path.stem if path.stem not in sys.modules else f"_worker_{path.stem}"
+def import_file(path: Path, name: str | None = None) -> ModuleType:
+    """Run the file as the module ``name``, or one named like it, and return it. Whatever it raises passes."""
+    name = name or (path.stem if path.stem not in sys.modules else f"_worker_{path.stem}")
     loader = FreshLoader(name, str(path))
     spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None
