@@ -28,8 +28,12 @@ class Reason:
 class Report:
     """Tells the screen of each code that begins to serve, and remembers what was told."""
 
-    def __init__(self, screen: Screen, url: str, state_dir: Path, root: Path) -> None:
+    def __init__(
+        self, screen: Screen, url: str, state_dir: Path, root: Path, open_keyboard: Callable[[], bool]
+    ) -> None:
         self._screen, self._url, self._state_dir, self._root = screen, url, state_dir, root
+        #: Called once, when something serves; says whether there are keys.
+        self._open_keyboard = open_keyboard
         self._last: Ready | None = None
 
     @property
@@ -37,8 +41,8 @@ class Report:
         """True until something has served."""
         return self._last is None
 
-    def serves(self, ready: Ready, reason: Reason, open_keyboard: Callable[[], bool]) -> None:
-        """Tell of code that serves from now on; ``open_keyboard`` is called once, and says whether there are keys."""
+    def serves(self, ready: Ready, reason: Reason) -> None:
+        """Tell of code that serves from now on."""
         before, self._last = self._last, ready
         if ready.warnings and (before is None or ready.warnings != before.warnings):
             self._screen.diagnostics(ready.warnings)
@@ -49,6 +53,6 @@ class Report:
         if ready.broken is not None:
             self._screen.problem(ready.broken, BROKEN)
         if before is None:
-            self._screen.ready(self._url, keys=open_keyboard())
+            self._screen.ready(self._url, keys=self._open_keyboard())
         elif reason.files and ready.broken is None:
             self._screen.reloaded(reason.files, self._root, reason.seconds)
