@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
@@ -10,6 +11,8 @@ from wrangler_py.storage.sql import Migration, load_migrations
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
 APPLICATION_ID = 0x50575247
+#: Seconds to wait for another process that writes, and between two tries where SQLite itself does not wait.
+BUSY_S, PAUSE_S = 5.0, 0.005
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE = frozenset(
     {
@@ -55,7 +58,7 @@ def open_database(path: Path, *, synchronous: str, package: str = ENGINE) -> sql
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """Return a plain connection with our settings; any thread may use it, one at a time."""
     connection = sqlite3.connect(
-        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=5
+        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=BUSY_S
     )
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA cache_size = -32768")
@@ -87,25 +90,52 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
 
 def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:
     migrations = load_migrations(package)
-    found = _pragma(connection, "user_version")
-    if _pragma(connection, "application_id") not in (0, APPLICATION_ID):
+    found = _check(connection, path, migrations[-1].number)
+    _use_write_ahead_log(connection)
+    for migration in migrations:
+        if migration.number > found:
+            _migrate(connection, migration)
+
+
+def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    """Return the version of the schema, 0 for a new file; raise what `open_database` raises."""
+    # One snapshot: another process may be making the same database at this moment.
+    connection.execute("BEGIN")
+    try:
+        application = _pragma(connection, "application_id")
+        found = _pragma(connection, "user_version")
+        tables = _table_count(connection)
+    finally:
+        connection.execute("COMMIT")
+    if application not in (0, APPLICATION_ID):
         raise StateCorruptError(
             f"{path} is a database of another program",
             hint="Choose another place with --persist-to",
         )
-    if found > migrations[-1].number:
+    if found > newest:
         raise StateTooNewError(
-            f"{path} was written by a newer pywrangler (schema {found}, this one knows up to {migrations[-1].number})",
+            f"{path} was written by a newer pywrangler (schema {found}, this one knows up to {newest})",
             hint="Upgrade pywrangler, or choose another place with --persist-to; nothing was changed",
         )
-    if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if found == 0 and tables:
         raise StateCorruptError(
             f"{path} is a database of another program", hint="Choose another place with --persist-to"
         )
-    connection.execute("PRAGMA journal_mode = WAL")
-    for migration in migrations:
-        if migration.number > found:
-            _migrate(connection, migration)
+    return found
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the file over. For that SQLite must have it alone for a moment, and does not wait for it by itself."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_S)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection, migration: Migration) -> None:
@@ -126,6 +156,11 @@ def _migrate(connection: sqlite3.Connection, migration: Migration) -> None:
 def _statements(script: str) -> list[str]:
     lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+
+
+def _table_count(connection: sqlite3.Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return count
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
