@@ -92,6 +92,20 @@ def test_a_process_that_lost_its_lease_cannot_change_anything(tmp_path):
     assert with_store(tmp_path, body) == (Status.RUNNING, ["WORKFLOW_QUEUED"])
 
 
+def test_the_leases_of_living_siblings_stand_whatever_else_is_reaped(tmp_path):
+    """Several processes of one session: a sibling's lease stands, a dead one's and another session's do not."""
+
+    async def body(store):
+        sibling = await store.take_lease("now-1", 1000)
+        late = await store.take_lease("now-2", 1000)
+        mine = await store.take_lease("now-3", 1000)
+        others = [await store.take_lease(name, 1000) for name in ("before-1", "dead")]
+        await store.reap(now=20, keep=(mine,), owners=["now-2"], living="now-")
+        return [store.renew_lease(epoch, 2000) for epoch in (sibling, mine, late, *others)]
+
+    assert with_store(tmp_path, body) == [True, True, False, False, False]
+
+
 def test_an_event_that_comes_while_an_instance_parks_makes_it_due(tmp_path):
     async def body(store):
         (row,) = await create(store, "a")

@@ -110,12 +110,15 @@ class Engine:
             )
         self._scheduler.kick()
 
-    async def start(self, dead_owners: Collection[str] | None = ()) -> None:
-        """Take a lease and begin to drive instances; what the ``dead_owners`` (None: everybody else) drove is due
-        at once."""
+    async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
+        """Take a lease and begin to drive instances.
+
+        What the ``dead_owners`` (None: everybody else) drove is due at once, and so is what owners drove whose names
+        do not begin with ``living``, if that is given.
+        """
         now = self.clock.now()
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
-        await self.store.reap(now=now, keep=(epoch,), owners=dead_owners)
+        await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living)
         self._around.draining = False
         self._drive(epoch)
         if self.options.heartbeat and self._looking is None:

@@ -153,9 +153,17 @@ class Store(Protocol):
         """Give up a lease; what it still drove is due again at once."""
         ...
 
-    async def reap(self, *, now: int, keep: Collection[int], owners: Collection[str] | None = ()) -> int:
+    async def reap(
+        self,
+        *,
+        now: int,
+        keep: Collection[int],
+        owners: Collection[str] | None = (),
+        living: str | None = None,
+    ) -> int:
         """End the leases that have expired, and those of the dead ``owners`` (None: of all but ``keep``).
 
+        ``living``, if given, is what the names of all living owners begin with: who is called otherwise is dead too.
         Returns how many instances are free again.
         """
         ...

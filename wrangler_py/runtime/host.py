@@ -153,12 +153,13 @@ class Host:
     def _maker(self, found: type) -> Any:
         return lambda: found(Context(self.work), self.env)
 
-    async def start(self, dead_owners: Collection[str] | None = ()) -> None:
+    async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
         """Begin to run instances, queues, alarms and schedules; this process drives the script now.
 
-        What ``dead_owners`` (None: everybody else) ran is taken over at once.
+        What ``dead_owners`` (None: everybody else) ran is taken over at once, and so is what owners ran whose names do
+        not begin with ``living``, if that is given.
         """
-        await self.engine.start(dead_owners)
+        await self.engine.start(dead_owners, living=living)
         for one in self._background:
             await one.start()
 

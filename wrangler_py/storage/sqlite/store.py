@@ -142,13 +142,23 @@ class SqliteStore:
         self._execute(_Q["drop_lease"], {"epoch": epoch})
         return self._execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
 
-    async def reap(self, *, now: int, keep: Collection[int], owners: Collection[str] | None = ()) -> int:
-        """End expired leases and those of dead ``owners`` (None: of all but ``keep``); return how many instances it
-        freed."""
+    async def reap(
+        self,
+        *,
+        now: int,
+        keep: Collection[int],
+        owners: Collection[str] | None = (),
+        living: str | None = None,
+    ) -> int:
+        """End expired leases and those of dead owners; return how many instances it freed. See `Store.reap`."""
+
+        def is_dead(owner: str) -> bool:
+            return owners is None or owner in owners or (living is not None and not owner.startswith(living))
+
         dead = [
             epoch
             for epoch, owner, expires_at in self._read(_Q["leases"])
-            if epoch not in keep and (owners is None or owner in owners or expires_at < now)
+            if epoch not in keep and (expires_at < now or is_dead(owner))
         ]
         if not dead:
             return 0
