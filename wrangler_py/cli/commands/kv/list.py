@@ -1,0 +1,43 @@
+"""`pywrangler kv key list`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wrangler_py.cli import terminal
+from wrangler_py.cli.commands.kv.namespace import Binding, NamespaceId, opened
+from wrangler_py.cli.local import Local
+from wrangler_py.cli.options import localized
+
+if TYPE_CHECKING:
+    from wrangler_py.bindings.kv import KvNamespace
+
+
+@localized
+def list_keys(
+    local: Local,
+    *,
+    binding: Binding = None,
+    namespace_id: NamespaceId = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only keys that begin with this.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+) -> None:
+    """List the keys of a namespace as JSON, with expiration and metadata."""
+    _ = as_json  # it is JSON anyway, as wrangler prints it
+    with opened(local, binding, namespace_id) as kv:
+        keys = kv.run(_all(kv.entries, prefix))
+    terminal.say(json.dumps(keys, indent=2, ensure_ascii=False))
+
+
+async def _all(entries: "KvNamespace", prefix: str | None) -> list[Any]:
+    keys, cursor = [], None
+    while True:
+        page = await entries.list(prefix=prefix, cursor=cursor)
+        keys += page["keys"]
+        if page["list_complete"]:
+            return keys
+        cursor = page["cursor"]
