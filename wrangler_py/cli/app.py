@@ -100,6 +100,23 @@ class WorkflowsGroup(LazyGroup):
     aliases: ClassVar = {"instance": "instances"}
 
 
+class KvKeyGroup(LazyGroup):
+    """`pywrangler kv key`."""
+
+    members: ClassVar = {
+        "put": "kv.put:put",
+        "get": "kv.get:get",
+        "list": "kv.list:list_keys",
+        "delete": "kv.delete:delete",
+    }
+
+
+class KvGroup(LazyGroup):
+    """`pywrangler kv`."""
+
+    members: ClassVar = {"key": _group(KvKeyGroup, "Read and write single keys of a namespace.")}
+
+
 class RootGroup(LazyGroup):
     """`pywrangler`. The one place where failures of commands become messages and exit codes."""
 
@@ -107,6 +124,7 @@ class RootGroup(LazyGroup):
         "init": "init:init",
         "dev": "dev:dev",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),
+        "kv": _group(KvGroup, "Look at and change what Workers KV keeps."),
     }
     aliases: ClassVar = {"workflow": "workflows"}
 
