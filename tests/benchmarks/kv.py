@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.benchmarks.table import Result
-from wrangler_py.bindings.kv import KvNamespace
+from wrangler_py.bindings.kv.namespace import KvNamespace
 from wrangler_py.clock import SystemClock
 from wrangler_py.storage.kv import KvStore
 from wrangler_py.storage.sqlite.schema import connect

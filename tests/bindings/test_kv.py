@@ -18,7 +18,8 @@ from tests.runtime.conftest import Project
 from tests.support.session import kill_worker, place
 from tests.support.world import DAY, run_virtual
 from wrangler_py.bindings.failures import KvError
-from wrangler_py.bindings.kv import KvNamespace, declare
+from wrangler_py.bindings.kv import declare
+from wrangler_py.bindings.kv.namespace import KvNamespace
 from wrangler_py.clock import LoopClock
 from wrangler_py.config import load
 from wrangler_py.errors import StateCorruptError, StoreUnavailableError

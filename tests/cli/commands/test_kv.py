@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtime.conftest import Project
 from tests.support.session import COMMAND, place
-from wrangler_py.bindings.kv import KvNamespace
+from wrangler_py.bindings.kv.namespace import KvNamespace
 from wrangler_py.clock import SystemClock
 from wrangler_py.storage.kv import KvStore
 

@@ -11,7 +11,7 @@ from wrangler_py.cli.local import Local
 from wrangler_py.cli.options import localized
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.kv import KvNamespace
+    from wrangler_py.bindings.kv.namespace import KvNamespace
 
 
 @localized

@@ -11,7 +11,7 @@ from wrangler_py.cli.local import find_by_name
 from wrangler_py.errors import UserError
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.kv import KvNamespace
+    from wrangler_py.bindings.kv.namespace import KvNamespace
     from wrangler_py.cli.local import Local
 
 T = TypeVar("T")
@@ -44,7 +44,8 @@ class Namespace:
 @contextmanager
 def opened(local: "Local", binding: str | None, namespace_id: str | None) -> Iterator[Namespace]:
     """Open the namespace that the options name; one that is new is empty."""
-    from wrangler_py.bindings.kv import KIND, SUFFIX, KvNamespace
+    from wrangler_py.bindings.kv import KIND, SUFFIX
+    from wrangler_py.bindings.kv.namespace import KvNamespace
     from wrangler_py.clock import SystemClock
     from wrangler_py.storage.kv import KvStore
 

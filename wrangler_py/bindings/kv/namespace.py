@@ -1,43 +1,23 @@
-"""The KV binding: text and bytes under keys, some of which expire (KV docs, "Workers Binding API")."""
+"""``env.MY_NAMESPACE`` (KV docs, "Workers Binding API")."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.bindings import kv_rules
 from wrangler_py.bindings.failures import KvError
-from wrangler_py.bindings.registry import Declared
+from wrangler_py.bindings.kv import rules
 from wrangler_py.sdk.pyodide.ffi import JsBuffer
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.serde import Record
 from wrangler_py.storage.kv import LARGE, KvStore
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.kv_rules import PutOptions
-    from wrangler_py.bindings.resources import Resources
+    from wrangler_py.bindings.kv.rules import PutOptions
     from wrangler_py.clock import Clock
-    from wrangler_py.config import Config
-    from wrangler_py.config.model import KvConfig
     from wrangler_py.storage.kv import Entry, ListedKey
-
-#: Where a namespace is stored: ``<state>/kv/<id>.sqlite``.
-KIND, SUFFIX = "kv", ".sqlite"
-
-
-def declare(config: Config) -> Iterator[Declared]:
-    """Yield the KV namespaces of a configuration."""
-    for one in config.resources.kv_namespaces:
-        yield Declared(one.binding, "KV Namespace", one.id, partial(_make, one))
-
-
-def _make(config: KvConfig, on: Resources) -> KvNamespace:
-    store = KvStore(on.place(KIND, config.id, SUFFIX))
-    on.on_close(store.close)
-    return KvNamespace(config.id, store, on.clock)
 
 
 class KvNamespace:
@@ -69,11 +49,11 @@ class KvNamespace:
         ``options`` is a type or ``{"type", "cacheTtl"}``: "text" gives str, "json" what the JSON says, "arrayBuffer"
         bytes, "stream" a ReadableStream. ``cacheTtl`` is checked and means nothing.
         """
-        kind = kv_rules.read_type(options, type, cacheTtl)
+        kind = rules.read_type(options, type, cacheTtl)
         if isinstance(key, list | tuple):
             found = await self._find_all(list(key), kind)
             return {name: one and one[0] for name, one in found.items()}
-        entry = await self._find(kv_rules.read_key(key, "GET"))
+        entry = await self._find(rules.read_key(key, "GET"))
         return None if entry is None else _READERS[kind](entry.value)
 
     async def getWithMetadata(  # noqa: N802 - Cloudflare's name
@@ -86,11 +66,11 @@ class KvNamespace:
         cacheTtl: int | None = None,  # noqa: N803
     ) -> Any:
         """Return ``{"value", "metadata", "cacheStatus"}``; of a list, a dict of ``{"value", "metadata"}`` or None."""
-        kind = kv_rules.read_type(options, type, cacheTtl)
+        kind = rules.read_type(options, type, cacheTtl)
         if isinstance(key, list | tuple):
             found = await self._find_all(list(key), kind)
             return {name: one and Record(value=one[0], metadata=one[1]) for name, one in found.items()}
-        entry = await self._find(kv_rules.read_key(key, "GET"))
+        entry = await self._find(rules.read_key(key, "GET"))
         if entry is None:
             return Record(value=None, metadata=None, cacheStatus=None)
         value = _READERS[kind](entry.value)
@@ -104,15 +84,15 @@ class KvNamespace:
 
     async def _find_all(self, keys: list[Any], kind: str) -> dict[str, tuple[Any, Any] | None]:
         """Return value and metadata of each key in the order they were asked for."""
-        kv_rules.check_bulk(keys, kind)
-        stored = [kv_rules.read_key(key, "GET_BULK") for key in keys]
+        rules.check_bulk(keys, kind)
+        stored = [rules.read_key(key, "GET_BULK") for key in keys]
         entries, size = [], 0
         for key in stored:
             entries.append(entry := await self._find(key))
             size += len(entry.value or b"") if entry else 0
-            if size > kv_rules.MAX_VALUE:
-                limit = f"{kv_rules.MAX_VALUE >> 20}MB"
-                raise kv_rules.refused("GET_BULK", 413, f"Total size of request exceeds the limit of {limit}")
+            if size > rules.MAX_VALUE:
+                limit = f"{rules.MAX_VALUE >> 20}MB"
+                raise rules.refused("GET_BULK", 413, f"Total size of request exceeds the limit of {limit}")
         return {key: _bulk_entry(entry, kind) for key, entry in zip(keys, entries, strict=True)}
 
     async def put(
@@ -134,9 +114,9 @@ class KvNamespace:
         """
         ttl = expirationTtl if expirationTtl is not None else expiration_ttl
         given = {"expiration": expiration, "expirationTtl": ttl, "metadata": metadata}
-        name = kv_rules.read_key(key, "PUT")
-        wanted = kv_rules.read_put(options, given, self._clock.now())
-        data = await kv_rules.read_value(value)
+        name = rules.read_key(key, "PUT")
+        wanted = rules.read_put(options, given, self._clock.now())
+        data = await rules.read_value(value)
         if self._large.locked() or len(data) > LARGE:
             await self._put_in_turn(name, data, wanted)
         else:
@@ -151,7 +131,7 @@ class KvNamespace:
 
     async def delete(self, key: str, /) -> None:
         """Remove a key; one that is not there is no error."""
-        name = kv_rules.read_key(key, "DELETE")
+        name = rules.read_key(key, "DELETE")
         if self._large.locked():
             async with self._large:
                 self._store.delete(name)
@@ -172,14 +152,14 @@ class KvNamespace:
         ``{"keys": [{"name", "expiration"?, "metadata"?}], "list_complete", "cursor"?, "cacheStatus"}``; the cursor,
         there if there are more, goes on behind this page, whatever was written since.
         """
-        wanted = kv_rules.read_list(options, {"prefix": prefix, "limit": limit, "cursor": cursor})
+        wanted = rules.read_list(options, {"prefix": prefix, "limit": limit, "cursor": cursor})
         found = await self._store.aside(
             self._store.list_aside, wanted.prefix, wanted.after, wanted.limit + 1, self._clock.now()
         )
         page = found[: wanted.limit]
         listed = Record(keys=[_listed(one) for one in page], list_complete=len(found) <= wanted.limit)
         if not listed.list_complete:
-            listed.cursor = kv_rules.make_cursor(page[-1].key)
+            listed.cursor = rules.make_cursor(page[-1].key)
         listed.cacheStatus = None
         return listed
 
@@ -202,7 +182,7 @@ def _bulk_entry(entry: Entry | None, kind: str) -> tuple[Any, Any] | None:
         return _READERS[kind](entry.value), _metadata(entry.metadata)
     except KvError:
         reason = f"At least one of the requested keys corresponds to a non-{kind} value"
-        raise kv_rules.refused("GET_BULK", 400, reason) from None
+        raise rules.refused("GET_BULK", 400, reason) from None
 
 
 def _metadata(text: str | None) -> Any:
