@@ -253,15 +253,18 @@ def test_libraries_log_with_the_users_frames_only_and_the_root_logger_is_left_al
         except ValueError as error:
             logger.error("GET / failed", exc_info=error)
         logger.info("quiet")
+        logging.getLogger("wrangler_py.bindings.cron").info('"* * * * *" - Ok')
         assert logging.getLogger().handlers == root
     finally:
         for name, (handlers, propagate) in before.items():
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = handlers, propagate
             logger.setLevel(logging.NOTSET)
+        logging.getLogger("wrangler_py.bindings").setLevel(logging.NOTSET)
     text = screen.getvalue()
     assert text.startswith("⎔ GET / failed\n")
     assert 'File "entry.py", line 2, in fail' in text
     assert "test_logs" not in text
     assert "quiet" not in text
+    assert text.endswith('⎔ "* * * * *" - Ok\n')
     assert isinstance(LibraryLog(Console(screen, screen), ()), logging.Handler)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
 from tests.server.session import echo, errors, in_session, result, sleeper, waiter
 from wrangler_py.clock import iso
+from wrangler_py.config.model import WorkflowConfig
+from wrangler_py.engine import Occurrence, Trigger
 
 INSTANCE_KEYS = {
     "id",
@@ -66,9 +68,24 @@ def test_list_workflows_pages_and_search(tmp_path):
     in_session(tmp_path, body)
 
 
+def test_a_workflow_shows_when_each_of_its_schedules_comes_next(tmp_path):
+    async def body(session):
+        flow = WorkflowConfig("w", "W", "W", schedules=("*/5 * * * *", "0 0 30 2 *"))
+        session.host.configure(workflows=(flow,))
+        shown = [
+            {"cron": "*/5 * * * *", "next_instance": "2026-01-01T00:05:00.000Z"},
+            {"cron": "0 0 30 2 *", "next_instance": None},
+        ]
+        assert result(await session.rest("GET", "/workflows/w"))["schedules"] == shown
+        assert result(await session.rest("GET", "/workflows"), info=True)[0]["schedules"] == shown
+
+    in_session(tmp_path, body, run=echo)
+
+
 def test_one_workflow_and_its_version(tmp_path):
     async def body(session):
-        session.host.configure(workflows=(SimpleNamespace(name="w", step_limit=99, concurrency=3),))
+        flow = WorkflowConfig("w", "W", "W", step_limit=99, concurrency=3)
+        session.host.configure(workflows=(flow,))
         found = result(await session.rest("GET", "/workflows/w"))
         versions = result(await session.rest("GET", "/workflows/w/versions"), info=True)
         assert [version["id"] for version in versions] == ["v1"] == [found["version_id"]]
@@ -359,6 +376,22 @@ def test_a_foreign_cursor_is_a_bad_request(tmp_path):
 
 
 # one instance
+
+
+def test_an_instance_of_a_schedule_is_found_by_its_id_and_steered(tmp_path):
+    """The id holds blanks and slashes, which stand quoted in the path."""
+
+    async def body(session):
+        occurrence = Occurrence("*/5 * * * *", 1_767_225_900_000)
+        row = await session.world.engine.create("w", trigger=Trigger.CRON, schedule=occurrence)
+        path = f"/workflows/w/instances/{quote(row.id, safe='')}"
+        found = result(await session.rest("GET", path))
+        assert found["schedule"] == {"cron": "*/5 * * * *", "scheduledTime": 1_767_225_900_000}
+        assert found["trigger"] == {"source": "cron"}
+        await session.rest("DELETE", path)
+        assert (await session.rest("GET", path)).status_code == 404
+
+    in_session(tmp_path, body, run=echo)
 
 
 def test_instance_in_full(tmp_path):

@@ -4,7 +4,7 @@ from wrangler_py.engine.control import StepRef
 from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.engine import Engine, EngineOptions
 from wrangler_py.engine.intake import BatchError, BatchResult, DeleteResult, NewInstance
-from wrangler_py.engine.model import InstanceRow, Kind, Status, Trigger
+from wrangler_py.engine.model import InstanceRow, Kind, Occurrence, Status, Trigger
 from wrangler_py.engine.observation import Blocked, Observation
 from wrangler_py.engine.store import InstancePage, ListQuery
 
@@ -22,6 +22,7 @@ __all__ = [
     "ListQuery",
     "NewInstance",
     "Observation",
+    "Occurrence",
     "Status",
     "StepRef",
     "Trigger",

@@ -31,6 +31,7 @@ from wrangler_py.engine.model import (
     HistoryType,
     InstanceDetail,
     InstanceRow,
+    Occurrence,
     Status,
     Trigger,
     WorkflowRow,
@@ -296,9 +297,9 @@ class Engine:
         id: str | None = None,
         params: Any = msgspec.UNSET,
         trigger: Trigger = Trigger.API,
-        schedule: str | None = None,
+        schedule: Occurrence | None = None,
     ) -> InstanceRow:
-        """Store a new instance and return it, queued.
+        """Store a new instance and return it, queued. With ``schedule`` the id is made from that.
 
         Raises:
             WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that cannot

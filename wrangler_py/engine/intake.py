@@ -12,7 +12,7 @@ import msgspec
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.limits import MAX_BATCH, MAX_VALUE_BYTES, PlanLimits, check_instance_id
-from wrangler_py.engine.model import InstanceRow, Status, Trigger
+from wrangler_py.engine.model import InstanceRow, Occurrence, Status, Trigger
 from wrangler_py.engine.store import Creation, Store
 from wrangler_py.errors import (
     InstanceExistsError,
@@ -81,7 +81,7 @@ class Intake:
         self._queued_counted_at = -RATE_MS
 
     async def create(
-        self, workflow: Named, instance: NewInstance, trigger: Trigger, schedule: str | None
+        self, workflow: Named, instance: NewInstance, trigger: Trigger, schedule: Occurrence | None
     ) -> InstanceRow:
         """Store one; for the errors see `Engine.create`."""
         new = self._creation(workflow, instance, trigger, schedule)
@@ -119,12 +119,15 @@ class Intake:
         return result
 
     def _creation(
-        self, workflow: Named, new: NewInstance, trigger: Trigger, schedule: str | None
+        self, workflow: Named, new: NewInstance, trigger: Trigger, schedule: Occurrence | None
     ) -> Creation:
-        instance_id = self._clock.new_id() if new.id is None else check_instance_id(new.id)
+        instance_id = schedule.instance_id if schedule else self._id(new)
         params = encode_payload("the parameters", new.params)
         at = self._clock.now()
         return Creation(workflow.name, instance_id, params, trigger, workflow.version, at, schedule)
+
+    def _id(self, new: NewInstance) -> str:
+        return self._clock.new_id() if new.id is None else check_instance_id(new.id)
 
     async def _check_capacity(self, count: int) -> None:
         now = self._clock.now()

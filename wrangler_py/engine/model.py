@@ -51,6 +51,24 @@ class Kind(StrEnum):
     WAIT = "waitForEvent"
 
 
+class Occurrence(msgspec.Struct, frozen=True):
+    """One minute of a schedule: the cron expression, and when it was due in ms since 1970.
+
+    It reads alike in REST (``schedule`` of an instance, official SDK) and in ``event.schedule`` of `run()`.
+    """
+
+    cron: str
+    scheduledTime: int  # noqa: N815 - the API's own spelling
+
+    @property
+    def instance_id(self) -> str:
+        """The id of the instance it creates: made from both, so that there is one of them however often it is tried.
+
+        Cloudflare's are longer than a user's may be, and hold the expression's own signs (explorer.openapi.json).
+        """
+        return f"{' '.join(self.cron.split())}-{self.scheduledTime}"
+
+
 class InstanceRow(msgspec.Struct):
     """One instance as the store holds it. ``row`` is the store's own number, the key of its history."""
 
@@ -72,7 +90,8 @@ class InstanceRow(msgspec.Struct):
     paused_at: int | None = None
     #: The lease of the process that drives it; None when nobody does.
     epoch: int | None = None
-    schedule: str | None = None
+    #: What created it, if that was a schedule.
+    schedule: Occurrence | None = None
 
 
 class WorkflowRow(msgspec.Struct):
@@ -230,4 +249,4 @@ class InstanceDetail(msgspec.Struct, omit_defaults=False):
     error: ErrorView | None
     output: Any
     warnings: list[str]
-    schedule: Any = None
+    schedule: Occurrence | None = None

@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wrangler_py.clock import Clock, naive_utc
 from wrangler_py.engine import idle
 from wrangler_py.engine.attempt import StepPlace, Workbench, current_step
@@ -158,12 +160,15 @@ class Runner:
 
     def _event(self) -> Record:
         instance = self.instance
-        return Record(
+        event = Record(
             payload=decode(instance.params),
             timestamp=naive_utc(instance.created_at),
             instanceId=instance.id,
             workflowName=instance.workflow,
         )
+        if instance.schedule is not None:
+            event["schedule"] = Record(msgspec.structs.asdict(instance.schedule))
+        return event
 
     # endings
 

@@ -24,6 +24,7 @@ from wrangler_py.engine.model import (
     HistoryEvent,
     HistoryType,
     InstanceRow,
+    Occurrence,
     Status,
     Trigger,
     WorkflowRow,
@@ -39,7 +40,7 @@ class Creation(msgspec.Struct):
     trigger: Trigger
     version: str
     at: int
-    schedule: str | None = None
+    schedule: Occurrence | None = None
 
 
 class StatusChange(msgspec.Struct):

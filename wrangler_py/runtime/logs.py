@@ -30,6 +30,8 @@ REMEMBERED = 10_000
 OWN_PATHS = ("/cdn-cgi/", "/client/v4/")
 #: Loggers whose records are a matter of the session, not of the user's own logging.
 LIBRARIES = ("wrangler_py", "uvicorn", "asyncio")
+#: What bindings log as INFO is what happened: a cron that fired, a message that was not sent.
+BINDINGS = "wrangler_py.bindings"
 
 Scope = Any
 
@@ -203,8 +205,13 @@ class LibraryLog(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             text += "\n" + readable(record.exc_info[1], self._roots)
         text = "\n    ".join(text.splitlines())
-        style = Style.RED if record.levelno >= logging.ERROR else Style.YELLOW
-        self._console.line(paint(visible(text), style, colour=self._console.colour))
+        self._console.line(paint(visible(text), *_style_of(record), colour=self._console.colour))
+
+
+def _style_of(record: logging.LogRecord) -> tuple[Style, ...]:
+    if record.levelno >= logging.ERROR:
+        return (Style.RED,)
+    return (Style.YELLOW,) if record.levelno >= logging.WARNING else ()
 
 
 def send_library_logs(console: Console, level: LogLevel, roots: tuple[Path, ...]) -> None:
@@ -214,6 +221,8 @@ def send_library_logs(console: Console, level: LogLevel, roots: tuple[Path, ...]
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(_LOGGING_LEVELS[level])
+    news = logging.getLogger(BINDINGS)
+    news.setLevel(logging.INFO if level.shows(LogLevel.LOG) else logging.NOTSET)
 
 
 _LOGGING_LEVELS = {

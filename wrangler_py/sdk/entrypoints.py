@@ -38,8 +38,9 @@ class WorkerEntrypoint(_Entrypoint):
 class WorkflowEntrypoint(_Entrypoint):
     """A workflow: write ``async def run(self, event, step)``.
 
-    ``event`` has ``payload``, ``timestamp``, ``instanceId`` and ``workflowName``; ``step`` has ``do``,
-    ``sleep``, ``sleep_until`` and ``wait_for_event``. What a step returned is kept: when ``run()`` starts
+    ``event`` has ``payload``, ``timestamp``, ``instanceId`` and ``workflowName``, and if a schedule created
+    the instance ``schedule``: ``{"cron", "scheduledTime"}``, in ms since 1970. ``step`` has ``do``, ``sleep``,
+    ``sleep_until`` and ``wait_for_event``. What a step returned is kept: when ``run()`` starts
     over, after a crash or a long sleep, finished steps give back what they returned and only the rest runs.
     The value ``run()`` returns is the instance's output.
     """

@@ -14,7 +14,14 @@ from wrangler_py.server import requests
 from wrangler_py.server.envelope import Success, rest_refusal
 from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_count, page_of
 from wrangler_py.server.routing import Handler, Route, routes
-from wrangler_py.server.views import view_created, view_instance, view_step, view_version, view_workflow
+from wrangler_py.server.views import (
+    WorkflowView,
+    view_created,
+    view_instance,
+    view_step,
+    view_version,
+    view_workflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,16 +46,13 @@ async def list_workflows(call: Call) -> Success:
     search = query.get("search", "").lower()
     rows = [row for row in await call.engine.workflows() if search in row.name.lower()]
     rows.sort(key=lambda row: row.created_at, reverse=True)
-    shown = [
-        view_workflow(row, await call.engine.status_counts(row.name)) for row in cut(rows, page, per_page)
-    ]
+    shown = [await _shown(call, row) for row in cut(rows, page, per_page)]
     return Success(shown, _page_info(len(shown), page, per_page, len(rows)))
 
 
 async def get_workflow(call: Call) -> Success:
     """Return one workflow."""
-    row = await call.engine.workflow(call.workflow)
-    return Success(view_workflow(row, await call.engine.status_counts(row.name)))
+    return Success(await _shown(call, await call.engine.workflow(call.workflow)))
 
 
 async def delete_workflow(call: Call) -> Success:
@@ -243,6 +247,11 @@ def _unfit(new: NewInstance, size: int) -> Iterator[str]:
             yield f"instance_id: {error}"
     if size > MAX_VALUE_BYTES and len(encode(new.params)) > MAX_VALUE_BYTES:
         yield "params: larger than the 1 MiB allowed"
+
+
+async def _shown(call: Call, row: WorkflowRow) -> WorkflowView:
+    counts = await call.engine.status_counts(row.name)
+    return view_workflow(row, counts, _configured(call, row), call.engine.clock.now())
 
 
 def _configured(call: Call, row: WorkflowRow) -> WorkflowConfig | None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from wrangler_py.clock import iso
+from wrangler_py.config.schedule import Schedule
 from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from wrangler_py.config.model import WorkflowConfig
 
 _NAMESPACE = UUID("7c9a3f52-5d1e-4b8a-9a61-2f0f6f7a4e11")
+
+
+class ScheduleView(msgspec.Struct):
+    """A schedule of a workflow, and when it creates the next instance (None: never)."""
+
+    cron: str
+    next_instance: str | None
 
 
 class WorkflowView(msgspec.Struct):
@@ -30,7 +38,7 @@ class WorkflowView(msgspec.Struct):
     triggered_on: str | None
     version_id: str
     instances: dict[str, int]
-    schedules: list[dict[str, str]]
+    schedules: list[ScheduleView]
 
 
 class VersionView(msgspec.Struct):
@@ -86,8 +94,10 @@ def workflow_id(name: str) -> str:
     return str(uuid5(_NAMESPACE, name))
 
 
-def view_workflow(row: WorkflowRow, counts: dict[str, int]) -> WorkflowView:
-    """Return a workflow as REST v4 shows it. Schedules are listed by what runs them; nothing here does."""
+def view_workflow(
+    row: WorkflowRow, counts: dict[str, int], config: WorkflowConfig | None, now: int
+) -> WorkflowView:
+    """Return a workflow as REST v4 shows it; its schedules are those of the configuration."""
     return WorkflowView(
         id=workflow_id(row.name),
         name=row.name,
@@ -98,8 +108,12 @@ def view_workflow(row: WorkflowRow, counts: dict[str, int]) -> WorkflowView:
         triggered_on=_iso(row.triggered_at),
         version_id=row.version,
         instances=counts,
-        schedules=[],
+        schedules=[_schedule(one, now) for one in (config.schedules if config else ())],
     )
+
+
+def _schedule(expression: str, now: int) -> ScheduleView:
+    return ScheduleView(expression, _iso(Schedule(expression).next_after(now)))
 
 
 def view_version(row: WorkflowRow, config: WorkflowConfig | None) -> VersionView:

@@ -76,6 +76,17 @@ def test_describe_shows_the_workflow_and_its_counts(run, session):
     assert run("workflows", "describe", "workflows-starter").stdout == DESCRIBED
 
 
+def test_describe_shows_when_each_schedule_comes_next(run, session):
+    schedules = [
+        {"cron": "0 9 * * MON", "next_instance": "2026-11-23T09:00:00.000Z"},
+        {"cron": "0 0 30 2 *", "next_instance": None},
+    ]
+    session.answer("GET /workflows-starter", WORKFLOW | {"schedules": schedules})
+    lines = run("workflows", "describe", "workflows-starter").stdout.splitlines()
+    assert "Schedule:     0 9 * * MON (next 11/23/2026, 9:00:00 AM)" in lines
+    assert "Schedule:     0 0 30 2 * (never comes)" in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "body"),
     [

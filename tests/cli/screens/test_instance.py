@@ -8,6 +8,7 @@ from rich.console import Console
 from tests.cli.recorded import FIRST, RETRYING, SLEEPING, SLEPT, TERMINATION, WAITING, WORKING, detail, now
 from wrangler_py.cli.screens.instance import Picture, last_successful
 
+SCHEDULE = {"cron": "*/5 * * * *", "scheduledTime": 1_795_355_700_000}
 COMPLETE = """\
 Workflow Name:         workflows-starter
 Instance Id:           12dc179f-9f77-4a37-b973-709dca4189ba
@@ -151,6 +152,12 @@ def test_output_and_warnings_of_the_instance_are_shown():
     text = drawn(detail(output={"ok": True}, warnings=['step "a-1" was never visited again']))
     assert 'Output:                {"ok":true}' in text
     assert 'Warning:               step "a-1" was never visited again' in text
+
+
+def test_an_instance_of_a_schedule_shows_which_and_for_which_minute():
+    text = drawn(detail(trigger={"source": "cron"}, schedule=SCHEDULE))
+    assert "Trigger:               ⌛ Cron" in text
+    assert "Schedule:              */5 * * * * (11/22/2026, 1:55:00 PM)" in text
 
 
 def test_a_long_output_is_cut_and_says_so():

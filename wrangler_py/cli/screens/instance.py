@@ -43,9 +43,16 @@ class Picture:
             Line("Version Id", detail.get("versionId") or words.MISSING),
             Line("Status", words.status(detail["status"]), words.COLOURS.get(detail["status"], "")),
             Line("Trigger", words.trigger((detail.get("trigger") or {}).get("source"))),
+            *self._schedule(detail.get("schedule")),
             Line("Queued", times.local(detail["queued"])),
         ]
         return lines + self._course(detail) + self._result(detail)
+
+    def _schedule(self, schedule: dict[str, Any] | None) -> list[Line]:
+        """What created the instance by itself, and for which minute."""
+        if not schedule:
+            return []
+        return [Line("Schedule", f"{schedule['cron']} ({times.local_at(schedule['scheduledTime'])})")]
 
     def _course(self, detail: dict[str, Any]) -> list[Line]:
         lines: list[Line] = []

@@ -24,10 +24,12 @@ def milliseconds(instant: str) -> int:
 
 def local(instant: str | None) -> str:
     """Return ``11/22/2026, 9:53:26 AM``."""
-    if instant is None:
-        return MISSING
-    moment = _here(instant)
-    return f"{moment.month}/{moment.day}/{moment.year}, {_time(moment)}"
+    return MISSING if instant is None else _moment(_here(instant))
+
+
+def local_at(at: int) -> str:
+    """Return milliseconds since 1970 as `local` shows an instant."""
+    return _moment(datetime.fromtimestamp(at / 1000).astimezone())
 
 
 def time_of_day(instant: str | None) -> str:
@@ -42,6 +44,10 @@ def same_day(first: str, second: str | None) -> bool:
 
 def _here(instant: str) -> datetime:
     return datetime.fromisoformat(instant).astimezone()
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.month}/{moment.day}/{moment.year}, {_time(moment)}"
 
 
 def _time(moment: datetime) -> str:

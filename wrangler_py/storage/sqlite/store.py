@@ -20,6 +20,7 @@ from wrangler_py.engine.model import (
     HistoryEvent,
     HistoryType,
     InstanceRow,
+    Occurrence,
     Status,
     Trigger,
     WorkflowRow,
@@ -42,6 +43,7 @@ _Q = load_queries("wrangler_py.storage.sqlite")
 _INSERT_HISTORY = _Q["insert_history"]
 _encode = msgspec.json.Encoder().encode
 _error = msgspec.json.Decoder(ErrorRecord)
+_occurrence = msgspec.json.Decoder(Occurrence)
 _TYPES = {kind.value: kind for kind in HistoryType}
 _STATUSES = {status.value: status for status in Status}
 #: Pages of write-ahead log after which a commit checkpoints by itself; the heartbeat's thread is usually there first.
@@ -193,7 +195,7 @@ class SqliteStore:
             new.id,
             new.params,
             new.trigger,
-            new.schedule,
+            None if new.schedule is None else _encode(new.schedule).decode(),
             new.version,
             new.at,
             new.at,
@@ -426,5 +428,5 @@ def _instance(columns: Sequence[Any]) -> InstanceRow:
         due_at=due_at,
         paused_at=paused_at,
         epoch=epoch,
-        schedule=schedule,
+        schedule=None if schedule is None else _occurrence.decode(schedule),
     )

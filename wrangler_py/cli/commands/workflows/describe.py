@@ -39,4 +39,12 @@ def _lines(workflow: dict[str, Any]) -> list[Any]:
     return [
         *(Line(label, str(workflow[key])) for label, key in texts.items() if workflow.get(key)),
         *(Line(label, local(workflow[key])) for label, key in dates.items() if workflow.get(key)),
+        *(Line("Schedule", _schedule(one)) for one in workflow.get("schedules") or ()),
     ]
+
+
+def _schedule(schedule: dict[str, Any]) -> str:
+    from wrangler_py.cli.screens.times import local
+
+    upcoming = schedule["next_instance"]
+    return f"{schedule['cron']} ({'next ' + local(upcoming) if upcoming else 'never comes'})"
