@@ -32,8 +32,12 @@ class NotSerialisableError(TypeError):
 
     def __init__(self, value: object, path: str, advice: str) -> None:
         where = f" at {path}" if path else ""
-        super().__init__(f"a value of type {type(value).__name__}{where} cannot be stored; {advice}")
-        self.path = path
+        self.path, self._value, self._advice = path, f"a value of type {type(value).__name__}{where}", advice
+        super().__init__(self.saying("cannot be stored"))
+
+    def saying(self, what: str) -> str:
+        """Return the message for another use than storing it: ``what`` as "cannot be sent"."""
+        return f"{self._value} {what}; {self._advice}"
 
 
 class RpcTypeError(NotSerialisableError):
@@ -42,6 +46,11 @@ class RpcTypeError(NotSerialisableError):
     def __init__(self, value: object, path: str) -> None:
         TypeError.__init__(self, f"{type(value)} cannot be sent over RPC.")
         self.path = path
+
+    def saying(self, what: str) -> str:
+        """Return Cloudflare's own words, which know of no other use."""
+        _ = what
+        return str(self)
 
 
 class Record(dict[str, Any]):

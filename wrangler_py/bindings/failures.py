@@ -13,7 +13,9 @@ reads as there: ``Error: D1_ERROR: no such table: t``.
         ├── QueueError
         ├── EmailError
         ├── ObjectError             Durable Objects
-        └── PeerUnavailableError    no running session has the Worker that was called
+        ├── RpcError                a call of another Worker cannot be made
+        ├── PeerUnavailableError    no running session has the Worker that was called
+        └── PeerLostError           the connection to another Worker broke during a call
 """
 
 from __future__ import annotations
@@ -56,3 +58,11 @@ class ObjectError(JsBindingError):
 
 class PeerUnavailableError(JsBindingError):
     """No running session has the Worker that was called; it works as soon as one starts."""
+
+
+class RpcError(JsBindingError):
+    """A call of another Worker cannot be made: it is too large, or too many calls led to it."""
+
+
+class PeerLostError(JsBindingError):
+    """The connection to another Worker broke during a call, which may have been executed, or not, or in part."""

@@ -59,6 +59,12 @@ class Code(Protocol):
         """Run the handler of ``event`` (``fetch``, ``scheduled``, ``queue``) with a fresh ``ctx``."""
         ...
 
+    async def call_entrypoint(
+        self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
+    ) -> Any:
+        """Call a method of an entrypoint ("": ``Default``), as over a service binding; ``fetch`` is one of them."""
+        ...
+
     def object_class(self, name: str) -> type:
         """Return the Durable Object class ``name``; raise WorkerLoadError if there is none."""
         ...
@@ -73,6 +79,13 @@ class NoCode:
     async def call(self, event: str, argument: Any) -> Any:
         """Raise WorkerLoadError."""
         _ = event, argument
+        raise self._error
+
+    async def call_entrypoint(
+        self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
+    ) -> Any:
+        """Raise WorkerLoadError."""
+        _ = name, method, args, kwargs, props
         raise self._error
 
     def object_class(self, name: str) -> type:

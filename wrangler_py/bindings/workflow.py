@@ -17,10 +17,11 @@ from wrangler_py.errors import InvalidArgumentError
 from wrangler_py.serde import Record, to_json
 
 if TYPE_CHECKING:
+    from wrangler_py.bindings.cross_script import Workflows
     from wrangler_py.bindings.resources import Resources
     from wrangler_py.config import Config
     from wrangler_py.config.model import WorkflowConfig
-    from wrangler_py.engine import BatchError, BatchResult, Engine, InstanceRow
+    from wrangler_py.engine import BatchError, BatchResult, InstanceRow
 
 _CREATE_KEYS = frozenset({"id", "params"})
 #: What an instance is recorded to have come from: ``event`` while a message of a queue or an email is handled.
@@ -40,13 +41,17 @@ def _detail(workflow: WorkflowConfig, script: str) -> str:
 
 
 def _make(workflow: WorkflowConfig, on: Resources) -> WorkflowBinding:
-    return WorkflowBinding(on.engine, workflow.name)
+    if workflow.script_name in (None, on.config.name):
+        return WorkflowBinding(on.engine, workflow.name)
+    from wrangler_py.bindings.cross_script import RemoteEngine
+
+    return WorkflowBinding(RemoteEngine(on.peers, workflow.script_name), workflow.name)
 
 
 class WorkflowInstance:
     """One instance: ``id``, and what may be done with it."""
 
-    def __init__(self, engine: Engine, workflow: str, instance_id: str) -> None:
+    def __init__(self, engine: Workflows, workflow: str, instance_id: str) -> None:
         self.id = instance_id
         self._engine = engine
         self._workflow = workflow
@@ -128,7 +133,7 @@ def read_step_ref(raw: Mapping[str, Any]) -> StepRef:
 class WorkflowBinding:
     """``env.MY_WORKFLOW``."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Workflows, name: str) -> None:
         self._engine = engine
         self._name = name
 

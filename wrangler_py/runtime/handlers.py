@@ -20,6 +20,8 @@ from wrangler_py.serde import Record
 
 #: Events whose instances are recorded as come from something else than a binding (engine-semantics, section 4).
 _SOURCES = {"queue": Trigger.EVENT}
+#: How a service binding names the class ``Default``.
+_DEFAULT_NAMES = frozenset({"", "default", DEFAULT})
 #: What an entrypoint has that is no method of the user's.
 _NOT_METHODS = frozenset({"ctx", "env"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -31,7 +33,7 @@ class Handlers:
     def __init__(self, code: WorkerCode, env: Any, work: WaitUntil) -> None:
         self._code, self._env, self._work = code, env, work
 
-    async def call(self, event: str, argument: Any) -> Any:
+    async def call(self, event: str, argument: Any, props: Mapping[str, Any] | None = None) -> Any:
         """Run the handler of ``event`` (``fetch``, ``scheduled``, ``queue``) with a fresh ``ctx``; return what it does.
 
         A ``def`` handler runs in a thread, so that it cannot keep other requests and instances waiting.
@@ -40,7 +42,7 @@ class Handlers:
             WorkerLoadError: there is no class ``Default``.
             UserError: the class lacks the method.
         """
-        context = Context(self._work)
+        context = Context(self._work, props=Record(props or {}))
         with _handling(context, _SOURCES.get(event)):
             return await _call(self._find(event, context), self._given(event, argument), self._env, context)
 
@@ -49,20 +51,31 @@ class Handlers:
     ) -> Any:
         """Call a method of an entrypoint, as over a service binding; ``name`` "" is the class ``Default``.
 
+        ``fetch`` of that one is the handler of requests, which may also be ``on_fetch``.
+
         Raises:
             WorkerLoadError: there is no such class.
             UserError: the class lacks the method, or it is private.
         """
-        entrypoint = self._code.entrypoint(name or DEFAULT)
+        if method == "fetch" and name in _DEFAULT_NAMES:
+            return await self.call("fetch", args[0], props)
+        context = Context(self._work, props=Record(props))
+        function = public_method(self._entrypoint(name, context), method)
+        with _handling(context, None):
+            # A handler of requests may do without the request.
+            return await (
+                _call(function, *args) if method == "fetch" else run_handler(function, *args, **kwargs)
+            )
+
+    def _entrypoint(self, name: str, context: Context) -> Any:
+        name = DEFAULT if name in _DEFAULT_NAMES else name
+        entrypoint = self._code.entrypoint(name)
         if entrypoint is None:
             raise WorkerLoadError(
-                f"There is no '{name or DEFAULT}' class defined in the Python Worker's main module",
-                hint=f"Add: class {name or DEFAULT}(WorkerEntrypoint)",
+                f"There is no '{name}' class defined in the Python Worker's main module",
+                hint=f"Add: class {name}(WorkerEntrypoint)",
             )
-        context = Context(self._work, props=Record(props))
-        function = public_method(entrypoint(context, self._env), method)
-        with _handling(context, None):
-            return await run_handler(function, *args, **kwargs)
+        return entrypoint(context, self._env)
 
     def object_class(self, name: str) -> type:
         """Return the Durable Object class ``name``; raise WorkerLoadError if the configuration names none such."""

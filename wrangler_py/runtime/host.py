@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from wrangler_py.bindings import Background, Resources, background, build_env
+from wrangler_py.bindings.dispatch import Dispatcher, require_response
 from wrangler_py.bindings.peers import SessionPeers
 from wrangler_py.bindings.resources import NoCode
 from wrangler_py.clock import Clock, SystemClock
 from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
-from wrangler_py.errors import UserError, WorkerLoadError
+from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import load, own_workflows, roots_of
 from wrangler_py.runtime.options import HostOptions
-from wrangler_py.runtime.sessions import DATABASE
+from wrangler_py.runtime.sessions import DATABASE, url_of_script
 from wrangler_py.runtime.version import version_id
 from wrangler_py.sdk.context import Context, WaitUntil
 from wrangler_py.sdk.environment import set_env
@@ -68,6 +69,8 @@ class Host:
         self.roots = () if config is None else roots_of(config)
         self.work = WaitUntil()
         self.env: Any = None
+        #: Answers other Workers; None where no code is loaded.
+        self.dispatcher: Dispatcher | None = None
         self._store = store
         self._handlers: UserCode | None = None
         self._resources: Resources | None = None
@@ -114,7 +117,10 @@ class Host:
         return cls(config, state_dir, store, engine)
 
     async def _take_code(self, config: Config) -> None:
-        resources = self._resources = Resources(config, self.state_dir, self.engine, SessionPeers())
+        peers = SessionPeers(config.name, url_of_script)
+        resources = self._resources = Resources(config, self.state_dir, self.engine, peers)
+        resources.on_close(peers.close)
+        self.dispatcher = peers.home = Dispatcher(resources)
         self.env = build_env(resources)
         set_env(self.env)
         classes: Mapping[str, type] = {}
@@ -193,15 +199,7 @@ class Host:
             WorkerLoadError: the code could not be loaded, or has no class ``Default``.
             UserError: that class has no method ``fetch``, or it returned something else than a Response.
         """
-        from wrangler_py.sdk.workers import Response
-
-        answer = await self._ready().call("fetch", request)
-        if not isinstance(answer, Response):
-            raise UserError(
-                f"fetch() returned {_described(answer)}, not a Response.",
-                hint='Return one: return Response("hello")',
-            )
-        return answer
+        return require_response(await self._ready().call("fetch", request))
 
     async def scheduled(self, cron: str, at_ms: int) -> None:
         """Run the user's ``scheduled`` handler for ``cron``; raises as `fetch` does."""
@@ -219,10 +217,6 @@ def _version(config: Config) -> str:
     if config.pages is not None:
         return version_id(config.pages.functions, fingerprint(config))
     return NO_VERSION if config.main is None else version_id(config.main.parent, fingerprint(config))
-
-
-def _described(answer: Any) -> str:
-    return "nothing" if answer is None else f"a value of type {type(answer).__name__}"
 
 
 def _engine_options(config: Config | None, options: HostOptions, owner: str | None) -> EngineOptions:

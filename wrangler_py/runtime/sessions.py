@@ -67,6 +67,12 @@ def session_of_script(name: str) -> Session | None:
     return max(_running(lambda listed: name in listed.scripts), key=lambda one: one.started_at, default=None)
 
 
+def url_of_script(name: str) -> str | None:
+    """Return the base URL at which the Worker ``name`` answers now, or None if no session of this user runs it."""
+    session = session_of_script(name)
+    return None if session is None else session.scripts[name]
+
+
 def _running(wanted: Callable[[Session], bool]) -> Iterator[Session]:
     for path in sorted(_directory().glob("*.json")):
         listed = _read(path)

@@ -75,7 +75,7 @@ def _is_user(filename: str) -> bool:
 def rebuild(record: ErrorRecord, *, strict: bool) -> Exception:
     """Return the exception that `run()` sees for a step's final error."""
     text = f"{record.name}: {record.message}"
-    original = _find_class(record.type)
+    original = find_class(record.type)
     error: Exception
     if original is NonRetryableError or (record.non_retryable and original is None):
         error = NonRetryableError(record.message)
@@ -89,7 +89,8 @@ def rebuild(record: ErrorRecord, *, strict: bool) -> Exception:
     return error
 
 
-def _find_class(path: str) -> type[Exception] | None:
+def find_class(path: str) -> type[Exception] | None:
+    """Return the exception class ``module:qualname``, if its module is imported already; else None."""
     module, _, qualname = path.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):

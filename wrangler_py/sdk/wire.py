@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-#: Headers of one connection (RFC 9110, section 7.6.1): not for a response that is passed on from elsewhere.
+#: Headers of one connection (RFC 9110, section 7.6.1): not for a message that is passed on from elsewhere.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding"})
+
+
+@dataclass(frozen=True)
+class WireRequest:
+    """A request as it is passed on. A ``body`` that is an iterator must be closed when nobody reads it."""
+
+    method: str
+    url: str
+    headers: RawHeaders
+    body: bytes | AsyncIterator[bytes] | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,32 @@ def unpack(response: object) -> WireResponse:
     return WireResponse(response.status, response.status_text, _raw_headers(response, body), body)
 
 
+def unpack_request(request: Request) -> WireRequest:
+    """Return what to pass on of ``request``, whose body is then used up.
+
+    Raises:
+        OSError: its body was read before.
+    """
+    body = None if request.body is None else request.body.take()
+    headers = Headers([pair for pair in request.headers.items() if pair[0] not in _OF_THE_CONNECTION])
+    if isinstance(body, bytes):
+        headers["content-length"] = str(len(body))
+    return WireRequest(str(request.method), request.url, _raw(headers), body)
+
+
+def make_response(
+    status: int,
+    status_text: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes | AsyncIterable[bytes] | None,
+    url: str = "",
+) -> Response:
+    """Return a response that came from elsewhere, whatever its status. ``body`` is not read before user code asks."""
+    fields = Headers([(_decode(name), _decode(value)) for name, value in headers])
+    stream = None if body is None else ReadableStream(body)
+    return Response.received(status, status_text, fields, stream, url, redirected=False)
+
+
 def as_js(request: Request) -> Request:
     """Return ``request`` as the JS object that older handlers are given; it takes over the body."""
     from wrangler_py.sdk import js
@@ -78,6 +114,10 @@ def _raw_headers(response: Response, body: bytes | AsyncIterator[bytes]) -> RawH
         headers.delete("content-length")
     elif isinstance(body, bytes) and (response.body is not None or "content-length" not in headers):
         headers["content-length"] = str(len(body))
+    return _raw(headers)
+
+
+def _raw(headers: Headers) -> RawHeaders:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from wrangler_py.server.asgi import Send
+
+
+class Sendable(Protocol):
+    """What can be sent as a response."""
+
+    async def send(self, send: Send, *, head: bool = False) -> None:
+        """Send it; with ``head`` (the answer to a HEAD request) without its body."""
+        ...
+
 
 JSON_TYPE = (b"content-type", b"application/json")
 TEXT_TYPE = (b"content-type", b"text/plain; charset=utf-8")

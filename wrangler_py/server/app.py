@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wrangler_py.errors import InstanceNotFoundError, RequestError
-from wrangler_py.server.answer import Answer
+from wrangler_py.server.answer import Answer, Sendable
 from wrangler_py.server.asgi import DisconnectedError, Receive, Scope, Send, raw_path, segments
 from wrangler_py.server.call import Call
 from wrangler_py.server.envelope import Success, failure, rest_refusal, success
@@ -15,6 +15,7 @@ from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
 from wrangler_py.server.rest import rest_routes
 from wrangler_py.server.routing import Handler, Route, Router, routes
+from wrangler_py.server.rpc import answer_worker
 from wrangler_py.server.scheduled import run_scheduled
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SESSION: dict[str, Handler] = {
     "GET handler/scheduled": run_scheduled,
     "POST handler/scheduled": run_scheduled,
     "GET pywrangler/health": get_health,
+    "POST pywrangler/rpc": answer_worker,
 }
 #: wrangler's older path for the same, which `--test-scheduled` turns on.
 TEST_SCHEDULED = ("__scheduled",)
@@ -81,7 +83,7 @@ class App:
             return True
         return self._test_scheduled and path == TEST_SCHEDULED
 
-    async def _answer_ours(self, scope: Scope, receive: Receive, path: tuple[str, ...]) -> Answer:
+    async def _answer_ours(self, scope: Scope, receive: Receive, path: tuple[str, ...]) -> Sendable:
         method = scope["method"]
         try:
             self._guard.check(scope, path)
@@ -93,7 +95,7 @@ class App:
         return await _run(route, Call(self._host, scope, receive, parts))
 
 
-async def _run(route: Route, call: Call) -> Answer:
+async def _run(route: Route, call: Call) -> Sendable:
     try:
         found = await route.handler(call)
         return success(found) if isinstance(found, Success) else found

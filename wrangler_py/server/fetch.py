@@ -40,7 +40,7 @@ async def serve_fetch(host: Host, scope: Scope, receive: Receive, send: Send) ->
         return
     await send({"type": "http.response.start", "status": outgoing.status, "headers": outgoing.headers})
     bodiless = is_head or outgoing.status in BODILESS
-    await _send_body(host, b"" if bodiless else outgoing.body, incoming, send)
+    await send_body(host, b"" if bodiless else outgoing.body, incoming, send)
     if bodiless:
         await _drop(outgoing.body)
 
@@ -100,7 +100,8 @@ def _url(scope: Scope) -> str:
     return f"{scope['scheme']}://{authority}{raw_path(scope)}{'?' + query if query else ''}"
 
 
-async def _send_body(host: Host, source: Source, incoming: Incoming, send: Send) -> None:
+async def send_body(host: Host, source: Source, incoming: Incoming, send: Send) -> None:
+    """Send a body as it comes, until its end or until the client has gone."""
     if isinstance(source, bytes):
         await send({"type": "http.response.body", "body": source})
         return

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from wrangler_py.errors import RequestError
 
 if TYPE_CHECKING:
-    from wrangler_py.server.answer import Answer
+    from wrangler_py.server.answer import Sendable
     from wrangler_py.server.call import Call
     from wrangler_py.server.envelope import Dialect, Success
 
-Handler = Callable[["Call"], Awaitable["Success | Answer"]]
+Handler = Callable[["Call"], Awaitable["Success | Sendable"]]
 
 
 @dataclass(frozen=True)
