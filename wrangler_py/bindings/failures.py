@@ -41,7 +41,14 @@ class KvError(JsBindingError):
 
 
 class R2Error(JsBindingError):
-    """R2 refused a key, a value or an option, or a multipart upload is not there."""
+    """R2 refused a key, a value or an option, or a multipart upload is not there.
+
+    ``code`` is Cloudflare's number (R2 docs, "Error codes"), 0 for an argument that is wrong in itself.
+    """
+
+    def __init__(self, message: str, *, name: str = "Error", code: int = 0) -> None:
+        super().__init__(message, name=name)
+        self.code = code
 
 
 class QueueError(JsBindingError):
@@ -49,7 +56,14 @@ class QueueError(JsBindingError):
 
 
 class EmailError(JsBindingError):
-    """An address is not allowed, or a message is not one."""
+    """An address is not allowed, or a message is not one.
+
+    ``code`` is Cloudflare's, as ``E_RECIPIENT_NOT_ALLOWED`` (Email Service docs, "Error codes").
+    """
+
+    def __init__(self, message: str, *, name: str = "Error", code: str = "") -> None:
+        super().__init__(message, name=name)
+        self.code = code
 
 
 class ObjectError(JsBindingError):
