@@ -59,6 +59,10 @@ class Code(Protocol):
         """Run the handler of ``event`` (``fetch``, ``scheduled``, ``queue``) with a fresh ``ctx``."""
         ...
 
+    def handles(self, event: str) -> bool:
+        """Say whether there is a handler of ``event``."""
+        ...
+
     async def call_entrypoint(
         self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
     ) -> Any:
@@ -81,6 +85,11 @@ class NoCode:
         _ = event, argument
         raise self._error
 
+    def handles(self, event: str) -> bool:
+        """Say no."""
+        _ = event
+        return False
+
     async def call_entrypoint(
         self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
     ) -> Any:
@@ -101,6 +110,8 @@ class Resources:
         self.config, self.state_dir, self.engine, self.peers = config, state_dir, engine, peers
         #: Set as soon as the user's code has been imported, which is after its bindings were made.
         self.code: Code = NoCode(WorkerLoadError("The Worker's code is not loaded yet."))
+        #: What user code is given as ``env``; set by `build_env`.
+        self.env: Any = None
         self._closers: list[Callable[[], None]] = []
 
     @property

@@ -117,6 +117,17 @@ class KvGroup(LazyGroup):
     members: ClassVar = {"key": _group(KvKeyGroup, "Read and write single keys of a namespace.")}
 
 
+class QueuesGroup(LazyGroup):
+    """`pywrangler queues`."""
+
+    members: ClassVar = {
+        "list": "queues.list:list_queues",
+        "info": "queues.info:info",
+        "send": "queues.send:send",
+        "purge": "queues.purge:purge",
+    }
+
+
 class RootGroup(LazyGroup):
     """`pywrangler`. The one place where failures of commands become messages and exit codes."""
 
@@ -125,6 +136,7 @@ class RootGroup(LazyGroup):
         "dev": "dev:dev",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),
         "kv": _group(KvGroup, "Look at and change what Workers KV keeps."),
+        "queues": _group(QueuesGroup, "Look at queues, send messages to them, and empty them."),
     }
     aliases: ClassVar = {"workflow": "workflows"}
 

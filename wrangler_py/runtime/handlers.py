@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from wrangler_py.bindings.workflow import source
@@ -20,6 +20,8 @@ from wrangler_py.serde import Record
 
 #: Events whose instances are recorded as come from something else than a binding (engine-semantics, section 4).
 _SOURCES = {"queue": Trigger.EVENT}
+#: Events that end when what they handed to ``waitUntil`` has ended (Queues docs, "JavaScript APIs").
+_WAITED = frozenset({"queue"})
 #: How a service binding names the class ``Default``.
 _DEFAULT_NAMES = frozenset({"", "default", DEFAULT})
 #: What an entrypoint has that is no method of the user's.
@@ -36,15 +38,27 @@ class Handlers:
     async def call(self, event: str, argument: Any, props: Mapping[str, Any] | None = None) -> Any:
         """Run the handler of ``event`` (``fetch``, ``scheduled``, ``queue``) with a fresh ``ctx``; return what it does.
 
-        A ``def`` handler runs in a thread, so that it cannot keep other requests and instances waiting.
+        A ``def`` handler runs in a thread, so that it cannot keep other requests and instances waiting. A batch of a
+        queue is handled when all that went to ``waitUntil`` has ended too, and has failed if that did.
 
         Raises:
             WorkerLoadError: there is no class ``Default``.
             UserError: the class lacks the method.
         """
-        context = Context(self._work, props=Record(props or {}))
+        if event not in _WAITED:
+            return await self._call(event, argument, Context(self._work, props=Record(props or {})))
+        async with _to_the_end() as work:
+            return await self._call(event, argument, Context(work))
+
+    async def _call(self, event: str, argument: Any, context: Context) -> Any:
         with _handling(context, _SOURCES.get(event)):
             return await _call(self._find(event, context), self._given(event, argument), self._env, context)
+
+    def handles(self, event: str) -> bool:
+        """Say whether there is a handler of ``event``."""
+        if self._code.global_handler(event) is not None:
+            return True
+        return callable(getattr(self._code.handler_class(), event, None))
 
     async def call_entrypoint(
         self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
@@ -141,6 +155,24 @@ async def run_handler(function: Callable[..., Any], *args: Any, **kwargs: Any) -
     call = functools.partial(context.run, function, *args, **kwargs)
     result = await asyncio.get_running_loop().run_in_executor(None, call)
     return await result if inspect.isawaitable(result) else result
+
+
+@asynccontextmanager
+async def _to_the_end() -> AsyncIterator[WaitUntil]:
+    """Give what holds the work of one call: it has ended after the block, and what failed in it is raised."""
+    failures: list[BaseException] = []
+    work = WaitUntil(failures.append)
+    try:
+        try:
+            yield work
+        except Exception as error:  # noqa: BLE001 - raised below, when the rest has ended
+            failures.insert(0, error)
+        await work.drain()
+    except asyncio.CancelledError:
+        await work.drain(0)
+        raise
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

@@ -143,6 +143,10 @@ class PagesHandlers:
         finally:
             current_context.reset(token)
 
+    def handles(self, event: str) -> bool:
+        """Say whether there is a handler of ``event``: of requests only."""
+        return event == "fetch"
+
     async def call_entrypoint(
         self, name: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], props: Mapping[str, Any]
     ) -> Any:

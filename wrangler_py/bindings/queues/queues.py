@@ -1,0 +1,184 @@
+"""The messages of all queues, as the producers and consumers of one process share them.
+
+Writes come in groups: all that is sent and settled in one turn of the event loop is one transaction, and whoever waits
+is released when it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wrangler_py.clock import Clock
+from wrangler_py.errors import StoreError
+from wrangler_py.storage.queues import Backlog, HeldMessage, Holder, NewMessage, QueueStore, Settlement
+
+_log = logging.getLogger(__name__)
+#: Queues docs, "Limits": the default.
+RETENTION_MS = 4 * 24 * 3_600_000
+#: Messages one transaction takes, so that a turn of the event loop stays short.
+_MOST = 500
+
+
+class _Write(NamedTuple):
+    sent: Sequence[NewMessage]
+    settled: Sequence[Settlement]
+    done: asyncio.Future[None]
+
+    def __len__(self) -> int:
+        return len(self.sent) + sum(len(group) for one in self.settled for group in one[1:])
+
+
+class Queues:
+    """All queues of a state directory. Belongs to the event loop that uses it first."""
+
+    def __init__(self, store: QueueStore, clock: Clock) -> None:
+        self._store, self.clock = store, clock
+        self._writes: deque[_Write] = deque()
+        self._is_planned = False
+        self._watchers: dict[str, Callable[[], None]] = {}
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, *, synchronous: str = "NORMAL") -> Queues:
+        """Open or make the database at ``path``, without what is older than four days.
+
+        Raises:
+            StateError: the file cannot be used.
+        """
+        found = cls(QueueStore.open(path, synchronous=synchronous), clock)
+        found.expire()
+        return found
+
+    def close(self) -> None:
+        """Write what is left, and close the database."""
+        while self._writes:
+            self._commit()
+        self._store.close()
+
+    # sending
+
+    def new_message(self, queue: str, content_type: str, body: bytes, delay_s: int) -> NewMessage:
+        """Return a message of now, with a fresh id."""
+        now, fresh = self.clock.now(), self.clock.new_id().replace("-", "")
+        return NewMessage(queue, fresh, now, now + RETENTION_MS, now + delay_s * 1000, content_type, body)
+
+    async def send(self, messages: Sequence[NewMessage]) -> None:
+        """Store messages, all or none; raise StoreError."""
+        await self._write(messages, ())
+
+    async def settle(self, settled: Settlement) -> None:
+        """Store what becomes of held messages; raise StoreError."""
+        await self._write((), (settled,))
+
+    def settle_soon(self, settled: Settlement) -> None:
+        """Do as `settle`, and have nobody wait; what fails is up to a later `settle`."""
+        self._write((), (settled,)).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _write(self, sent: Sequence[NewMessage], settled: Sequence[Settlement]) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._writes.append(_Write(sent, settled, done))
+        self._plan(loop)
+        return done
+
+    def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_planned:
+            self._is_planned = True
+            loop.call_soon(self._commit_one_turn, loop)
+
+    def _commit_one_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_planned = False
+        if self._writes:
+            self._commit()
+        if self._writes:
+            self._plan(loop)
+
+    def _commit(self) -> None:
+        writes = self._next_writes()
+        sent = [message for write in writes for message in write.sent]
+        settled = [one for write in writes for one in write.settled]
+        try:
+            self._store.apply(sent, settled)
+        except StoreError as error:
+            for write in writes:
+                _fail(write.done, error)
+            return
+        for write in writes:
+            if not write.done.done():
+                write.done.set_result(None)
+        moved = (move.queue for one in settled for move in one.moved)
+        self._wake({*(message.queue for message in sent), *moved})
+
+    def _next_writes(self) -> list[_Write]:
+        writes = [self._writes.popleft()]
+        size = len(writes[0])
+        while self._writes and size + len(self._writes[0]) <= _MOST:
+            writes.append(self._writes.popleft())
+            size += len(writes[-1])
+        return writes
+
+    # delivering
+
+    def watch(self, queue: str, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever messages have come to ``queue``."""
+        self._watchers[queue] = callback
+
+    def unwatch(self, queue: str) -> None:
+        """Call nobody any more."""
+        self._watchers.pop(queue, None)
+
+    def look_around(self) -> None:
+        """Wake all watchers if another process has written; raise StoreError."""
+        if self._store.changed_elsewhere():
+            self._wake(self._watchers)
+
+    def _wake(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            if queue in self._watchers:
+                self._watchers[queue]()
+
+    def due_times(self, queue: str, limit: int) -> list[int]:
+        """Return when the next ``limit`` messages of a queue are due (ms), earliest first; raise StoreError."""
+        return self._store.due_times(queue, limit)
+
+    def take(self, queue: str, limit: int, holder: Holder) -> list[HeldMessage]:
+        """Hold the messages that are due; their attempt counts from here on. Raise StoreError."""
+        return self._store.take(queue, self.clock.now(), limit, holder.number)
+
+    def new_holder(self) -> Holder:
+        """Return this process's right to hold messages; raise StoreError."""
+        return self._store.new_holder()
+
+    def free_dead(self, own: Holder) -> None:
+        """Make due what processes held that are no more; raise StoreError."""
+        if self._store.free_dead(own.number):
+            self._wake(self._watchers)
+
+    # looking after
+
+    def expire(self) -> None:
+        """Remove messages that nobody has consumed for four days; raise StoreError."""
+        expired = self._store.expire(self.clock.now())
+        if expired:
+            _log.warning("%d messages expired in their queues after four days and were deleted", expired)
+
+    def purge(self, queue: str) -> int:
+        """Remove all messages of a queue but those being delivered; return how many. Raise StoreError."""
+        return self._store.purge(queue)
+
+    def backlog(self, queue: str) -> Backlog:
+        """Count what a queue holds; raise StoreError."""
+        return self._store.backlog(queue, self.clock.now())
+
+    def names(self) -> list[str]:
+        """Return the queues that hold messages; raise StoreError."""
+        return self._store.queue_names()
+
+
+def _fail(done: asyncio.Future[None], error: StoreError) -> None:
+    if not done.done():
+        done.set_exception(error)

@@ -1,0 +1,47 @@
+"""Who holds messages, and whether it lives: a number, and a file that its process has locked.
+
+The kernel takes the lock away however the process ends, so messages of a killed one are free at once, and those of one
+that is only slow are not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class Holder:
+    """This process, as far as it holds messages; `release` makes it count as dead."""
+
+    def __init__(self, number: int, path: Path) -> None:
+        self.number = number
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        """Let go; what is still held is free for others."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def holder_file(database: Path, number: int) -> Path:
+    """Return the file that the holder ``number`` of a database locks."""
+    return database.with_name(f"{database.name}-holder-{number}")
+
+
+def is_alive(path: Path) -> bool:
+    """Say whether the process that made the file lives and has not let go."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
