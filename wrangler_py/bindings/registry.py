@@ -47,20 +47,24 @@ def build_env(resources: Resources) -> WorkerEnv:
     """Return the environment of a Worker: its variables, secrets and bindings; secrets win over variables."""
     config = resources.config
     bindings = {one.name: one.make(resources) for one in declared(config)}
-    return WorkerEnv({**config.vars, **config.secrets, **bindings})
+    env = resources.env = WorkerEnv({**config.vars, **config.secrets, **bindings})
+    return env
 
 
 def background(resources: Resources) -> list[Background]:
-    """Return what a script needs running behind its bindings; nothing of it has begun."""
+    """Return what a script needs running behind its bindings; nothing of it has begun.
+
+    Durable Objects are the last: all others may call them.
+    """
     config, found = resources.config, list[Background]()
     if config.resources.consumers:
         from wrangler_py.bindings.queues import Consumers
 
         found.append(Consumers(resources))
-    if config.resources.durable_objects:
-        found.append(resources.objects)
     if config.crons or any(one.schedules for one in config.workflows):
         from wrangler_py.bindings.cron import CronTriggers
 
         found.append(CronTriggers(resources))
+    if config.resources.durable_objects:
+        found.append(resources.objects)
     return found

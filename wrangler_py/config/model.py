@@ -13,6 +13,8 @@ import msgspec
 IMPLICIT_DEPENDENCIES_FROM = dt.date(2026, 2, 25)
 #: Before this day, module functions such as ``on_fetch`` answer (python-sdk, section 2).
 NO_GLOBAL_HANDLERS_FROM = dt.date(2025, 8, 14)
+#: From this day on, ``deleteAll`` of a Durable Object removes its alarm as well (changelog of that day).
+DELETE_ALL_CLEARS_ALARM_FROM = dt.date(2026, 2, 24)
 
 
 class WorkflowConfig(msgspec.Struct, frozen=True):
@@ -170,6 +172,13 @@ class Config(msgspec.Struct, frozen=True):
     def global_handlers(self) -> bool:
         """Whether module functions such as ``on_fetch`` answer instead of the class ``Default``."""
         return self.flag("disable_python_no_global_handlers") or not self._since(NO_GLOBAL_HANDLERS_FROM)
+
+    @property
+    def clears_alarms(self) -> bool:
+        """Whether ``deleteAll`` of a Durable Object removes its alarm as well."""
+        if self.flag("delete_all_preserves_alarm"):
+            return False
+        return self.flag("delete_all_deletes_alarm") or self._since(DELETE_ALL_CLEARS_ALARM_FROM)
 
     def _since(self, day: dt.date) -> bool:
         # Without a date, today's behaviour: who writes none wants what the documents describe.

@@ -170,8 +170,15 @@ class Host:
             await one.start()
 
     async def drain(self, grace: float) -> None:
-        """Let what is in flight finish for ``grace`` seconds, then leave everything to whoever comes next."""
-        await asyncio.gather(self.engine.drain(grace), *(one.drain(grace) for one in self._background))
+        """Let what is in flight finish for ``grace`` seconds, then leave everything to whoever comes next.
+
+        Durable Objects are the last to go: what else is in flight may still call them.
+        """
+        time = asyncio.get_running_loop().time
+        ends_at = time() + grace
+        *callers, last = (self.engine.drain, *(one.drain for one in self._background))
+        await asyncio.gather(*(drain(grace) for drain in callers))
+        await last(max(0, ends_at - time()))
 
     async def close(self) -> None:
         """Let go of the engine and the state. What was handed to ``waitUntil`` and still runs is cancelled."""

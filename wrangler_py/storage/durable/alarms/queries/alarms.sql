@@ -1,0 +1,12 @@
+-- hinted --
+SELECT at FROM alarms WHERE class_name = ? AND id = ?
+
+-- hint --
+INSERT INTO alarms (class_name, id, name, at) VALUES (:class_name, :id, :name, :at)
+ON CONFLICT (class_name, id) DO UPDATE SET at = excluded.at, name = coalesce(excluded.name, name)
+
+-- remove --
+DELETE FROM alarms WHERE class_name = ? AND id = ?
+
+-- upcoming --
+SELECT class_name, id, name, at FROM alarms WHERE class_name = ? ORDER BY at LIMIT ?
