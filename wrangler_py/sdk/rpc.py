@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from wrangler_py.sdk.context import wait_until
+from wrangler_py.sdk.email import EmailMessage
 from wrangler_py.sdk.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint
 from wrangler_py.sdk.environment import env
 from wrangler_py.sdk.pyodide.ffi import JsBuffer, JsException, jsnull, to_js
@@ -37,7 +38,7 @@ def python_from_rpc(obj: Any) -> Any:
 
 
 def import_from_javascript(module_name: str) -> Any:
-    """Return what JavaScript knows as ``module_name``: ``cloudflare:workers`` or ``cloudflare:workflows``.
+    """Return what JavaScript knows as ``module_name``: ``cloudflare:workers``, ``:workflows`` or ``:email``.
 
     Raises:
         ImportError: any other; there is no JavaScript here.
@@ -63,6 +64,7 @@ def _modules() -> dict[str, dict[str, Any]]:
             "DurableObject": DurableObject,
         },
         "cloudflare:workflows": {"NonRetryableError": NonRetryableError},
+        "cloudflare:email": {"EmailMessage": EmailMessage},
     }
 
 
