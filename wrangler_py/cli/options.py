@@ -89,6 +89,15 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     return _with_options(command, TARGET_PARAMETERS, lambda target: target)
 
 
+#: What finds a configuration, for commands that look at nothing else.
+CONFIG_PARAMETERS = {name: TARGET_PARAMETERS[name] for name in ("config", "env", "cwd", "local")}
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options that find a configuration, and hand it the target as its first argument."""
+    return _with_options(command, CONFIG_PARAMETERS, lambda target: target)
+
+
 def localized(command: Callable[..., None]) -> Callable[..., None]:
     """Give ``command`` the options that find a project, and hand it the `Local` as its first argument."""
 

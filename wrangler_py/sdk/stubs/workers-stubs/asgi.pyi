@@ -1,0 +1,1 @@
+from wrangler_py.sdk.workers.asgi import *  # noqa: F403

@@ -1,0 +1,1 @@
+from wrangler_py.sdk.workers.workflows import NonRetryableError as NonRetryableError

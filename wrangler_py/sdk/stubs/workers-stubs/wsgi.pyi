@@ -1,0 +1,1 @@
+from wrangler_py.sdk.workers.wsgi import *  # noqa: F403
