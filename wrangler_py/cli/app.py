@@ -117,6 +117,42 @@ class KvGroup(LazyGroup):
     members: ClassVar = {"key": _group(KvKeyGroup, "Read and write single keys of a namespace.")}
 
 
+class D1MigrationsGroup(LazyGroup):
+    """`pywrangler d1 migrations`."""
+
+    members: ClassVar = {
+        "create": "d1.migrations.create:create",
+        "list": "d1.migrations.list:list_migrations",
+        "apply": "d1.migrations.apply:apply",
+    }
+
+
+class D1Group(LazyGroup):
+    """`pywrangler d1`."""
+
+    members: ClassVar = {
+        "list": "d1.list:list_databases",
+        "execute": "d1.execute:execute",
+        "migrations": _group(D1MigrationsGroup, "Change the tables of a database, step by step."),
+    }
+
+
+class R2ObjectGroup(LazyGroup):
+    """`pywrangler r2 object`."""
+
+    members: ClassVar = {
+        "put": "r2.put:put",
+        "get": "r2.get:get",
+        "delete": "r2.delete:delete",
+    }
+
+
+class R2Group(LazyGroup):
+    """`pywrangler r2`."""
+
+    members: ClassVar = {"object": _group(R2ObjectGroup, "Read and write single objects of a bucket.")}
+
+
 class QueuesGroup(LazyGroup):
     """`pywrangler queues`."""
 
@@ -134,8 +170,11 @@ class RootGroup(LazyGroup):
     members: ClassVar = {
         "init": "init:init",
         "dev": "dev:dev",
+        "types": "types:types",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),
         "kv": _group(KvGroup, "Look at and change what Workers KV keeps."),
+        "d1": _group(D1Group, "Query D1 databases, and apply their migrations."),
+        "r2": _group(R2Group, "Look at and change what R2 buckets hold."),
         "queues": _group(QueuesGroup, "Look at queues, send messages to them, and empty them."),
     }
     aliases: ClassVar = {"workflow": "workflows"}
