@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from wrangler_py.bindings.d1 import connection as connections
-from wrangler_py.bindings.d1.execution import Execution
+from wrangler_py.bindings.d1.execution import _CHECKPOINT_EVERY, Execution
 from wrangler_py.bindings.failures import D1Error
 
 #: Some hundred milliseconds on any machine.
@@ -167,15 +167,21 @@ def test_closing_interrupts_what_runs_and_refuses_what_comes(file):
 def test_the_log_is_copied_into_the_file_now_and_then(file):
     """Else it would grow for as long as the Worker runs: in place, nothing that syncs the disk is done."""
 
+    async def write(execution, rows):
+        for _ in range(rows):
+            await execution.run(lambda on: on.query("INSERT INTO t VALUES (zeroblob(4000))"))
+        # What the thread has been given to do, it has done when it comes to this.
+        await asyncio.wrap_future(execution._thread.submit(int))
+        return file.with_name(f"{file.name}-wal").stat().st_size
+
     async def body(execution):
         await execution.run(lambda on: on.query("CREATE TABLE t (a)"))
-        log = file.with_name(f"{file.name}-wal")
-        for _ in range(3000):
-            await execution.run(lambda on: on.query("INSERT INTO t VALUES (zeroblob(4000))"))
-            await asyncio.sleep(0)
-        return log.stat().st_size
+        once = await write(execution, _CHECKPOINT_EVERY + 1)
+        return once, [await write(execution, _CHECKPOINT_EVERY + 1) for _ in range(4)]
 
-    assert run(file, body) < 3000 * 4096 * 0.8
+    once, later = run(file, body)
+    assert once > _CHECKPOINT_EVERY * 4000
+    assert max(later) < 2 * once
 
 
 def test_many_first_uses_at_once_open_the_file_once(file):
