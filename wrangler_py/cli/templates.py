@@ -2,7 +2,8 @@
 
 A template is a folder that is a working project itself. Wherever its files say ``my-worker``, a new project
 says its own name. The first line after the heading of its README describes it. ``gitignore`` is called so
-because packaging tools would drop, or obey, a file named ``.gitignore``.
+because packaging tools would drop, or obey, a file named ``.gitignore``; ``dev.vars``, because that file names
+``.dev.vars``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from wrangler_py.errors import UserError
 
 DEFAULT = "workflows-starter"
 PLACEHOLDER = "my-worker"
-RENAMED = {"gitignore": ".gitignore"}
+RENAMED = {"gitignore": ".gitignore", "dev.vars": ".dev.vars"}
 #: What running a template's own tests in place leaves behind.
 LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".wrangler", ".venv"})
 #: What may already be in the folder of a new project.
