@@ -59,7 +59,7 @@ def test_a_body_is_read_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("range", "expected", "at"),
+    ("wanted", "expected", "at"),
     [
         ({"offset": 3}, ALPHABET[3:], (3, 23)),
         ({"length": 3}, "abc", (0, 3)),
@@ -79,10 +79,10 @@ def test_a_body_is_read_once(tmp_path):
         (Headers({"range": "lines=1-2"}), ALPHABET, (0, 26)),
     ],
 )
-def test_a_range_is_some_of_the_bytes(tmp_path, range, expected, at):
+def test_a_range_is_some_of_the_bytes(tmp_path, wanted, expected, at):
     async def body(bucket):
         await bucket.put("key", ALPHABET)
-        found = await bucket.get("key", range=range)
+        found = await bucket.get("key", range=wanted)
         assert (found.size, tuple(found.range.values())) == (26, at)
         return await found.text()
 
@@ -90,7 +90,7 @@ def test_a_range_is_some_of_the_bytes(tmp_path, range, expected, at):
 
 
 @pytest.mark.parametrize(
-    ("range", "message"),
+    ("wanted", "message"),
     [
         ({"offset": 26}, r"Error: get: The requested range is not satisfiable \(10039\)"),
         ({"length": 0}, "10039"),
@@ -104,11 +104,11 @@ def test_a_range_is_some_of_the_bytes(tmp_path, range, expected, at):
         ("bytes=1-2", "options are an object, not str"),
     ],
 )  # fmt: skip
-def test_a_range_that_has_no_bytes_or_is_none_is_refused(tmp_path, range, message):
+def test_a_range_that_has_no_bytes_or_is_none_is_refused(tmp_path, wanted, message):
     async def body(bucket):
         await bucket.put("key", ALPHABET)
         with pytest.raises(R2Error, match=message):
-            await bucket.get("key", {"range": range})
+            await bucket.get("key", {"range": wanted})
 
     with_bucket(tmp_path, body)
 

@@ -49,7 +49,7 @@ def test_every_kind_of_value_is_stored_as_its_bytes(tmp_path, value):
     assert with_bucket(tmp_path, body) == (6, "välue")
 
 
-@pytest.mark.parametrize("nothing", [None, jsnull, "", b"", lambda: chunks()])
+@pytest.mark.parametrize("nothing", [None, jsnull, "", b"", chunks])
 def test_no_bytes_are_an_object_too(tmp_path, nothing):
     async def body(bucket):
         await bucket.put("key", nothing() if callable(nothing) else nothing)
@@ -89,10 +89,14 @@ def test_a_stored_object_tells_all_about_itself_at_once_and_later(tmp_path):
         lambda bucket, options: bucket.put("key", "v", to_js(options)),
         lambda bucket, options: bucket.put("key", "v", **options),
         lambda bucket, _: bucket.put(
-            "key", "v", http_metadata={"content_type": "a/b"}, custom_metadata={"n": "1"}, storage_class="InfrequentAccess"
+            "key",
+            "v",
+            http_metadata={"content_type": "a/b"},
+            custom_metadata={"n": "1"},
+            storage_class="InfrequentAccess",
         ),
     ],
-)  # fmt: skip
+)
 def test_options_are_an_object_or_keywords_in_either_spelling(tmp_path, call):
     options = {
         "httpMetadata": {"contentType": "a/b"},
@@ -254,7 +258,10 @@ def test_custom_metadata_has_8192_bytes_at_most(tmp_path, custom, fits):
         (("key", "v", {"md5": b"00"}), "TypeError: MD5 is 16 bytes, not 2"),
         (("key", "v", {"sha1": "z" * 40}), "Provided SHA-1 wasn't a valid hex string"),
         (("key", "v", {"sha1": 5}), "SHA-1 is bytes or hexadecimal text, not int"),
-        (("key", "v", {"md5": "0" * 32, "sha1": "0" * 40}), "You cannot specify multiple hashing algorithms."),
+        (
+            ("key", "v", {"md5": "0" * 32, "sha1": "0" * 40}),
+            "You cannot specify multiple hashing algorithms.",
+        ),
     ],
 )
 def test_what_is_no_argument_is_named_and_nothing_is_stored(tmp_path, arguments, message):

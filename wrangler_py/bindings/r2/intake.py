@@ -47,6 +47,7 @@ class Intake:
 
     def _take_small(self, data: memoryview, digests: Digests, commit: Commit[T], now: int) -> T:
         with closing(self._store.new_blob()) as blob:
+            blob.open()
             blob.write(data)
             digests.update(data)
             return commit(blob, now)
@@ -54,9 +55,10 @@ class Intake:
     @asynccontextmanager
     async def blob(self, method: str) -> AsyncIterator[NewBlob]:
         """Hold a new blob; it is removed unless it was committed."""
-        with explained(method):
-            blob = await self._threads.run(self._store.new_blob)
+        blob = self._store.new_blob()
         try:
+            with explained(method):
+                await self._threads.run(blob.open)
             yield blob
         finally:
             with explained(method):

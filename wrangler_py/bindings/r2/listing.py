@@ -78,10 +78,12 @@ def _read_include(given: Any) -> tuple[str, ...]:
 
 def find_page(store: BucketStore, query: Query) -> Page:
     """Return the objects and prefixes of a page, together as many as the limit allows."""
-    objects, prefixes = list[StoredObject](), list[str]()
-    for entry, following in _entries(store, query):
+    objects, prefixes, behind = list[StoredObject](), list[str](), b""
+    for entry, next_start in _entries(store, query):
         if len(objects) + len(prefixes) == query.limit:
-            return Page(objects, prefixes, _cursor(following))
+            # What is put behind the last entry until then is on the next page.
+            return Page(objects, prefixes, _cursor(behind))
+        behind = next_start
         if isinstance(entry, str):
             prefixes.append(entry)
         else:
@@ -90,14 +92,14 @@ def find_page(store: BucketStore, query: Query) -> Page:
 
 
 def _entries(store: BucketStore, query: Query) -> Iterator[tuple[StoredObject | str, bytes]]:
-    """Yield every object or common prefix, and the key at which a page that begins with it starts."""
+    """Yield every object or common prefix, and where a page starts that begins behind it."""
     start, end = query.start, _behind(query.prefix)
     while found := store.page(start, end, query.limit + 1):
         for stored in found:
             key = stored.key.encode()
             common = _common_prefix(key, query)
-            yield (stored if common is None else common.decode("utf-8", "replace")), key
             start = _after(key) if common is None else _behind(common)
+            yield (stored if common is None else common.decode()), start
             if common is not None:
                 # All others below it are passed over at once.
                 break

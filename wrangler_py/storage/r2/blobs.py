@@ -28,16 +28,8 @@ class Blobs:
         self._folder, self._new_id = folder, new_id
 
     def create(self) -> NewBlob:
-        """Return a new, empty file that no sweep touches before it is closed."""
-        while True:
-            path = self._folder / self._new_id().replace("-", "")
-            with suppress(FileExistsError):
-                file = path.open("xb")
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if os.fstat(file.fileno()).st_nlink:
-                    return NewBlob(path, file)
-                # A sweep took it for a leftover in the moment before it was locked.
-                file.close()
+        """Return what a new file is written with; there is none before it is opened."""
+        return NewBlob(self._folder, self._new_id)
 
     def open(self, name: str) -> OpenBlob:
         """Open a blob for reading; raise FileNotFoundError if it was removed."""
@@ -73,26 +65,43 @@ class Blobs:
 class NewBlob:
     """A file in the making. `close` removes it unless it was kept. One thread at a time may use it."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.name = path.name
+    def __init__(self, folder: Path, new_id: Callable[[], str]) -> None:
+        self._folder, self._new_id = folder, new_id
+        self._file: BinaryIO | None = None
         #: Bytes written so far.
         self.size = 0
-        self._path, self._file = path, file
         self._is_kept = False
+
+    def open(self) -> None:
+        """Make the file; no sweep touches it before it is closed."""
+        while self._file is None:
+            path = self._folder / self._new_id().replace("-", "")
+            with suppress(FileExistsError):
+                self._file = _locked(path)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(self._opened.name).name
+
+    @property
+    def _opened(self) -> BinaryIO:
+        assert self._file is not None
+        return self._file
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
-        self.size += self._file.write(data)
+        self.size += self._opened.write(data)
 
     def append(self, other: OpenBlob) -> None:
         """Append all bytes of another blob."""
         with open(other.fileno(), "rb", closefd=False) as source:
-            shutil.copyfileobj(source, self._file, _COPIED_AT_ONCE)
-        self.size = self._file.tell()
+            shutil.copyfileobj(source, self._opened, _COPIED_AT_ONCE)
+        self.size = self._opened.tell()
 
     def finish(self) -> None:
         """Have all that was written in the file."""
-        self._file.flush()
+        self._opened.flush()
 
     def keep(self) -> None:
         """Have `close` leave the file: the index has it."""
@@ -100,11 +109,23 @@ class NewBlob:
 
     def close(self) -> None:
         """Let go of the file, and remove it unless it was kept."""
+        if self._file is None:
+            return
         if not self._is_kept:
-            self._path.unlink(missing_ok=True)
+            Path(self._file.name).unlink(missing_ok=True)
         # What is still buffered of a file nobody wants may find a full disk.
         with suppress(OSError):
             self._file.close()
+
+
+def _locked(path: Path) -> BinaryIO | None:
+    """Make a file and lock it; None: a sweep took it for a leftover in the moment between."""
+    file = path.open("xb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    if os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
 
 
 class OpenBlob:
