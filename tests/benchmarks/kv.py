@@ -15,7 +15,7 @@ from wrangler_py.clock import SystemClock
 from wrangler_py.storage.kv import KvStore
 from wrangler_py.storage.sqlite.schema import connect
 
-ENTRIES, ROUNDS = 5_000, 3
+ENTRIES, ROUNDS = 5_000, 7
 VALUE = "v" * 100
 
 
