@@ -53,8 +53,7 @@ class Table:
 
     def override(self, values: Mapping[str, Any]) -> None:
         """Put ``values`` over those that are there; a list is added to the list that is there."""
-        merged = {key: _both(self.data.get(key), value) for key, value in values.items()}
-        self.data = {**self.data, **merged}
+        self.data = _both(dict(self.data), dict(values))
 
     def error(self, key: str, message: str, hint: str | None = None) -> None:
         """Report an error at ``key``."""
@@ -163,7 +162,9 @@ class Table:
 def _both(present: Any, added: Any) -> Any:
     if isinstance(present, list) and isinstance(added, list):
         return [*present, *added]
-    return {**present, **added} if isinstance(present, dict) and isinstance(added, dict) else added
+    if isinstance(present, dict) and isinstance(added, dict):
+        return {**present, **{key: _both(present.get(key), value) for key, value in added.items()}}
+    return added
 
 
 def quoted(text: str, limit: int = 60) -> str:
