@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wrangler_py.bindings.env import WorkerEnv
+from wrangler_py.sdk.rpc import python_from_rpc
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -47,7 +48,7 @@ def build_env(resources: Resources) -> WorkerEnv:
     """Return the environment of a Worker: its variables, secrets and bindings; secrets win over variables."""
     config = resources.config
     bindings = {one.name: one.make(resources) for one in declared(config)}
-    env = resources.env = WorkerEnv({**config.vars, **config.secrets, **bindings})
+    env = resources.env = WorkerEnv({**python_from_rpc(config.vars), **config.secrets, **bindings})
     return env
 
 

@@ -59,51 +59,35 @@ def _digest(body: str) -> str:
 
 
 class _Writer:
-    """Collects what the lines of ``Env`` need above them: imports and TypedDicts."""
+    """Collects what the lines of ``Env`` need above them: imports, and a class for each JSON object."""
 
     def __init__(self, *, strict_vars: bool) -> None:
         self._strict_vars = strict_vars
         self._typing: set[str] = set()
         self._imports: set[tuple[str, str]] = set()
-        self._dicts: dict[str, str] = {}
+        self._objects: dict[str, list[str]] = {}
 
     def body(self, config: Config, others: Sequence[Config]) -> str:
-        lines = [*self._lines(config, others)] or ["    ..."]
-        return "\n".join(
-            [
-                *self._import_lines(),
-                "",
-                *(
-                    f"{name} = TypedDict({json.dumps(name)}, {fields})"
-                    for name, fields in self._dicts.items()
-                ),
-                "",
-                "class Env:",
-                *lines,
-                "",
-            ]
-        )
-
-    def _import_lines(self) -> Iterator[str]:
-        if self._typing:
-            yield f"from typing import {', '.join(sorted(self._typing))}"
-            yield ""
-        yield from (f"from {module} import {name}" for module, name in sorted(self._imports))
+        """Return all lines but the header."""
+        env = _write_class("Env", list(self._lines(config, others)))
+        objects = [_write_class(f"{name}(dict[str, Any])", lines) for name, lines in self._objects.items()]
+        typing = f"from typing import {', '.join(sorted(self._typing))}" if self._typing else ""
+        imports = "\n".join(f"from {module} import {name}" for module, name in sorted(self._imports))
+        return "\n\n".join(filter(None, [typing, imports, *objects, env])) + "\n"
 
     def _lines(self, config: Config, others: Sequence[Config]) -> Iterator[str]:
         """Yield the attributes in the order of the banner: bindings, variables, secrets."""
         for one in declared(config):
-            yield _attribute(one.name, self._class(one.kind), one.detail)
+            yield _attribute(one.name, self._binding(one.kind), one.detail)
+        secrets = config.secrets if config.required_secrets is None else config.required_secrets
         for name in config.vars:
-            if name not in config.secrets:
+            if name not in secrets:
                 values = [each.vars[name] for each in (config, *others) if name in each.vars]
                 yield _attribute(name, self._variable(name, values))
-        for name in config.secrets:
+        for name in secrets:
             yield _attribute(name, "str", "secret")
 
-    def _class(self, kind: str) -> str:
-        if kind not in CLASSES:
-            return self._of_typing("Any")
+    def _binding(self, kind: str) -> str:
         self._imports.add(CLASSES[kind])
         return CLASSES[kind][1]
 
@@ -127,20 +111,19 @@ class _Writer:
             case list():
                 return f"list[{self._union(name, value)}]"
             case dict():
-                return self._typed_dict(name, value)
+                return self._object(name, value)
             case _:
                 return type(value).__name__
 
-    def _typed_dict(self, name: str, value: Mapping[str, Any]) -> str:
-        """Return the name of a TypedDict with these fields; those of the same shape share one."""
+    def _object(self, name: str, value: Mapping[str, Any]) -> str:
+        """Return the name of a class with these entries as attributes; values of the same shape share one."""
         title = "_" + "".join(part.capitalize() for part in _SEPARATOR.split(name))
-        fields = ", ".join(
-            f"{_quoted(key)}: {self._type(f'{name}_{key}', item)}" for key, item in value.items()
-        )
-        while self._dicts.get(title, f"{{{fields}}}") != f"{{{fields}}}":
+        kinds = {key: self._type(f"{name}_{key}", item) for key, item in value.items()}
+        lines = [_attribute(key, kind, taken=dict) for key, kind in kinds.items()]
+        while self._objects.get(title, lines) != lines:
             title += "_"
-        self._dicts[title] = f"{{{fields}}}"
-        self._of_typing("TypedDict")
+        self._objects[title] = lines
+        self._of_typing("Any")
         return title
 
     def _of_typing(self, name: str) -> str:
@@ -148,9 +131,15 @@ class _Writer:
         return name
 
 
-def _attribute(name: str, kind: str, comment: str = "") -> str:
-    if not name.isidentifier() or keyword.iskeyword(name):
-        return f"    # {_quoted(name)} is not a Python name: getattr(env, {_quoted(name)})"
+def _write_class(head: str, lines: Sequence[str]) -> str:
+    is_empty = all(line.lstrip().startswith("#") for line in lines)
+    return "\n".join([f"class {head}:", *lines, *(["    ..."] if is_empty else [])])
+
+
+def _attribute(name: str, kind: str, comment: str = "", *, taken: object = None) -> str:
+    """Return the line of an attribute, or a comment if it cannot be one: ``taken`` has it, or it is no name."""
+    if not name.isidentifier() or keyword.iskeyword(name) or hasattr(taken, name):
+        return f"    # {_quoted(name)} can be read as [{_quoted(name)}] only"
     return f"    {name}: {kind}" + (f"  # {' '.join(comment.split())}" if comment else "")
 
 

@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from wrangler_py.config.cron import problem as cron_problem
 from wrangler_py.config.dotenv import read_secrets
-from wrangler_py.config.keys import DEV, DEV_UNUSED, LIMITS, LIMITS_UNUSED, TRIGGERS, TRIGGERS_UNUSED
+from wrangler_py.config.keys import (
+    DEV,
+    DEV_UNUSED,
+    LIMITS,
+    LIMITS_UNUSED,
+    SECRETS,
+    TRIGGERS,
+    TRIGGERS_UNUSED,
+)
 from wrangler_py.config.model import Config, DevConfig, LimitsConfig, PagesConfig
 from wrangler_py.config.names import Names, script_name_problem
 from wrangler_py.config.positions import walk
@@ -29,7 +37,7 @@ def build(section: Table, env_name: str | None, variables: Mapping[str, str]) ->
     path = section.source.path
     name = _name(section, env_name)
     values = {**_vars(section), **variables}
-    secrets = read_secrets(path.parent, env_name, section.source.diagnostics)
+    secrets, required = _secrets(section, env_name, variables)
     names = Names(values)
     return Config(
         path=path,
@@ -42,7 +50,8 @@ def build(section: Table, env_name: str | None, variables: Mapping[str, str]) ->
         compatibility_flags=section.texts("compatibility_flags"),
         workflows=tuple(read_workflows(section, name, names)),
         vars=values,
-        secrets={key: value for key, value in secrets.items() if key not in variables},
+        secrets=secrets,
+        required_secrets=required,
         resources=read_resources(section, name, names),
         crons=_crons(section),
         limits=_limits(section),
@@ -121,6 +130,24 @@ def _vars(section: Table) -> dict[str, Any]:
             name = ".".join(map(str, path[len(table.at) :]))
             table.source.error(path, f"the variable {name} cannot be {shown(value)}", "write it in quotes")
     return dict(table.data)
+
+
+def _secrets(
+    section: Table, env_name: str | None, variables: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...] | None]:
+    """Return the secrets, and the names that ``[secrets] required`` asks for: there are no others then."""
+    found = read_secrets(section.source.path.parent, env_name, section.source.diagnostics)
+    found = {key: value for key, value in found.items() if key not in variables}
+    if not section.has("secrets"):
+        return found, None
+    table = section.table("secrets")
+    table.warn_unknown(SECRETS)
+    required = table.texts("required", lambda text: None if text else "must not be empty")
+    missing = [name for name in required if name not in found and name not in variables]
+    if missing:
+        message = f"the required secrets {', '.join(missing)} have no value"
+        section.source.warn(table.path("required"), message, "write them into .dev.vars: NAME=value")
+    return {key: value for key, value in found.items() if key in required}, required
 
 
 def _crons(section: Table) -> tuple[str, ...]:

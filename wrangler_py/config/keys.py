@@ -61,5 +61,7 @@ DEV_UNUSED = (
 LIMITS = ("plan", "enforce")
 LIMITS_UNUSED = ("cpu_ms", "subrequests")
 
+SECRETS = ("required",)
+
 TRIGGERS = ("crons",)
 TRIGGERS_UNUSED = ("events",)

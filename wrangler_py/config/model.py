@@ -151,6 +151,8 @@ class Config(msgspec.Struct, frozen=True):
     workflows: tuple[WorkflowConfig, ...] = ()
     vars: Mapping[str, Any] = msgspec.field(default_factory=dict)
     secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
+    #: Names of the secrets there may be; None: whatever stands in the files.
+    required_secrets: tuple[str, ...] | None = None
     resources: ResourcesConfig = ResourcesConfig()
     crons: tuple[str, ...] = ()
     limits: LimitsConfig = LimitsConfig()

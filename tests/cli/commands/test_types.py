@@ -51,7 +51,7 @@ SETTINGS = { name = "x", limits = { most = 5 } }
 MODE = "production"
 """
 STUB = """\
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from wrangler_py.bindings.d1.database import D1Database
 from wrangler_py.bindings.durable.namespace import Namespace
@@ -62,8 +62,12 @@ from wrangler_py.bindings.r2.bucket import R2Bucket
 from wrangler_py.bindings.service import ServiceBinding
 from wrangler_py.bindings.workflow import WorkflowBinding
 
-_SettingsLimits = TypedDict("_SettingsLimits", {"most": int})
-_Settings = TypedDict("_Settings", {"name": str, "limits": _SettingsLimits})
+class _SettingsLimits(dict[str, Any]):
+    most: int
+
+class _Settings(dict[str, Any]):
+    name: str
+    limits: _SettingsLimits
 
 class Env:
     COUNTER: Namespace  # Counter
@@ -191,7 +195,7 @@ def test_names_that_python_cannot_write_and_odd_values(alone, project):
             "QUOTED": 'say "hi"\n\u2028',
             "LONG": "x" * 200,
             "NOTHING": None,
-            "NESTED": {"a-b": [{"c": None}], "for": {}},
+            "NESTED": {"a-b": [{"c": None}], "for": {}, "items": 1},
             "Nested": {"other": "shape"},
         },
     }
@@ -202,20 +206,33 @@ def test_names_that_python_cannot_write_and_odd_values(alone, project):
     assert result.exit_code == 0, result.output
     compile(body(project / "env.pyi"), "env.pyi", "exec")
     assert body(project / "env.pyi") == (
-        "from typing import Literal, TypedDict\n\n\n"
-        '_NestedAB = TypedDict("_NestedAB", {"c": None})\n'
-        '_NestedFor = TypedDict("_NestedFor", {})\n'
-        '_Nested = TypedDict("_Nested", {"a-b": list[_NestedAB], "for": _NestedFor})\n'
-        '_Nested_ = TypedDict("_Nested_", {"other": str})\n\n'
+        "from typing import Any, Literal\n\n"
+        "class _NestedAB(dict[str, Any]):\n"
+        "    c: None\n\n"
+        "class _NestedFor(dict[str, Any]):\n"
+        "    ...\n\n"
+        "class _Nested(dict[str, Any]):\n"
+        '    # "a-b" can be read as ["a-b"] only\n'
+        '    # "for" can be read as ["for"] only\n'
+        '    # "items" can be read as ["items"] only\n'
+        "    ...\n\n"
+        "class _Nested_(dict[str, Any]):\n"
+        "    other: str\n\n"
         "class Env:\n"
-        '    # "a-b" is not a Python name: getattr(env, "a-b")\n'
-        '    # "class" is not a Python name: getattr(env, "class")\n'
+        '    # "a-b" can be read as ["a-b"] only\n'
+        '    # "class" can be read as ["class"] only\n'
         '    QUOTED: Literal["say \\"hi\\"\\n\u2028"]\n'
         "    LONG: str\n"
         "    NOTHING: None\n"
         "    NESTED: _Nested\n"
         "    Nested: _Nested_\n"
     )
+
+
+def test_required_secrets_are_typed_without_a_file_that_has_them(alone, project):
+    (project / "wrangler.toml").write_text('name = "app"\nsecrets = { required = ["API_KEY"] }\n')
+    assert alone("types", "env.pyi").exit_code == 0
+    assert body(project / "env.pyi") == "class Env:\n    API_KEY: str  # secret\n"
 
 
 def test_an_env_of_nothing_is_valid(alone, project):
@@ -242,7 +259,7 @@ class Default(WorkerEntrypoint):
 
     async def fetch(self, request: Request) -> Response:
         instance = await self.env.MY_WORKFLOW.create(params={"a": 1})
-        if self.env.MODE == "production" and self.env.SETTINGS["limits"]["most"] > self.env.RETRIES:
+        if self.env.MODE == "production" and self.env.SETTINGS.limits.most > self.env.RETRIES:
             raise NonRetryableError(self.env.TOKEN.upper())
         await self.env.KV.put("key", instance.id)
         return Response(instance.id)
@@ -284,7 +301,7 @@ def test_right_use_passes_mypy_strict(mypy):
         ("MY_WORKFLOW.create", "MY_WORKFLOW.craete", '"WorkflowBinding" has no attribute "craete"'),
         ("env.MY_WORKFLOW", "env.MY_WORKFLO", '"Env" has no attribute "MY_WORKFLO"'),
         ('"production"', '"prodution"', "Non-overlapping equality check"),
-        ('["most"]', '["least"]', 'TypedDict "_SettingsLimits" has no key "least"'),
+        (".most", ".least", '"_SettingsLimits" has no attribute "least"'),
         ("TOKEN.upper()", "TOKEN + 1", "Unsupported operand types"),
     ],
 )
