@@ -9,7 +9,6 @@ because packaging tools would drop, or obey, a file named ``.gitignore``; ``dev.
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +21,18 @@ RENAMED = {"gitignore": ".gitignore", "dev.vars": ".dev.vars"}
 LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".wrangler", ".venv"})
 #: What may already be in the folder of a new project.
 HARMLESS = frozenset({".git", ".venv", "venv", ".idea", ".vscode", ".DS_Store"})
+#: Where a README says what to enter: blocks of commands, each after a line of words, or none.
+RUN_IT = "\n## Run it\n"
+_BLOCK = re.compile(r"(?:([^\n]*)\n\n)?```sh\n(.*?)\n```\n", re.DOTALL)
 #: Cloudflare's rule for the name of a Worker.
 LONGEST_NAME = 63
+
+
+class Step(NamedTuple):
+    """Commands to enter in one terminal, and the words before them."""
+
+    lead: str
+    commands: list[str]
 
 
 class Template(NamedTuple):
@@ -38,10 +47,17 @@ class Template(NamedTuple):
         lines = (self.path / "README.md").read_text(encoding="utf-8").splitlines()
         return next((line for line in lines if line and not line.startswith("#")), "")
 
-    def workflows(self) -> list[str]:
-        """Return the names of its workflows, in the order of its configuration."""
-        document = tomllib.loads((self.path / "wrangler.toml").read_text(encoding="utf-8"))
-        return [workflow["name"] for workflow in document.get("workflows", [])]
+    def first_steps(self) -> list[Step]:
+        """Return what its README says to do under "Run it", up to what is done beside the running session."""
+        text = (self.path / "README.md").read_text(encoding="utf-8")
+        section = text.partition(RUN_IT)[2].partition("\n## ")[0]
+        steps: list[Step] = []
+        for lead, commands in _BLOCK.findall(section):
+            is_another_way = steps and lead.lower().startswith("or ")
+            if is_another_way or (len(steps) > 1 and _starts_session(steps[-2])):
+                break
+            steps.append(Step(lead, commands.splitlines()))
+        return steps
 
 
 def templates() -> list[Template]:
@@ -55,6 +71,10 @@ def _home() -> Path:
     package = Path(__file__).resolve().parent.parent
     shipped = package / "_templates"
     return shipped if shipped.is_dir() else package.parent / "templates"
+
+
+def _starts_session(step: Step) -> bool:
+    return any(re.search(r"pywrangler (pages )?dev\b", command) for command in step.commands)
 
 
 def find_template(name: str) -> Template:

@@ -31,6 +31,7 @@ def test_init_makes_a_project_and_tells_the_next_commands(alone, here):
         "and in another terminal:",
         '  pywrangler workflows trigger workflows-starter \'{"hello":"world"}\'',
         "  pywrangler workflows instances watch workflows-starter latest",
+        "  pywrangler workflows instances describe workflows-starter latest",
     ]
     assert {"wrangler.toml", "src/entry.py", "README.md", ".gitignore"} <= everything(here / "my-app")
 
@@ -125,3 +126,11 @@ def test_a_new_projects_own_tests_pass(alone, here, template):
 def test_a_template_imports_nothing_that_cloudflare_does_not_have(template):
     for path in (template.path / "src").rglob("*.py"):
         assert "wrangler_py" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("template", templates(), ids=lambda one: one.name)
+def test_every_template_tells_how_to_start_it_and_what_to_do_then(template):
+    *before, session, after = template.first_steps()
+    assert any(" dev" in command for command in session.commands)
+    assert all(len(step.lead) <= 80 for step in (*before, session, after))
+    assert all(step.lead and step.commands for step in (*before, after))

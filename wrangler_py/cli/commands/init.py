@@ -62,11 +62,11 @@ def _show_next(template: Template, folder: Path, name: str) -> None:
     terminal.say("Next:")
     if folder != Path.cwd():
         terminal.say(f"  cd {shlex.quote(_shown(folder))}")
-    terminal.say("  pywrangler dev")
-    for workflow in template.workflows()[:1]:
-        terminal.say("and in another terminal:")
-        terminal.say(f'  pywrangler workflows trigger {workflow} \'{{"hello":"world"}}\'')
-        terminal.say(f"  pywrangler workflows instances watch {workflow} latest")
+    for step in template.first_steps():
+        if step.lead:
+            terminal.say(step.lead)
+        for command in step.commands:
+            terminal.say(f"  {command}")
 
 
 def _shown(folder: Path) -> str:
