@@ -34,8 +34,8 @@ def test_messages_keep_their_order_and_content(wires):
     supervisor, worker = wires
     sent = [
         Load("wrangler.toml", "state", "me", variables={"A": "b"}, sockets=0),
-        Drive(None),
-        Drive(["dead"]),
+        Drive(),
+        Drive(["dead"], "living-"),
         Terminal(None),
         Drain(2.0, 30.0),
     ]

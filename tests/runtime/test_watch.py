@@ -6,7 +6,14 @@ import asyncio
 
 import pytest
 
+from wrangler_py.config import load, watched_files
 from wrangler_py.runtime.watch import Watch
+
+
+def settings_of(project):
+    config = load(project.root / "wrangler.toml").config
+    assert config is not None
+    return watched_files(config)
 
 
 def watched(project, act, *, until=None):
@@ -20,7 +27,7 @@ def watched(project, act, *, until=None):
             told.update(str(path.relative_to(project.root)) for path in paths)
             arrived.set()
 
-        watch = Watch([project.root], project.root / "wrangler.toml", changed, failures.append)
+        watch = Watch([project.root], settings_of(project), changed, failures.append)
         await watch.start()
         act()
         async with asyncio.timeout(10):
@@ -95,7 +102,7 @@ def test_a_kernel_that_refuses_is_said_once(project, monkeypatch):
 
     async def run():
         failures = []
-        watch = Watch([project.root], project.root / "wrangler.toml", lambda _: None, failures.append)
+        watch = Watch([project.root], settings_of(project), lambda _: None, failures.append)
         await watch.start()
         while not failures:
             await asyncio.sleep(0)

@@ -38,10 +38,9 @@ class Local:
 
 def open_local(target: Target) -> Local:
     """Find the project. Raises UserError if there is none, ConfigError if its configuration is wrong."""
-    from wrangler_py.runtime.sessions import state_directory
-
     config = target.load_config()
-    return Local(config, state_directory(config, target.persist_to))
+    _, state_dir = target.find_state(config.path)
+    return Local(config, state_dir)
 
 
 def find_by_name(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wrangler_py.config import Config
+    from wrangler_py.runtime.sessions import Session
 
 DEFAULT_IP = "127.0.0.1"
 DEFAULT_PORT = 8787
@@ -51,19 +52,29 @@ class Target:
     @contextmanager
     def _found(self, path: Path) -> Iterator[Client]:
         """Open the project's session, found even while the configuration is broken; else its stored state."""
-        from wrangler_py.runtime.sessions import DEFAULT_STATE, find_session
-
-        state = (self.persist_to or path.parent / DEFAULT_STATE).absolute()
-        session = find_session(state)
+        session, state = self.find_state(path)
         if session is not None:
-            host = urlsplit(session.url).hostname
-            yield Client(SessionTransport(host or DEFAULT_IP, session.port))
+            url = urlsplit(session.url_of_config(path))
+            yield Client(SessionTransport(url.hostname or DEFAULT_IP, url.port or DEFAULT_PORT))
             return
         from wrangler_py.cli.stored import StoredTransport
         from wrangler_py.server.cold import cold_app
 
         with StoredTransport(cold_app(self._load(path), state)) as transport:
             yield Client(transport)
+
+    def find_state(self, path: Path) -> tuple[Session | None, Path]:
+        """Return the session for the project configured by ``path``, if one runs, and the state of the project.
+
+        It may run as one of several Workers of another project's session, in that one's state.
+        """
+        from wrangler_py.runtime.sessions import DEFAULT_STATE, find_session, session_of_config
+
+        state = (self.persist_to or path.parent / DEFAULT_STATE).absolute()
+        session = find_session(state)
+        if session is None and self.persist_to is None:
+            session = session_of_config(path)
+        return session, state if session is None else Path(session.state_dir)
 
     def _enter_directory(self) -> None:
         if self.cwd is None:

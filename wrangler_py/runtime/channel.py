@@ -23,7 +23,10 @@ _DESCRIPTORS = array.array("i")
 
 
 class Load(msgspec.Struct, tag="load", frozen=True):
-    """To a worker: read this configuration, import the code, open the state. Carries the listening socket."""
+    """To a worker: read this configuration, import the code, open the state. Carries the listening socket.
+
+    ``label`` stands before each line it writes, if the session has several Workers.
+    """
 
     config: str
     state_dir: str
@@ -38,6 +41,7 @@ class Load(msgspec.Struct, tag="load", frozen=True):
     debug_port: int | None = None
     colour: bool = False
     has_terminal: bool = False
+    label: str = ""
     sockets: int = 1
 
 
@@ -48,9 +52,14 @@ class Serve(msgspec.Struct, tag="serve", frozen=True):
 
 
 class Drive(msgspec.Struct, tag="drive", frozen=True):
-    """To a worker: take a lease and run instances. ``dead_owners`` None: every owner in the store is dead."""
+    """To a worker: take a lease and run instances.
 
-    dead_owners: list[str] | None = None
+    Dead are the ``dead_owners``, and all owners in the store whose names do not begin with ``living``: those are of
+    another session, and this one has the state's lock.
+    """
+
+    dead_owners: list[str] = []
+    living: str = ""
     sockets: int = 0
 
 

@@ -53,9 +53,12 @@ class HostOptions(msgspec.Struct, frozen=True):
 
 
 class DevOptions(msgspec.Struct, frozen=True):
-    """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip``, ``port`` None: as the configuration says."""
+    """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip``, ``port`` None: as the configuration says.
 
-    config: Path
+    ``config`` has the file of each Worker; the first is the one at ``port``, and the state is kept beside its file.
+    """
+
+    config: tuple[Path, ...]
     env: str | None = None
     ip: str | None = None
     port: int | None = None

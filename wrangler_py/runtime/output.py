@@ -33,10 +33,14 @@ def current_place() -> StepPlace | None:
 
 
 class Console:
-    """Both streams of the process. Lines of several threads do not mix, and while a debugger talks, others wait."""
+    """Both streams of the process. Lines of several threads do not mix, and while a debugger talks, others wait.
 
-    def __init__(self, out: TextIO, err: TextIO, *, colour: bool = False) -> None:
+    ``label``, the name of the Worker if there are several, stands before each line.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, *, colour: bool = False, label: str = "") -> None:
         self.out, self.err, self.colour = out, err, colour
+        self._label = paint(f"[{label}]", Style.DIM, colour=colour) + " " if label else ""
         self._lock = threading.RLock()
         self._talker: int | None = None
         self._held: list[tuple[TextIO, str, bool]] = []
@@ -54,8 +58,9 @@ class Console:
                 return
             if own_line and self._unfinished is not None:
                 self._put(self._unfinished, "\n")
+                self._unfinished = None
+            self._put(stream, self._labelled(text))
             self._unfinished = None if text.endswith("\n") else stream
-            self._put(stream, text)
 
     def hold(self) -> None:
         """Keep back what other threads write: the calling one talks with the user."""
@@ -69,6 +74,13 @@ class Console:
             held, self._held = self._held, []
             for stream, text, own_line in held:
                 self.write(stream, text, own_line=own_line)
+
+    def _labelled(self, text: str) -> str:
+        if not self._label:
+            return text
+        *lines, rest = text.split("\n")
+        marked = [*(f"{self._label}{line}\n" for line in lines), f"{self._label}{rest}" if rest else ""]
+        return "".join(marked) if self._unfinished is None else "".join(marked).removeprefix(self._label)
 
     def _put(self, stream: TextIO, text: str) -> None:
         try:

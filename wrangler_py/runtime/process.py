@@ -16,11 +16,11 @@ class WorkerProcess:
     It is started before it is needed: its imports take longer than the user's own.
     """
 
-    def __init__(self, child: Child | None = None) -> None:
+    def __init__(self, session: str, child: Child | None = None) -> None:
         self._child = child or Child()
         self.wire = SupervisorWire(self._child.line)
-        #: The name that its leases bear in the store.
-        self.owner = f"{self.pid}-{uuid.uuid4().hex[:12]}"
+        #: The name that its leases bear in the store; those of one session begin alike.
+        self.owner = f"{session}{self.pid}-{uuid.uuid4().hex[:12]}"
         #: True if it serves although the user's code could not be loaded.
         self.is_broken = False
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from wrangler_py.config import watched_files
 from wrangler_py.runtime.backoff import Backoff
 from wrangler_py.runtime.channel import (
     Drain,
@@ -39,7 +40,6 @@ from wrangler_py.runtime.watch import Watch
 if TYPE_CHECKING:
     from wrangler_py.config import Config
     from wrangler_py.runtime.desk import Desk
-    from wrangler_py.runtime.screen import Screen
     from wrangler_py.runtime.spawn import Child
 
 #: Seconds that requests in flight get after the steps in flight: when code is replaced, and when the session ends.
@@ -55,9 +55,13 @@ NOTHING_SERVES = "Nothing serves until this is mended and saved."
 
 
 class Stage(Protocol):
-    """What a script's workers share with the rest of their session."""
+    """What a script's workers share with the rest of their session.
+
+    The owners of all its leases have names that begin with ``lease_prefix``.
+    """
 
     options: DevOptions
+    lease_prefix: str
     state_dir: Path
     desk: Desk
 
@@ -74,18 +78,33 @@ class Stage(Protocol):
         """Take note that ``script``, which has never served, cannot; say whether the session goes on without it."""
         ...
 
+    def clash(self, script: Script) -> Problem | None:
+        """Say why ``script``, as it is configured now, cannot be in one session with the others, if so."""
+        ...
+
 
 class Script:
-    """Keeps one worker of a script serving. Every method is called on the session's event loop."""
+    """Keeps one worker of a script serving. Every method is called on the session's event loop.
+
+    ``label`` names it on the screen, if the session has several.
+    """
 
     def __init__(
-        self, config: Config, listener: socket.socket, screen: Screen, report: Report, stage: Stage
+        self,
+        config: Config,
+        listener: socket.socket,
+        report: Report,
+        stage: Stage,
+        *,
+        label: str = "",
+        debug_port: int | None = None,
     ) -> None:
         self.config, self.listener = config, listener
         self.url, self.port = url_of(listener), listener.getsockname()[1]
         #: The name it has now: a saved configuration may change it.
         self.name = config.name
-        self._screen, self._report, self._stage = screen, report, stage
+        self._screen, self._report, self._stage = report.screen, report, stage
+        self._label, self._debug_port = label, debug_port
         self._loop = asyncio.get_running_loop()
         self._watch: Watch | None = None
         #: The worker that answers; the one that loads; those that leave; one started in advance.
@@ -95,8 +114,8 @@ class Script:
         self._spare: WorkerProcess | None = None
         #: Workers that may drive instances: told to, and not heard to have let go.
         self._driving: set[WorkerProcess] = set()
-        #: Names of leases whose workers died; None: whatever the store holds is of another session, which is dead.
-        self._dead_owners: list[str] | None = None
+        #: Names of leases whose workers died.
+        self._dead_owners: list[str] = []
         self._changed: set[Path] = set()
         self._reason = Reason(frozenset())
         self._serving_since = 0.0
@@ -104,11 +123,13 @@ class Script:
         self._restart: asyncio.TimerHandle | None = None
         #: A hand-over on its way: who parts from its connections, and what to tell then.
         self._untold: tuple[WorkerProcess, Ready, Reason] | None = None
+        #: Whether there was ever a worker that served; whether there will be none until something is mended.
+        self.has_served = self.has_given_up = False
 
     async def begin(self, first: Child) -> None:
         """Load the code, in a worker that was started already, and again whenever it is saved."""
         await self._follow_files()
-        self._load(WorkerProcess(first))
+        self._load(WorkerProcess(self._stage.lease_prefix, first))
 
     @property
     def worker(self) -> WorkerProcess | None:
@@ -130,7 +151,7 @@ class Script:
         roots = {config.root}
         if config.main is not None and not config.main.is_relative_to(config.root):
             roots.add(config.main.parent)
-        self._watch = Watch(roots, config.path, self._saved, self._cannot_watch)
+        self._watch = Watch(roots, watched_files(config), self._saved, self._cannot_watch)
         await self._watch.start()
 
     def _saved(self, paths: set[Path]) -> None:
@@ -153,6 +174,10 @@ class Script:
         if self._loading is not None:
             self._changed |= self._reason.files
             self._discard(self._loading)
+            self._loading = None
+        if self.config.path in self._changed and (clash := self._stage.clash(self)):
+            self._screen.problem(clash, self._consequence)
+            return
         self._backoff.forget()
         self._start_loading()
 
@@ -160,12 +185,12 @@ class Script:
         self._cancel_restart()
         worker, self._spare = self._spare, None
         if worker is None or not worker.is_alive:
-            worker = WorkerProcess()
+            worker = WorkerProcess(self._stage.lease_prefix)
         self._load(worker)
 
     def _load(self, worker: WorkerProcess) -> None:
         options = self._stage.options
-        self._loading = worker
+        self._loading, self.has_given_up = worker, False
         self._reason, self._changed = Reason(frozenset(self._changed)), set()
         self._loop.add_reader(worker.wire.end.fileno(), self._hear, worker)
         worker.send(
@@ -179,9 +204,10 @@ class Script:
                 log_level=options.log_level,
                 allowed_hosts=names_of(self.listener),
                 test_scheduled=options.test_scheduled,
-                debug_port=options.debug_port,
+                debug_port=self._debug_port,
                 colour=self._screen.colour,
                 has_terminal=may_ask(),
+                label=self._label,
             ),
             [self.listener],
         )
@@ -227,24 +253,30 @@ class Script:
     def _could_not_load(self, worker: WorkerProcess, problem: Problem) -> None:
         self._loading = None
         self._discard(worker)
-        if self._current is not None:
-            self._screen.problem(problem, OLD_GOES_ON)
-            self._prepare_spare()
-        elif not self._report.is_empty:
-            self._screen.problem(problem, NOTHING_SERVES)
-        else:
+        if not self.has_served:
             self._give_up(problem)
+            return
+        self._screen.problem(problem, self._consequence)
+        if self._current is not None:
+            self._prepare_spare()
+
+    @property
+    def _consequence(self) -> str:
+        """What a change means that cannot be loaded."""
+        return NOTHING_SERVES if self._current is None else OLD_GOES_ON
 
     def _give_up(self, problem: Problem) -> None:
+        self.has_given_up = True
         goes_on = self._stage.gave_up(self)
         self._screen.problem(problem, NOTHING_SERVES if goes_on else None)
+        self._report.fails()
 
     # handing over
 
     def _switch_to(self, worker: WorkerProcess, ready: Ready) -> None:
         old, self._current, self._loading = self._current, worker, None
         self._serving_since = time.monotonic()
-        self.name = ready.name
+        self.name, self.has_served = ready.name, True
         self._stage.serves(self)
         if old is None:
             worker.send(Serve())
@@ -275,7 +307,7 @@ class Script:
         worker = self._current
         if worker is None or self._driving or self._stage.is_ending:
             return
-        if worker.send(Drive(self._dead_owners)):
+        if worker.send(Drive(self._dead_owners, self._stage.lease_prefix)):
             self._driving.add(worker)
             self._dead_owners = []
 
@@ -285,7 +317,7 @@ class Script:
 
     def _start_spare(self) -> None:
         if self._spare is None and not self._stage.is_ending:
-            self._spare = WorkerProcess()
+            self._spare = WorkerProcess(self._stage.lease_prefix)
 
     # dying
 
@@ -316,7 +348,7 @@ class Script:
     def _forget(self, worker: WorkerProcess) -> None:
         if worker in self._driving:
             self._driving.discard(worker)
-            self._dead_owners = [*(self._dead_owners or ()), worker.owner]
+            self._dead_owners = [*self._dead_owners, worker.owner]
         self._leaving.discard(worker)
         self._current, self._loading, self._spare = (
             None if each is worker else each for each in (self._current, self._loading, self._spare)
@@ -338,7 +370,7 @@ class Script:
             self._screen.problem(problem, OLD_GOES_ON)
             return
         wait = self._backoff.died(0.0)
-        if self._report.is_empty and self._backoff.deaths >= FIRST_TRIES:
+        if not self.has_served and self._backoff.deaths >= FIRST_TRIES:
             self._give_up(problem)
             return
         self._screen.problem(problem, f"It is started again{_in(wait)}.")

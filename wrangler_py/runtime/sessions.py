@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,8 @@ PATIENCE, PAUSE = 0.4, 0.02
 class Session(msgspec.Struct, frozen=True):
     """A running session. ``started_at`` in ms since 1970; ``pid`` is the supervisor's, ``worker_pid`` the worker's.
 
-    ``scripts`` is where each of its Workers answers: name of the script -> base URL.
+    ``scripts`` is where each of its Workers answers: name of the script -> base URL; ``worker_pids`` is the process of
+    each. ``configs`` is the file each is configured by -> name of the script. Without a name, the first Worker's.
     """
 
     url: str
@@ -44,6 +45,12 @@ class Session(msgspec.Struct, frozen=True):
     state_dir: str
     worker_pid: int | None = None
     scripts: dict[str, str] = {}
+    worker_pids: dict[str, int] = {}
+    configs: dict[str, str] = {}
+
+    def url_of_config(self, path: Path) -> str:
+        """Return where the Worker answers that is configured by ``path``; the first Worker, if none is."""
+        return self.scripts.get(self.configs.get(_name_of(path), ""), self.url)
 
 
 def state_directory(config: Config, persist_to: Path | None) -> Path:
@@ -71,6 +78,24 @@ def url_of_script(name: str) -> str | None:
     """Return the base URL at which the Worker ``name`` answers now, or None if no session of this user runs it."""
     session = session_of_script(name)
     return None if session is None else session.scripts[name]
+
+
+def session_of_config(path: Path) -> Session | None:
+    """Return the session of this user that runs the Worker configured by ``path`` now; of several, the newest.
+
+    By the file and not by the Worker's name: projects made from one template are called alike.
+    """
+    name = _name_of(path)
+    return max(_running(lambda listed: name in listed.configs), key=lambda one: one.started_at, default=None)
+
+
+def configs_of(scripts: Mapping[str, Path]) -> dict[str, str]:
+    """Return `Session.configs` for the file of each script."""
+    return {_name_of(path): name for name, path in scripts.items()}
+
+
+def _name_of(path: Path) -> str:
+    return str(path.resolve())
 
 
 def _running(wanted: Callable[[Session], bool]) -> Iterator[Session]:

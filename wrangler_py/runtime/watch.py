@@ -7,7 +7,7 @@ has tens of thousands of folders, and the kernel's watches are counted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".py", ".html", ".jinja", ".jinja2", ".j2", ".sql", ".graphql", ".yaml", ".yml", ".toml"}
 )
-SETTINGS = (".env", ".dev.vars")
 #: One save makes several events: ms without a new one until it is over, and ms after which it is, come what may.
 QUIET, LONGEST = 40, 300
 
@@ -29,16 +28,19 @@ Group = asyncio.Future[set[tuple["Change", str]]]
 
 
 class Watch:
-    """Calls ``changed`` with the files that were saved, in groups, or ``failed`` once if it cannot watch any more."""
+    """Calls ``changed`` with the files that were saved, in groups, or ``failed`` once if it cannot watch any more.
+
+    Watched are code under ``roots``, and ``settings``: files that need not be there yet (`config.watched_files`).
+    """
 
     def __init__(
         self,
         roots: Iterable[Path],
-        config: Path,
+        settings: Collection[Path],
         changed: Callable[[set[Path]], None],
         failed: Callable[[str], None],
     ) -> None:
-        self._roots, self._config = tuple(roots), config
+        self._roots, self._settings = tuple(roots), frozenset(settings)
         self._changed, self._failed = changed, failed
         self._task: asyncio.Task[None] | None = None
 
@@ -54,11 +56,8 @@ class Watch:
 
     def counts(self, path: Path) -> bool:
         """Return True if a change of ``path`` means new code or another configuration."""
-        if path == self._config:
-            return True
-        if path.name.startswith(SETTINGS):
-            return path.parent == self._config.parent and not path.name.endswith(("~", ".swp"))
-        return path.suffix in SUFFIXES and not path.name.startswith(".")
+        is_code = path.suffix in SUFFIXES and not path.name.startswith(".")
+        return is_code or path in self._settings
 
     async def _follow(self, stream: Stream, group: Group) -> None:
         try:
@@ -90,7 +89,7 @@ class Watch:
 
     def _folders(self) -> set[Path]:
         found = {folder for root in self._roots for folder, _ in folders(root)}
-        return {*found, self._config.parent}
+        return {*found, *(path.parent for path in self._settings)}
 
     def _tell(self, paths: set[Path]) -> None:
         told = {path for path in paths if self.counts(path) or _is_folder_of_code(path)}

@@ -58,7 +58,7 @@ class Worker:
         self._heard: asyncio.Queue[Heard] = asyncio.Queue()
         self._host: Host | None = None
         self._adopting: asyncio.Task[None] | None = None
-        self._console = Console(sys.stdout, sys.stderr, colour=order.colour)
+        self._console = Console(sys.stdout, sys.stderr, colour=order.colour, label=order.label)
         self._log = SessionLog(self._console, order.log_level)
         self._debugger = Debugger(
             self._console,
@@ -119,8 +119,8 @@ class Worker:
             match await self._heard.get():
                 case Serve(), sockets:
                     await self._accept(serving, sockets)
-                case Drive(dead_owners=dead), _:
-                    await host.start(dead)
+                case Drive(dead_owners=dead, living=living), _:
+                    await host.start(dead, living=living)
                     self._let_editor_attach()
                 case Drain() as farewell, sockets:
                     await self._leave(host, serving, farewell, sockets)

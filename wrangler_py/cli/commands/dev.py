@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "log", "warn", "error", "none")
 ENGINE = "Engine"
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file.", show_default=False)
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config", "-c", help="Configuration file; several for several Workers.", show_default=False
+    ),
 ]
 Environment = Annotated[str | None, typer.Option("--env", "-e", help="Environment of the configuration.")]
 Port = Annotated[
@@ -49,7 +52,7 @@ EnforceLimits = Annotated[
 
 
 def dev(  # noqa: PLR0917 - Typer reads the options from it
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     env: Environment = None,
     port: Port = None,
     ip: Ip = None,
@@ -65,7 +68,8 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
 ) -> None:
     """Run the Worker and its workflows on this machine, and load again what is saved.
 
-    Instances are stored and go on by themselves, whatever happens to the session.
+    Instances are stored and go on by themselves, whatever happens to the session. With several --config, the first
+    Worker has the port and its folder the state; the others listen beside it and share that state.
     """
     from wrangler_py.runtime.spawn import Child
 
@@ -75,7 +79,7 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
         from wrangler_py.runtime.supervisor import run
 
         options = DevOptions(
-            config=_find_config(config),
+            config=tuple(config) if config else (_find_config(),),
             env=env,
             ip=ip,
             port=port,
@@ -92,11 +96,9 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
         raise typer.Exit(run(options, first))
 
 
-def _find_config(given: Path | None) -> Path:
+def _find_config() -> Path:
     from wrangler_py.config import find
 
-    if given is not None:
-        return given
     found = find(Path.cwd())
     if found is None:
         raise UserError(
