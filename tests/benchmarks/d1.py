@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 
 from tests.benchmarks.table import Result
 from wrangler_py.bindings.d1.database import D1Database
@@ -19,9 +18,10 @@ TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"
 QUERY = "SELECT * FROM t WHERE id = ?"
 INSERT = "INSERT INTO t (v) VALUES (?)"
 ROWS = 1000
-#: Both sides are measured in turns, so that what else the machine does hits them alike.
-ROUNDS = 7
-TIMES = 3000
+#: Both sides are measured in turns, in rounds shorter than a time slice, and the best of each counts: so what else the
+#: machine does hits neither.
+ROUNDS = 40
+TIMES = 200
 
 Query = Callable[[int], Awaitable[object]]
 
@@ -41,8 +41,12 @@ async def _measure(folder: Path) -> list[Result]:
     bare.executemany(INSERT, [("x" * 20,)] * ROWS)
     try:
         return [
-            await _compare("point query, first()", lambda n: db.prepare(QUERY).bind(n).first(), _query(bare)),
-            await _compare("point query, all()", lambda n: db.prepare(QUERY).bind(n).all(), _query(bare)),
+            await _compare(
+                "point query, first()", lambda n: db.prepare(QUERY).bind(n).first(), _query(bare), ">= 30%"
+            ),
+            await _compare(
+                "point query, all()", lambda n: db.prepare(QUERY).bind(n).all(), _query(bare), ">= 30%"
+            ),
             await _compare(
                 "single insert, run()", lambda n: db.prepare(INSERT).bind(f"v{n}").run(), _insert(bare)
             ),
@@ -73,19 +77,19 @@ def _insert(bare: sqlite3.Connection) -> Query:
     return insert
 
 
-async def _compare(what: str, ours: Query, bare: Query) -> Result:
+async def _compare(what: str, ours: Query, bare: Query, target: str = "") -> Result:
     taken: list[float] = []
     ceilings: list[float] = []
     for _ in range(ROUNDS):
         taken.append(await _time(ours))
         ceilings.append(await _time(bare))
-    mine, ceiling = median(taken), median(ceilings)
+    mine, ceiling = min(taken), min(ceilings)
     return Result(
-        f"D1 {what}, median of {ROUNDS} x {TIMES}",
+        f"D1 {what}, best of {ROUNDS} x {TIMES}",
         f"{1 / mine:,.0f}/s ({mine * 1e6:.1f} us)",
         f"{1 / ceiling:,.0f}/s bare sqlite3",
         f"{ceiling / mine:.0%}",
-        ">= 30%",
+        target,
     )
 
 
