@@ -18,6 +18,8 @@ def read_options(call: str, given: Any, named: Mapping[str, Any], *known: str) -
     """
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"{call} takes its options as an object or keywords, not as {type(given).__name__}")
+    if not given and not named:
+        return dict.fromkeys(known)
     options = {**(given or {}), **named}
     found = {name: options.pop(name, options.pop(_SNAKE.get(name, name), None)) for name in known}
     if options:

@@ -26,11 +26,9 @@ _MOST = 500
 
 class _Write(NamedTuple):
     sent: Sequence[NewMessage]
-    settled: Sequence[Settlement]
+    settled: Settlement | None
+    size: int
     done: asyncio.Future[None]
-
-    def __len__(self) -> int:
-        return len(self.sent) + sum(len(group) for one in self.settled for group in one[1:])
 
 
 class Queues:
@@ -68,20 +66,23 @@ class Queues:
 
     async def send(self, messages: Sequence[NewMessage]) -> None:
         """Store messages, all or none; raise StoreError."""
-        await self._write(messages, ())
+        await self._write(messages, None, len(messages))
 
     async def settle(self, settled: Settlement) -> None:
         """Store what becomes of held messages; raise StoreError."""
-        await self._write((), (settled,))
+        await self._write((), settled, _size(settled))
 
     def settle_soon(self, settled: Settlement) -> None:
         """Do as `settle`, and have nobody wait; what fails is up to a later `settle`."""
-        self._write((), (settled,)).add_done_callback(lambda done: done.cancelled() or done.exception())
+        done = self._write((), settled, _size(settled))
+        done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _write(self, sent: Sequence[NewMessage], settled: Sequence[Settlement]) -> asyncio.Future[None]:
+    def _write(
+        self, sent: Sequence[NewMessage], settled: Settlement | None, size: int
+    ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._writes.append(_Write(sent, settled, done))
+        self._writes.append(_Write(sent, settled, size, done))
         self._plan(loop)
         return done
 
@@ -100,7 +101,7 @@ class Queues:
     def _commit(self) -> None:
         writes = self._next_writes()
         sent = [message for write in writes for message in write.sent]
-        settled = [one for write in writes for one in write.settled]
+        settled = [write.settled for write in writes if write.settled is not None]
         try:
             self._store.apply(sent, settled)
         except StoreError as error:
@@ -115,10 +116,10 @@ class Queues:
 
     def _next_writes(self) -> list[_Write]:
         writes = [self._writes.popleft()]
-        size = len(writes[0])
-        while self._writes and size + len(self._writes[0]) <= _MOST:
+        size = writes[0].size
+        while self._writes and size + self._writes[0].size <= _MOST:
             writes.append(self._writes.popleft())
-            size += len(writes[-1])
+            size += writes[-1].size
         return writes
 
     # delivering
@@ -177,6 +178,10 @@ class Queues:
     def names(self) -> list[str]:
         """Return the queues that hold messages; raise StoreError."""
         return self._store.queue_names()
+
+
+def _size(settled: Settlement) -> int:
+    return sum(map(len, settled[1:]))
 
 
 def _fail(done: asyncio.Future[None], error: StoreError) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from glob import escape
 from pathlib import Path
+
+_SUFFIX = "-holder-"
 
 
 class Holder:
@@ -28,7 +31,14 @@ class Holder:
 
 def holder_file(database: Path, number: int) -> Path:
     """Return the file that the holder ``number`` of a database locks."""
-    return database.with_name(f"{database.name}-holder-{number}")
+    return database.with_name(f"{database.name}{_SUFFIX}{number}")
+
+
+def sweep(database: Path) -> None:
+    """Remove the files that dead holders have left."""
+    for path in database.parent.glob(f"{escape(database.name)}{_SUFFIX}*"):
+        if not is_alive(path):
+            path.unlink(missing_ok=True)
 
 
 def is_alive(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wrangler_py.errors import StoreUnavailableError
-from wrangler_py.storage.queues.holder import Holder, holder_file, is_alive
+from wrangler_py.storage.queues.holder import Holder, holder_file, is_alive, sweep
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.schema import explain, open_database
 
@@ -136,14 +136,20 @@ class QueueStore:
         with self._transaction():
             for one in settled:
                 self._settle(one)
-            for new in sent:
-                values = (*new[:6], len(new.body))
-                number = self._execute(_Q["insert_message"], values).lastrowid
-                self._execute(_Q["insert_body"], (number, new.body))
+            if sent:
+                self._insert(sent)
+
+    def _insert(self, sent: Sequence[NewMessage]) -> None:
+        last = self._execute(_Q["last_number"]).fetchone()
+        numbered = list(enumerate(sent, (last[0] if last else 0) + 1))
+        insert = self._connection.executemany
+        insert(_Q["insert_message"], [(number, *new[:6], len(new.body)) for number, new in numbered])
+        insert(_Q["insert_body"], [(number, new.body) for number, new in numbered])
 
     def _settle(self, settled: Settlement) -> None:
         holder = settled.holder
-        self._remove(settled.removed, holder)
+        if settled.removed:
+            self._remove(settled.removed, holder)
         change = self._connection.executemany
         if settled.retried:
             change(_Q["retry"], [(*one, holder) for one in settled.retried])
@@ -153,11 +159,10 @@ class QueueStore:
             change(_Q["give_back"], [(number, holder) for number in settled.returned])
 
     def _remove(self, numbers: Sequence[int], holder: int | None) -> int:
-        removed = 0
-        for number in numbers:
-            if self._execute(_Q["remove_message"], (number, holder)).rowcount:
-                self._execute(_Q["remove_body"], (number,))
-                removed += 1
+        removed = self._connection.executemany(
+            _Q["remove_message"], [(number, holder) for number in numbers]
+        ).rowcount
+        self._connection.executemany(_Q["remove_body"], [(number,) for number in numbers])
         return removed
 
     # delivering
@@ -176,9 +181,10 @@ class QueueStore:
     # holders
 
     def new_holder(self) -> Holder:
-        """Return the right to hold messages; raise StoreUnavailableError."""
+        """Return the right to hold messages, and remove the files of dead holders; raise StoreUnavailableError."""
         # The transaction keeps others from looking at the file before it is locked.
         with self._transaction():
+            sweep(self._path)
             self._execute(_Q["count_holder"])
             number = self._execute(_Q["last_holder"]).fetchone()[0]
             try:
@@ -194,26 +200,27 @@ class QueueStore:
             others = self._execute(_Q["other_holders"], (own,)).fetchall()
             dead = [number for (number,) in others if not is_alive(holder_file(self._path, number))]
             self._connection.executemany(_Q["free_held"], [(number,) for number in dead])
-        for number in dead:
-            holder_file(self._path, number).unlink(missing_ok=True)
         return bool(dead)
 
     # upkeep
 
     def expire(self, now: int) -> int:
-        """Remove free messages whose time is over; return how many."""
-        return self._remove_all("expired_numbers", now)
+        """Remove some of the free messages whose time is over; return how many."""
+        return self._remove_some("expired_numbers", now)
 
     def purge(self, queue: str) -> int:
         """Remove all free messages of a queue; return how many."""
-        return self._remove_all("unheld_numbers", queue)
+        purged = 0
+        while removed := self._remove_some("unheld_numbers", queue):
+            purged += removed
+        return purged
 
-    def _remove_all(self, query: str, parameter: Any) -> int:
-        removed = 0
-        while numbers := [number for (number,) in self._read(query, (parameter, _CHUNK))]:
-            with self._transaction():
-                removed += self._remove(numbers, None)
-        return removed
+    def _remove_some(self, query: str, parameter: Any) -> int:
+        numbers = [number for (number,) in self._read(query, (parameter, _CHUNK))]
+        if not numbers:
+            return 0
+        with self._transaction():
+            return self._remove(numbers, None)
 
     def backlog(self, queue: str, now: int) -> Backlog:
         """Count what a queue holds."""
