@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from wrangler_py.bindings.failures import PeerLostError
 from wrangler_py.bindings.parcel import Answer, Misdirected, Parcel, open_answer
-from wrangler_py.bindings.wires import ForeignError, Wire
+from wrangler_py.bindings.wires import ForeignError, UnreadError, Wire
 
 if TYPE_CHECKING:
     from wrangler_py.sdk.web.streams import Source
@@ -60,7 +60,7 @@ class Link:
         self._open = 0
 
     async def carry(self, parcel: Parcel, depth: int) -> tuple[Answer, Source]:
-        """Return the answer to a parcel, and the body that comes with it.
+        """Return the answer to a parcel, and the body that comes with it. What was certainly not done is asked again.
 
         Raises:
             AbsentError: no session has the Worker.
@@ -73,6 +73,8 @@ class Link:
             try:
                 answer = await wire.exchange(parcel)
                 head = open_answer(answer)
+            except UnreadError:
+                continue
             except ForeignError:
                 head = Misdirected("")
             if not isinstance(head, Misdirected):

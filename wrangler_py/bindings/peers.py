@@ -10,7 +10,7 @@ from wrangler_py.bindings.failures import PeerUnavailableError, RpcError
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.link import Find, Link
-    from wrangler_py.bindings.parcel import Answer, Parcel
+    from wrangler_py.bindings.parcel import Answer
     from wrangler_py.bindings.resources import Target
     from wrangler_py.sdk.web.streams import Source
     from wrangler_py.sdk.workers import Request, Response
@@ -84,14 +84,10 @@ class SessionPeers:
             )
         parcel = pack_call(script, target, method, args, kwargs, depth=level)
         # Its own objects are asked for here only when this worker has left them to the script's new one.
-        if script != self._script or target.kind == "object":
+        if script != self._script or target.kind == "object" or self.home is None:
             return await self._link(script).carry(parcel, level)
-        found = await self._at_home(parcel)
+        found = await self.home.answer(parcel)
         return open_answer(found), found.body
-
-    async def _at_home(self, parcel: Parcel) -> Parcel:
-        assert self.home is not None
-        return await self.home.answer(parcel)
 
     def _link(self, script: str) -> Link:
         from wrangler_py.bindings.link import Link

@@ -112,8 +112,6 @@ class Resources:
         self.code: Code = NoCode(WorkerLoadError("The Worker's code is not loaded yet."))
         #: What user code is given as ``env``; set by `build_env`.
         self.env: Any = None
-        #: What user code is given as ``env``; set by `build_env`.
-        self.env: Any = None
         self._closers: list[Callable[[], None]] = []
 
     @property

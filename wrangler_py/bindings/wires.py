@@ -28,6 +28,10 @@ class ForeignError(Exception):
     """What answered refuses parcels, or knows of none: something else listens there now, and has done nothing."""
 
 
+class UnreadError(Exception):
+    """The other side died before it had read the whole call: it has done nothing."""
+
+
 class Inbox:
     """The body of an answer as it comes in; belongs to the connection."""
 
@@ -124,6 +128,8 @@ class Wire(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._type = b""
+        #: True from a call without a body to the first byte of its answer.
+        self._may_be_unread = False
         self._loop = asyncio.get_running_loop()
         self._rested_at = self._loop.time()
         self.is_closed = False
@@ -135,6 +141,7 @@ class Wire(asyncio.Protocol):
 
         Raises:
             ForeignError: whoever answered is no Worker, and has done nothing.
+            UnreadError: it died, and has done nothing.
             Exception: what ``lost`` makes: what was asked may have been done or not; or what the parcel's body raised.
         """
         inbox, begun = self._begin()
@@ -158,6 +165,7 @@ class Wire(asyncio.Protocol):
 
     def _send(self, parcel: Parcel) -> None:
         front = parcel.front
+        self._may_be_unread = parcel.body == b""
         if isinstance(parcel.body, bytes):
             length = len(front) + len(parcel.body)
             self._transport.write(
@@ -232,14 +240,18 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        _ = exc
-        if not self.is_closed:
-            self._end(self._lost())
+        if self.is_closed:
+            return
+        # TCP tells apart how a process left its end: one that had read all there was closes it, one that had not
+        # resets it (RFC 2525, section 2.17). A call without a body is carried out only when all of it was read.
+        unread = self._may_be_unread and isinstance(exc, ConnectionResetError)
+        self._end(UnreadError() if unread else self._lost())
 
     def data_received(self, data: bytes) -> None:
         """Read."""
         import httptools
 
+        self._may_be_unread = False
         try:
             if self._parser is None:
                 self.close()
