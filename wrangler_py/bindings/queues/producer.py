@@ -69,7 +69,7 @@ class QueueProducer:
 
     async def metrics(self) -> Record:
         """Return ``{"backlogCount", "backlogBytes", "oldestMessageTimestamp" (naive UTC) | None}`` of the queue."""
-        backlog = self._queues.backlog(self._queue)
+        backlog = await self._queues.count(self._queue)
         oldest = None if backlog.oldest_at is None else naive_utc(backlog.oldest_at)
         return Record(
             backlogCount=backlog.messages, backlogBytes=backlog.bytes, oldestMessageTimestamp=oldest

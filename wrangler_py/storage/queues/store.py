@@ -1,4 +1,4 @@
-"""Reading and writing messages. All statements take microseconds, and run where they are called.
+"""Reading and writing messages. But for counting, all statements take microseconds, and run where they are called.
 
 A message is free, or held by one process that delivers it. Every change of a held one is conditional on its holder: who
 was taken for dead cannot change what others hold by now.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.storage.queues.holder import Holder, holder_file, is_alive, sweep
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import explain, open_database
+from wrangler_py.storage.sqlite.schema import connect, explain, open_database
 
 PACKAGE = "wrangler_py.storage.queues"
 _Q = load_queries(PACKAGE)
@@ -223,8 +223,12 @@ class QueueStore:
             return self._remove(numbers, None)
 
     def backlog(self, queue: str, now: int) -> Backlog:
-        """Count what a queue holds."""
-        return Backlog(*self._read("backlog", {"queue": queue, "now": now})[0])
+        """Count what a queue holds, on a connection of its own: for a long queue, do it in a thread."""
+        try:
+            with closing(connect(self._path, synchronous="NORMAL")) as connection:
+                return Backlog(*connection.execute(_Q["backlog"], {"queue": queue, "now": now}).fetchone())
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
 
     def queue_names(self) -> list[str]:
         """Return the queues that hold messages."""
