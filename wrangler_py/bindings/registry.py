@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wrangler_py.bindings.env import WorkerEnv
-from wrangler_py.sdk.rpc import python_from_rpc
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -46,6 +45,8 @@ def declared(config: Config) -> Iterator[Declared]:
 
 def build_env(resources: Resources) -> WorkerEnv:
     """Return the environment of a Worker: its variables, secrets and bindings; secrets win over variables."""
+    from wrangler_py.sdk.rpc import python_from_rpc
+
     config = resources.config
     bindings = {one.name: one.make(resources) for one in declared(config)}
     env = resources.env = WorkerEnv({**python_from_rpc(config.vars), **config.secrets, **bindings})
