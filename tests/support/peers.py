@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +19,41 @@ from wrangler_py.config import Config
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import WorkerCode
 from wrangler_py.sdk.context import WaitUntil
+from wrangler_py.sdk.workers import Response, WorkerEntrypoint
 from wrangler_py.server.app import create_app
 from wrangler_py.server.serving import Serving
 
 PLACE = Path("/nowhere")
+
+
+class Echo(WorkerEntrypoint):
+    async def echo(self, value, **named):
+        return [value, named] if named else value
+
+    def from_a_thread(self):
+        return threading.current_thread() is threading.main_thread()
+
+    async def props(self):
+        return self.ctx.props
+
+    async def fetch(self, request):
+        if request.url.endswith("/redirect"):
+            return Response.redirect("http://there.test/elsewhere")
+        if request.url.endswith("/fail"):
+            raise LookupError("not today")
+        seen = f"{request.method} {request.url} {request.headers.get('x-a')} "
+        return Response(seen + await request.text(), 201, "Made", {"x-b": "c"})
+
+
+class Named(WorkerEntrypoint):
+    async def fetch(self):
+        return Response(f"named {self.ctx.props.get('who')}")
+
+    async def hello(self):
+        return "hello from Named"
+
+
+THERE = {"Default": Echo, "Named": Named}
 
 
 class Registry(dict[str, str]):
@@ -42,7 +74,7 @@ class Worker:
     def __init__(
         self, name: str, registry: Registry, *, has_global_handlers: bool = False, **module: Any
     ) -> None:
-        self.name, self._registry = name, registry
+        self.name, self.registry = name, registry
         self.peers = SessionPeers(name, registry.find)
         config = Config(path=PLACE / "wrangler.toml", root=PLACE, name=name)
         self.resources = Resources(config, PLACE, SimpleNamespace(clock=SystemClock()), self.peers)
@@ -62,7 +94,7 @@ class Worker:
         self.serving = Serving(create_app(self))
         await self.serving.accept(listener)
         self.port = listener.getsockname()[1]
-        self._registry[self.name] = f"http://127.0.0.1:{self.port}"
+        self.registry[self.name] = f"http://127.0.0.1:{self.port}"
         return self
 
     async def stop(self) -> None:

@@ -39,6 +39,8 @@ class _Lane:
         self.free = asyncio.Semaphore(MAX_IN_USE)
         self.busy: set[Wire] = set()
         self.idle: list[Wire] = []
+        #: Calls that have no connection yet.
+        self.waiting = 0
 
     def forget(self, wire: Wire) -> None:
         """Let go of a connection; if it was in use, another call may have one."""
@@ -86,7 +88,11 @@ class Link:
         raise AbsentError
 
     async def _take(self, lane: _Lane) -> Wire:
-        await lane.free.acquire()
+        lane.waiting += 1
+        try:
+            await lane.free.acquire()
+        finally:
+            lane.waiting -= 1
         try:
             wire = self._rested(lane) or await self._connect(lane)
         except BaseException:
@@ -134,7 +140,7 @@ class Link:
         lane.forget(wire)
         if wire.is_closed:
             self._open -= 1
-        elif len(lane.idle) < MAX_IDLE:
+        elif len(lane.idle) < MAX_IDLE + lane.waiting:
             lane.idle.append(wire)
         else:
             wire.close()
