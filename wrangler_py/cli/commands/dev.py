@@ -1,7 +1,8 @@
 """`pywrangler dev`: a local session that reloads what is saved."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -71,6 +72,27 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
     Instances are stored and go on by themselves, whatever happens to the session. With several --config, the first
     Worker has the port and its folder the state; the others listen beside it and share that state.
     """
+    serve(
+        lambda: {
+            "config": tuple(config) if config else (_find_config(),),
+            "env": env,
+            "ip": ip,
+            "port": port,
+            "variables": dict(map(_variable, var or ())),
+            "persist_to": persist_to,
+            "log_level": read_level(log_level),
+            "hibernate_after_ms": None if hibernate_after is None else _milliseconds(hibernate_after),
+            "strict": strict,
+            "enforce_limits": enforce_limits,
+            "reload": not no_reload,
+            "debug_port": debug_port,
+            "test_scheduled": test_scheduled,
+        }
+    )
+
+
+def serve(read_options: Callable[[], dict[str, Any]]) -> NoReturn:
+    """Run a session by the `DevOptions` that ``read_options`` gives, and exit as it does."""
     from wrangler_py.runtime.spawn import Child
 
     # Before anything else is imported: on a second core, the worker's imports cost nothing.
@@ -78,22 +100,9 @@ def dev(  # noqa: PLR0917 - Typer reads the options from it
         from wrangler_py.runtime.options import DevOptions
         from wrangler_py.runtime.supervisor import run
 
-        options = DevOptions(
-            config=tuple(config) if config else (_find_config(),),
-            env=env,
-            ip=ip,
-            port=port,
-            variables=dict(map(_variable, var or ())),
-            persist_to=persist_to,
-            log_level=_level(log_level),
-            hibernate_after_ms=None if hibernate_after is None else _milliseconds(hibernate_after),
-            strict=strict,
-            enforce_limits=enforce_limits,
-            reload=not no_reload,
-            debug_port=debug_port,
-            test_scheduled=test_scheduled,
-        )
-        raise typer.Exit(run(options, first))
+        given = read_options()
+        config = tuple(map(_without_detours, given.pop("config")))
+        raise typer.Exit(run(DevOptions(config=config, **given), first))
 
 
 def _find_config() -> Path:
@@ -108,6 +117,11 @@ def _find_config() -> Path:
     return found
 
 
+def _without_detours(path: Path) -> Path:
+    """Return the path as the file watch will name it: of a folder, it knows only the real name."""
+    return path.parent.resolve() / path.name
+
+
 def _variable(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name:
@@ -115,7 +129,8 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _level(text: str) -> "LogLevel":
+def read_level(text: str) -> "LogLevel":
+    """Return a level by wrangler's word for it; raise BadParameter if there is none."""
     from wrangler_py.runtime.options import LogLevel
 
     if text not in LEVELS:
