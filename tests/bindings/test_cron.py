@@ -385,6 +385,21 @@ def test_a_schedule_of_a_workflow_creates_an_instance_a_minute(tmp_path):
     assert (by_hand.schedule, by_hand.trigger, by_hand.output) == (None, Trigger.API, b"null")
 
 
+def test_the_log_tells_a_schedule_by_its_workflow(tmp_path, caplog):
+    async def body(world):
+        await wait(SECOND)
+        await world.define(take_event)
+        site = await Site(world, schedules=["* * * * *"]).open()
+        with caplog.at_level(logging.INFO, "wrangler_py.bindings.cron"):
+            await wait(MINUTE)
+        await site.hand_over()
+
+    in_world(tmp_path, body)
+    assert [record.getMessage() for record in caplog.records] == [
+        'w "* * * * *" @ 2026-01-01T00:01:00.000Z - Ok'
+    ]
+
+
 def test_an_id_has_only_the_signs_that_cloudflares_have():
     assert Occurrence(" 0 9\t* * MON#2 ", 5).instance_id == "0 9 * * MON#2-5"
 

@@ -151,5 +151,6 @@ def test_the_stream_looks_like_the_real_one():
 def test_long_ids_are_shown_short_and_the_users_own_in_full():
     assert shown_id("3f2a9c11-0000-4000-8000-000000000000") == "3f2a…"
     assert shown_id("order-4711") == "order-4711"
+    assert shown_id("*/5 * * * *-1767225600000") == "*/5 * * * *-1767225600000"
     assert shown_step("charge-1") == "charge"
     assert shown_step("charge-12") == "charge-12"

@@ -55,6 +55,8 @@ class Planned(NamedTuple):
     """
 
     schedule: Schedule
+    #: How the log calls it.
+    title: str
     fire: Callable[[int], Awaitable[bool]]
     repeatable: bool = False
 
@@ -157,7 +159,7 @@ class CronTriggers:
 
 async def _run(planned: Planned, minute: int) -> None:
     """Do what is planned; what goes wrong with it concerns nobody else."""
-    line = f'"{planned.schedule.expression}" @ {iso(minute)}'
+    line = f"{planned.title} @ {iso(minute)}"
     try:
         if await planned.fire(minute):
             logger.info("%s - Ok", line)
@@ -170,9 +172,10 @@ async def _run(planned: Planned, minute: int) -> None:
 def _planned(resources: Resources) -> Iterator[Planned]:
     config = resources.config
     for cron in dict.fromkeys(config.crons):
-        yield Planned(Schedule(cron), partial(_call_scheduled, resources, cron))
+        yield Planned(Schedule(cron), f'"{cron}"', partial(_call_scheduled, resources, cron))
     for workflow, cron in _own_schedules(config):
-        yield Planned(Schedule(cron), partial(_create, resources, workflow, cron), repeatable=True)
+        create = partial(_create, resources, workflow, cron)
+        yield Planned(Schedule(cron), f'{workflow} "{cron}"', create, repeatable=True)
 
 
 def _own_schedules(config: Config) -> Iterator[tuple[str, str]]:

@@ -18,8 +18,9 @@ MAX_PARTIALS, MAX_PARTIAL = 256, 65_536
 
 
 def shown_id(instance_id: str) -> str:
-    """Return an instance id short enough for a line: ``3f2a…`` for a UUID, the user's own ids in full."""
-    return instance_id if len(instance_id) <= LONG_ID else f"{instance_id[:ID_START]}…"
+    """Return an instance id short enough for a line: ``3f2a…`` for a UUID, the user's own and a schedule's in full."""
+    is_whole = len(instance_id) <= LONG_ID or " " in instance_id
+    return instance_id if is_whole else f"{instance_id[:ID_START]}…"
 
 
 def shown_step(display: str) -> str:
