@@ -153,6 +153,12 @@ class R2Group(LazyGroup):
     members: ClassVar = {"object": _group(R2ObjectGroup, "Read and write single objects of a bucket.")}
 
 
+class PagesGroup(LazyGroup):
+    """`pywrangler pages`."""
+
+    members: ClassVar = {"dev": "pages.dev:dev"}
+
+
 class QueuesGroup(LazyGroup):
     """`pywrangler queues`."""
 
@@ -170,6 +176,7 @@ class RootGroup(LazyGroup):
     members: ClassVar = {
         "init": "init:init",
         "dev": "dev:dev",
+        "pages": _group(PagesGroup, "Run a Pages project: static files and functions."),
         "types": "types:types",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),
         "kv": _group(KvGroup, "Look at and change what Workers KV keeps."),

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Load(msgspec.Struct, tag="load", frozen=True):
     owner: str
     env: str | None = None
     variables: dict[str, str] = {}
+    overrides: dict[str, Any] = {}
     options: HostOptions = HostOptions()
     log_level: LogLevel = LogLevel.LOG
     allowed_hosts: list[str] = []

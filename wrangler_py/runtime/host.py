@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from wrangler_py.bindings import Background, Resources, background, build_env
+from wrangler_py.bindings.cron import ScheduledController
 from wrangler_py.bindings.dispatch import Dispatcher, require_response
 from wrangler_py.bindings.peers import SessionPeers
 from wrangler_py.bindings.resources import NoCode
@@ -38,19 +39,6 @@ if TYPE_CHECKING:
 UserCode: TypeAlias = "Handlers | PagesHandlers"
 #: The version of a Worker whose code cannot be found.
 NO_VERSION = str(uuid.UUID(int=0))
-
-
-class ScheduledController:
-    """What ``scheduled`` is given: ``cron``, ``scheduledTime`` (ms since 1970), ``type``."""
-
-    type = "scheduled"
-
-    def __init__(self, cron: str, at_ms: int) -> None:
-        self.cron = cron
-        self.scheduledTime = self.scheduled_time = at_ms
-
-    def noRetry(self) -> None:  # noqa: N802 - Cloudflare's name
-        """Do nothing: a scheduled event is not tried again here."""
 
 
 class Host:

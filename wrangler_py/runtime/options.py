@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -55,7 +55,8 @@ class HostOptions(msgspec.Struct, frozen=True):
 class DevOptions(msgspec.Struct, frozen=True):
     """The flags of ``pywrangler dev`` (rest-and-cli, section 6). ``ip``, ``port`` None: as the configuration says.
 
-    ``config`` has the file of each Worker; the first is the one at ``port``, and the state is kept beside its file.
+    ``config`` has the absolute path of each Worker's file; the first is the one at ``port``, and the state is kept
+    beside its file. ``overrides`` are further keys for the first (`config.load`).
     """
 
     config: tuple[Path, ...]
@@ -71,6 +72,11 @@ class DevOptions(msgspec.Struct, frozen=True):
     reload: bool = True
     debug_port: int | None = None
     test_scheduled: bool = False
+    overrides: Mapping[str, Any] = {}
+
+    def overrides_of(self, path: Path) -> dict[str, Any]:
+        """Return the keys that are put over those of a Worker's file."""
+        return dict(self.overrides) if path == self.config[0] else {}
 
     @property
     def host(self) -> HostOptions:

@@ -200,6 +200,7 @@ class Script:
                 owner=worker.owner,
                 env=options.env,
                 variables=dict(options.variables),
+                overrides=options.overrides_of(self.config.path),
                 options=options.host,
                 log_level=options.log_level,
                 allowed_hosts=names_of(self.listener),

@@ -81,7 +81,9 @@ def _listen(options: DevOptions, config: Config) -> socket.socket:
 
 
 def _read_config(options: DevOptions, path: Path) -> Config:
-    loaded = configuration.load(path, env=options.env, variables=dict(options.variables))
+    loaded = configuration.load(
+        path, env=options.env, variables=dict(options.variables), overrides=options.overrides_of(path)
+    )
     loaded.diagnostics.raise_for_errors()
     if loaded.config is None:
         raise ConfigError(f"The configuration {path} cannot be used.")

@@ -88,7 +88,9 @@ class Worker:
 
     async def _open(self) -> Host:
         order = self._order
-        loaded = configuration.load(Path(order.config), env=order.env, variables=order.variables)
+        loaded = configuration.load(
+            Path(order.config), env=order.env, variables=order.variables, overrides=order.overrides
+        )
         loaded.diagnostics.raise_for_errors()
         assert loaded.config is not None
         host = await Host.open(loaded.config, Path(order.state_dir), options=order.options, owner=order.owner)
