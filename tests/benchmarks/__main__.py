@@ -1,11 +1,11 @@
-"""``python -m tests.benchmarks [a b c d e f g h i kv d1 queues rpc]``: all of them, or some."""
+"""``python -m tests.benchmarks [a b c d e f g h i kv d1 r2 queues rpc]``: all of them, or some."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import d1, engine, kv, queues, rpc, session
+from tests.benchmarks import d1, engine, kv, queues, r2, rpc, session
 from tests.benchmarks.table import Result, show
 
 BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
     "kv": [kv.kv],
     "queues": [queues.queues],
     "d1": [d1.d1],
+    "r2": [r2.r2],
     "rpc": [rpc.rpc],
 }
 

@@ -9,6 +9,8 @@ import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,15 @@ from wrangler_py.storage.r2.blobs import Blobs
 ROOT = Path(__file__).parents[3]
 
 
-def spawn(folder: Path, role: str) -> subprocess.Popen[str]:
+@contextmanager
+def spawn(folder: Path, role: str) -> Iterator[subprocess.Popen[str]]:
+    """Run another process over the bucket; it is killed at the end if it still runs."""
     command = [sys.executable, "-m", "tests.bindings.r2.crash_worker", str(folder), role]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def check(bucket: R2Bucket) -> str | None:
@@ -46,7 +54,6 @@ def test_killed_at_any_moment_the_key_has_its_old_or_its_new_object_and_no_bytes
         with spawn(tmp_path, "write") as process:
             assert process.stdout.readline() == "ready\n"
             select.select([process.stdout], [], [], chance.uniform(0, 0.15))
-            process.kill()
         seen.add(with_bucket(tmp_path, check, SystemClock()))
         kept = with_bucket(tmp_path, lambda bucket: bucket.list(), HandClock(str(number))).objects
         parts = sum(1 for _ in _open_parts(tmp_path))
@@ -75,7 +82,6 @@ def test_with_two_processes_writing_every_read_is_of_one_whole_object(tmp_path):
         with_bucket(tmp_path, look, SystemClock())
         for process in (first, second):
             assert process.poll() is None
-            process.kill()
 
 
 def test_of_many_that_want_to_create_a_key_in_two_processes_one_does(tmp_path):

@@ -104,12 +104,13 @@ class R2Bucket:
         bucket = await self.opened()
 
         def commit(blob: NewBlob, now: int) -> StoredObject | None:
+            version = bucket.new_version()
             new = StoredObject(
                 key=key,
                 blob=blob.name,
-                version=bucket.new_version(),
+                version=version,
                 size=blob.size,
-                etag=digests.etag,
+                etag=digests.md5 or version,
                 uploaded_at=now,
                 checksums=digests.checksums("put"),
                 **metadata,

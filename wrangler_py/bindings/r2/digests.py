@@ -1,8 +1,8 @@
 """Checksums and etags.
 
-R2's etag of an object that was put as a whole is its MD5. MD5 is the slowest of all hashes here, slower than the
-disk: it is computed up to 8 MiB, where nobody notices, and where it was asked for by ``md5=``. The etag of another
-object is the first half of its SHA-256, for which processors have instructions.
+R2's etag of an object that was put as a whole is its MD5. To compute one takes several times as long as to write a
+file: it is done up to 8 MiB, where nobody notices, and where it was asked for by ``md5=``. The etag of any other object
+is its version, of which every put makes a new one. Both have 32 hexadecimal digits, and both change with the bytes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ CHECKSUMS = {
     "sha512": ("SHA-512", 64),
 }
 MD5_UP_TO = 8 << 20
-#: Hexadecimal digits of an etag, those of an MD5.
-_ETAG_DIGITS = 32
 
 
 class Checksum:
@@ -69,7 +67,7 @@ class Digests:
     def __init__(self, given: Checksum | None = None) -> None:
         self._given = given
         self._size = 0
-        wanted = {"md5", "sha256"} | ({given.algorithm} if given else set())
+        wanted = {"md5"} | ({given.algorithm} if given else set())
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in wanted}
 
     def update(self, data: bytes | memoryview) -> None:
@@ -81,9 +79,14 @@ class Digests:
             one.update(data)
 
     @property
-    def etag(self) -> str:
-        """The etag of the bytes so far."""
-        return self._hashes["md5" if "md5" in self._hashes else "sha256"].hexdigest()[:_ETAG_DIGITS]
+    def is_wanted(self) -> bool:
+        """Whether there is still something to compute."""
+        return bool(self._hashes)
+
+    @property
+    def md5(self) -> str | None:
+        """The MD5 of the bytes so far, hexadecimal; None: it was given up."""
+        return self._hashes["md5"].hexdigest() if "md5" in self._hashes else None
 
     def checksums(self, method: str) -> dict[str, str]:
         """Return what the object is stored with: its MD5 where there is one, and the checksum that was given.
@@ -91,11 +94,9 @@ class Digests:
         Raises:
             R2Error: that one is not the checksum of the bytes.
         """
-        names = ["md5"] if "md5" in self._hashes else []
         if self._given is not None:
             self._verify(method, self._given)
-            names.append(self._given.algorithm)
-        return {name: self._hashes[name].hexdigest() for name in names}
+        return {name: one.hexdigest() for name, one in self._hashes.items()}
 
     def _verify(self, method: str, given: Checksum) -> None:
         found = self._hashes[given.algorithm].hexdigest()

@@ -78,8 +78,10 @@ class Intake:
 
     async def _write(self, method: str, blob: NewBlob, digests: Digests, batch: Batch) -> None:
         with explained(method):
-            await asyncio.gather(
-                self._threads.run(blob.write, batch), self._threads.run(digests.update, batch)
-            )
+            writing = self._threads.run(blob.write, batch)
+            if digests.is_wanted:
+                await asyncio.gather(writing, self._threads.run(digests.update, batch))
+            else:
+                await writing
         if blob.size > LARGEST:
             raise TOO_LARGE.of(method)

@@ -51,13 +51,14 @@ class R2MultipartUpload:
         self._find(bucket, "uploadPart")
         digests = Digests()
 
-        def commit(blob: NewBlob, _: int) -> None:
-            part = Part(self.uploadId, number, blob.name, blob.size, digests.etag)
+        def commit(blob: NewBlob, _: int) -> Part:
+            part = Part(self.uploadId, number, blob.name, blob.size, digests.md5 or bucket.new_version())
             if not bucket.store.put_part(part, blob):
                 raise NO_SUCH_UPLOAD.of("uploadPart")
+            return part
 
-        await bucket.intake.take("uploadPart", source, digests, commit)
-        return JsObject(partNumber=number, etag=digests.etag)
+        part = await bucket.intake.take("uploadPart", source, digests, commit)
+        return JsObject(partNumber=number, etag=part.etag)
 
     async def complete(self, uploadedParts: Iterable[Any], /) -> R2Object:  # noqa: N803
         """Make one object of parts, given as `uploadPart` returned them; the others are dropped.

@@ -38,7 +38,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One part of an upload; ``etag`` is the hexadecimal digest of its bytes."""
+    """One part of an upload; ``etag`` is hexadecimal."""
 
     upload: str
     number: int
