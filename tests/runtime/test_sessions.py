@@ -17,9 +17,12 @@ from wrangler_py.runtime.sessions import (
     Session,
     SessionFile,
     StateLock,
+    configs_of,
     find_session,
+    session_of_config,
     session_on_port,
     state_directory,
+    url_of_script,
 )
 
 
@@ -47,6 +50,48 @@ def test_a_session_is_found_by_its_state_and_by_its_port(session, tmp_path):
     SessionFile(tmp_path).remove()
     assert find_session(tmp_path) is None
     assert session_on_port(4321) is None
+
+
+def publish(state_dir: Path, started_at: int, *names: str) -> StateLock:
+    """Make a running session with Workers ``names``; each is configured by a file of its name in ``state_dir``."""
+    lock = StateLock(state_dir)
+    lock.acquire()
+    SessionFile(state_dir).write(
+        Session(
+            url=f"http://127.0.0.1:{started_at}",
+            port=started_at,
+            pid=os.getpid(),
+            started_at=started_at,
+            state_dir=str(state_dir),
+            scripts={name: f"http://127.0.0.1:{started_at + at}" for at, name in enumerate(names)},
+            configs=configs_of({name: state_dir / name for name in names}),
+        )
+    )
+    return lock
+
+
+def test_a_worker_is_found_near_first_and_then_where_it_was_started_last(tmp_path):
+    locks = [publish(tmp_path / str(at), at, "shop", "mailer") for at in (2000, 4000, 3000)]
+    assert url_of_script("mailer") == "http://127.0.0.1:4001"
+    assert url_of_script("mailer", near=tmp_path / "2000") == "http://127.0.0.1:2001"
+    assert url_of_script("mailer", near=tmp_path / "elsewhere") == "http://127.0.0.1:4001"
+    assert url_of_script("stranger", near=tmp_path / "2000") is None
+    for lock in locks:
+        lock.release()
+    assert url_of_script("mailer", near=tmp_path / "2000") is None
+
+
+def test_a_session_is_found_by_the_file_of_each_of_its_workers_and_not_by_their_names(tmp_path):
+    lock = publish(tmp_path / "one", 2000, "shop", "mailer")
+    found = session_of_config(tmp_path / "one" / "mailer")
+    assert found is not None
+    assert found.url_of_config(tmp_path / "one" / "mailer") == "http://127.0.0.1:2001"
+    assert found.url_of_config(tmp_path / "unknown") == found.url == "http://127.0.0.1:2000"
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    assert session_of_config(tmp_path / "link" / "shop") == found
+    assert session_of_config(tmp_path / "two" / "mailer") is None
+    lock.release()
+    assert session_of_config(tmp_path / "one" / "mailer") is None
 
 
 def test_a_session_that_died_is_not_found_although_its_file_is_there(tmp_path):

@@ -108,10 +108,14 @@ class Pair:
         eventually(lambda: self.get(name)[1] == text, f"{name} answers {text!r}")
 
     def trigger(self, name: str, instance_id: str = "i1") -> None:
-        status, answer = self.get(
-            name, f"{API}/{name}-flow/instances", "POST", json.dumps({"instance_id": instance_id})
-        )
+        self.instance_created_through(name, name, instance_id)
+
+    def instance_created_through(self, name: str, owner: str, instance_id: str = "i1") -> dict[str, Any]:
+        """Create an instance of ``owner``'s workflow at the address of ``name``."""
+        body = json.dumps({"instance_id": instance_id})
+        status, answer = self.get(name, f"{API}/{owner}-flow/instances", "POST", body)
         assert status == 200, answer
+        return json.loads(answer)["result"]
 
     def instance(self, name: str, instance_id: str = "i1") -> dict[str, Any]:
         return json.loads(self.get(name, f"{API}/{name}-flow/instances/{instance_id}")[1])["result"]
@@ -278,6 +282,21 @@ def test_commands_find_the_session_from_the_folder_of_each(pair):
         pair.command(project, "workflows", "instances", "terminate", f"{name}-flow", "i1")
         assert pair.instance(name)["status"] == "terminated"
     assert not pair.mailer.state.exists()
+
+
+def test_either_worker_takes_commands_for_the_workflows_of_the_other(pair):
+    """An instance is in the memory of the worker that runs it: a command that comes to another is passed on."""
+    pair.ready()
+    api = f"{API}/mailer-flow/instances"
+    version = pair.instance_created_through("shop", "mailer")["version_id"]
+    assert version == pair.instance_created_through("mailer", "mailer", "i2")["version_id"]
+    eventually(lambda: pair.lines("begun") == ["mailer"] * 2, "both are in the second step")
+    status, answer = pair.get("shop", f"{api}/i1/status", "PATCH", '{"status": "terminate"}')
+    assert (status, json.loads(answer)["result"]["status"]) == (200, "terminated")
+    assert pair.get("shop", f"{api}/i1/status", "PATCH", '{"status": "terminate"}')[0] == 409
+    assert pair.get("shop", f"{api}/none/status", "PATCH", '{"status": "terminate"}')[0] == 404
+    pair.command(pair.shop, "workflows", "instances", "delete", "mailer-flow", "i2")
+    assert pair.get("mailer", f"{api}/i2")[0] == 404
 
 
 def test_a_project_of_the_same_name_is_not_mistaken_for_the_one_that_runs(pair, tmp_path):

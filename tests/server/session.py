@@ -34,6 +34,10 @@ class FakeHost:
     def configure(self, **fields: Any) -> None:
         self.config = SimpleNamespace(**fields)
 
+    async def engine_of(self, workflow: str) -> Any:
+        await self.engine.workflow(workflow)
+        return self.engine
+
     async def fetch(self, request: Any) -> Any:
         return await self._fetch(request)
 

@@ -7,6 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +15,7 @@ import msgspec
 
 from wrangler_py.bindings import Background, Resources, background, build_env
 from wrangler_py.bindings.cron import ScheduledController
+from wrangler_py.bindings.cross_script import RemoteEngine, Workflows
 from wrangler_py.bindings.dispatch import Dispatcher, require_response
 from wrangler_py.bindings.peers import SessionPeers
 from wrangler_py.bindings.resources import NoCode
@@ -24,7 +26,7 @@ from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import load, own_workflows, roots_of
 from wrangler_py.runtime.options import HostOptions
-from wrangler_py.runtime.sessions import DATABASE, url_of_script
+from wrangler_py.runtime.sessions import DATABASE, find_session, url_of_script
 from wrangler_py.runtime.version import version_id
 from wrangler_py.sdk.context import Context, WaitUntil
 from wrangler_py.sdk.environment import set_env
@@ -105,7 +107,7 @@ class Host:
         return cls(config, state_dir, store, engine)
 
     async def _take_code(self, config: Config) -> None:
-        peers = SessionPeers(config.name, url_of_script)
+        peers = SessionPeers(config.name, partial(url_of_script, near=self.state_dir))
         resources = self._resources = Resources(config, self.state_dir, self.engine, peers)
         resources.on_close(peers.close)
         self.dispatcher = peers.home = Dispatcher(resources)
@@ -186,6 +188,20 @@ class Host:
 
             await close_applications()
             await close_client()
+
+    async def engine_of(self, workflow: str) -> Workflows:
+        """Return what steers a workflow's instances: the engine here, or that of the session's Worker that runs them.
+
+        Raises:
+            WorkflowNotFoundError: nobody knows it.
+        """
+        row = await self.engine.workflow(workflow)
+        if self.config is None or self._resources is None or row.script == self.config.name:
+            return self.engine
+        session = find_session(self.state_dir)
+        if session is None or row.script not in session.scripts:
+            return self.engine
+        return RemoteEngine(self._resources.peers, row.script)
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request by the user's code; exceptions of theirs pass.

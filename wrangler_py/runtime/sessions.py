@@ -74,9 +74,14 @@ def session_of_script(name: str) -> Session | None:
     return max(_running(lambda listed: name in listed.scripts), key=lambda one: one.started_at, default=None)
 
 
-def url_of_script(name: str) -> str | None:
-    """Return the base URL at which the Worker ``name`` answers now, or None if no session of this user runs it."""
-    session = session_of_script(name)
+def url_of_script(name: str, near: Path | None = None) -> str | None:
+    """Return the base URL at which the Worker ``name`` answers now, or None if no session of this user runs it.
+
+    Of several, that of the session with state directory ``near``.
+    """
+    session = None if near is None else find_session(near)
+    if session is None or name not in session.scripts:
+        session = session_of_script(name)
     return None if session is None else session.scripts[name]
 
 

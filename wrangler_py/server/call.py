@@ -11,6 +11,7 @@ from wrangler_py.server.asgi import Receive, Scope, read_body
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wrangler_py.bindings.cross_script import Workflows
     from wrangler_py.engine import Engine
     from wrangler_py.runtime.host import Host
 
@@ -31,6 +32,14 @@ class Call:
     def engine(self) -> Engine:
         """The engine behind the host."""
         return self.host.engine
+
+    async def steering(self) -> Workflows:
+        """Return what the workflow's instances obey: a session may run it in another Worker.
+
+        Raises:
+            WorkflowNotFoundError: nobody knows it.
+        """
+        return await self.host.engine_of(self.workflow)
 
     @property
     def workflow(self) -> str:

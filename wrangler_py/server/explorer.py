@@ -53,7 +53,8 @@ async def create_instance(call: Call) -> Success:
     """Create an instance from ``{id?, params?}``."""
     body: requests.ExplorerInstanceBody = requests.read(await call.body(), requests.ExplorerInstanceBody)
     params = requests.read_params(body.params)
-    row = await call.engine.create(call.workflow, id=body.id, params=params, trigger=Trigger.API)
+    engine = await call.steering()
+    row = await engine.create(call.workflow, id=body.id, params=params, trigger=Trigger.API)
     return Success({"id": row.id})
 
 

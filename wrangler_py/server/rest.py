@@ -85,7 +85,8 @@ async def create_instance(call: Call) -> Success:
     """Create an instance."""
     body: requests.NewInstanceBody = requests.read(await call.body(), requests.NewInstanceBody)
     params = requests.read_params(body.params)
-    row = await call.engine.create(call.workflow, id=body.instance_id, params=params, trigger=Trigger.API)
+    engine = await call.steering()
+    row = await engine.create(call.workflow, id=body.instance_id, params=params, trigger=Trigger.API)
     return Success(view_created(row))
 
 
@@ -98,7 +99,8 @@ async def create_batch(call: Call) -> Success:
     body: list[requests.NewInstanceBody] = requests.read(data, requests.NewInstanceBatch)
     wanted = [NewInstance(item.instance_id, requests.read_params(item.params)) for item in body]
     _refuse_unfit(wanted, len(data))
-    found = await call.engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
+    engine = await call.steering()
+    found = await engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
     if found.errors:
         raise RequestError(400, *(f"[{error.index}]: {error.message}" for error in found.errors))
     return Success([view_created(row) for row in found.created])
@@ -152,14 +154,16 @@ async def send_event(call: Call) -> Success:
 
 async def delete_instance(call: Call) -> Success:
     """Remove one instance."""
-    await call.engine.delete(call.workflow, await instance_id_of(call))
+    instance_id = await instance_id_of(call)
+    await (await call.steering()).delete(call.workflow, instance_id)
     return Success({"status": "ok", "success": True})
 
 
 async def delete_batch(call: Call) -> Success:
     """Remove up to a hundred instances; those that do not exist are told one by one."""
     body: requests.DeleteBody = requests.read(await call.body(), requests.DeleteBody)
-    return Success(_deletions(await call.engine.delete_batch(call.workflow, body.instances)))
+    engine = await call.steering()
+    return Success(_deletions(await engine.delete_batch(call.workflow, body.instances)))
 
 
 # shared with the explorer
@@ -187,10 +191,10 @@ async def change_status(call: Call, action: requests.Action, step: Any, *, rollb
     """
     _refuse_misplaced(action, step, rollback=rollback)
     instance_id = await instance_id_of(call)
+    engine = await call.steering()
     if action == "restart":
         origin = step and StepRef(step.name, step.count, Kind(step.type))
-        return await call.engine.restart(call.workflow, instance_id, from_=origin)
-    engine = call.engine
+        return await engine.restart(call.workflow, instance_id, from_=origin)
     commands = {"pause": engine.pause, "resume": engine.resume, "terminate": engine.terminate}
     return await commands[action](call.workflow, instance_id)
 
@@ -200,7 +204,8 @@ async def deliver_event(call: Call) -> tuple[str, int]:
     data = await call.body()
     payload = requests.read_json(data) if data else None
     instance_id = await instance_id_of(call)
-    at = await call.engine.send_event(call.workflow, instance_id, call.parts["event_type"], payload)
+    engine = await call.steering()
+    at = await engine.send_event(call.workflow, instance_id, call.parts["event_type"], payload)
     return instance_id, at
 
 
