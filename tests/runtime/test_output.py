@@ -84,6 +84,25 @@ def test_text_outside_of_instances_is_written_as_it_comes(screen):
     assert screen.getvalue() == "progress ..\nours\n"
 
 
+def test_the_name_of_the_worker_stands_before_each_line_and_only_there():
+    screen = io.StringIO()
+    console = Console(screen, screen, label="shop")
+    console.line("ours\nof two lines")
+    for text in ("half", " whole\nnext", "\n", "left"):
+        console.write(screen, text, own_line=False)
+    console.line("ours")
+    console.write(screen, "\n", own_line=False)
+    assert screen.getvalue().splitlines() == [
+        "[shop] ours",
+        "[shop] of two lines",
+        "[shop] half whole",
+        "[shop] next",
+        "[shop] left",
+        "[shop] ours",
+        "[shop] ",
+    ]
+
+
 @on_screen
 def test_unfinished_lines_are_not_kept_without_limit(screen, monkeypatch):
     monkeypatch.setattr(output, "MAX_PARTIALS", 2)

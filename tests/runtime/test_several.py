@@ -282,6 +282,32 @@ def test_commands_find_the_session_from_the_folder_of_each(pair):
         pair.command(project, "workflows", "instances", "terminate", f"{name}-flow", "i1")
         assert pair.instance(name)["status"] == "terminated"
     assert not pair.mailer.state.exists()
+    pair.mailer.write("wrangler.toml", "name = [")
+    assert "mailer-flow" in pair.command(pair.mailer, "workflows", "list")
+
+
+def test_they_reach_each_other(pair):
+    """A message for the other's queue; a request over a service binding."""
+    sends = '[[queues.producers]]\nqueue = "letters"\nbinding = "LETTERS"\n'
+    asks = '[[services]]\nservice = "mailer"\nbinding = "MAILER"\n'
+    takes = '[[queues.consumers]]\nqueue = "letters"\nmax_batch_timeout = 0\n'
+    pair.shop.write("wrangler.toml", f"{CONFIG.format(name='shop')}{sends}{asks}")
+    pair.mailer.write("wrangler.toml", f"{CONFIG.format(name='mailer')}{takes}")
+    pair.shop.replace(
+        "src/entry.py",
+        "        word =",
+        """        await self.env.LETTERS.send("dear reader")
+        return await self.env.MAILER.fetch("http://mailer/?pear")
+        word =""",
+    )
+    handler = """
+    async def queue(self, batch, env, ctx):
+        print("got", [message.body for message in batch.messages])
+"""
+    pair.mailer.write("src/entry.py", f"{ENTRY.rstrip()}\n{handler}")
+    session = pair.ready()
+    assert pair.get("shop") == (200, "one pear")
+    session.wait_for(r"\[mailer\] got \['dear reader'\]")
 
 
 def test_either_worker_takes_commands_for_the_workflows_of_the_other(pair):

@@ -177,7 +177,8 @@ class Supervisor:
         return None
 
     def _written_now(self, script: Script) -> Config | None:
-        return configuration.load(script.config.path, env=self.options.env).config
+        path, options = script.config.path, self.options
+        return configuration.load(path, env=options.env, overrides=options.overrides_of(path)).config
 
     def _look_for_dead(self) -> None:
         for script in self._scripts:
