@@ -13,7 +13,7 @@ from wrangler_py.sdk.web.streams import ReadableStream, chunks_of
 Source = memoryview | AsyncIterator[bytes]
 Batch = bytes | memoryview
 #: Bytes of a stream that go to disk at a time. An object on its way takes a few such batches in memory.
-BATCH = 1 << 22
+BATCH = 1 << 20
 
 
 def source_of(method: str, value: Any) -> Source:
