@@ -150,9 +150,7 @@ class R2Bucket:
             delimitedPrefixes=page.prefixes,
         )
 
-    async def createMultipartUpload(  # noqa: N802 - Cloudflare's name
-        self, key: str, options: Any = None, /, **more: Any
-    ) -> R2MultipartUpload:
+    async def createMultipartUpload(self, key: str, options: Any = None, /, **more: Any) -> R2MultipartUpload:
         """Begin an object that is uploaded in parts; metadata as for `put`."""
         method = "createMultipartUpload"
         _check_key(method, key)
@@ -165,7 +163,7 @@ class R2Bucket:
             await bucket.threads.run(bucket.store.create_upload, new)
         return R2MultipartUpload(self, key, new.id)
 
-    def resumeMultipartUpload(self, key: str, uploadId: str, /) -> R2MultipartUpload:  # noqa: N802, N803
+    def resumeMultipartUpload(self, key: str, uploadId: str, /) -> R2MultipartUpload:
         """Return an upload that was begun elsewhere; whether there is one shows when it is used."""
         return R2MultipartUpload(self, key, uploadId)
 

@@ -1,4 +1,4 @@
-"""How bytes become a blob: written and hashed on two threads, about a megabyte at a time, while the next ones arrive."""
+"""How bytes become a blob: written and hashed on two threads, a megabyte at a time, while the next ones arrive."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class R2MultipartUpload:
         self.uploadId = upload_id
         self._bucket = bucket
 
-    async def uploadPart(self, partNumber: int, value: Any, options: Any = None, /) -> JsObject:  # noqa: N802, N803
+    async def uploadPart(self, partNumber: int, value: Any, options: Any = None, /) -> JsObject:
         """Store a part, in the place of one of the same number; return its ``{partNumber, etag}``.
 
         Raises:
@@ -60,7 +60,7 @@ class R2MultipartUpload:
         part = await bucket.intake.take("uploadPart", source, digests, commit)
         return JsObject(partNumber=number, etag=part.etag)
 
-    async def complete(self, uploadedParts: Iterable[Any], /) -> R2Object:  # noqa: N803
+    async def complete(self, uploadedParts: Iterable[Any], /) -> R2Object:
         """Make one object of parts, given as `uploadPart` returned them; the others are dropped.
 
         Raises:

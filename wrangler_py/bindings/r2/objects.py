@@ -44,7 +44,7 @@ class R2Checksums:
         known = self._all() if name == "md5" else self._known
         return JsBuffer(bytes.fromhex(known[name])) if name in known else None
 
-    def toJSON(self) -> JsObject:  # noqa: N802 - Cloudflare's name
+    def toJSON(self) -> JsObject:
         """Return the checksums there are, hexadecimal."""
         known = self._all()
         return JsObject((name, known[name]) for name in CHECKSUMS if name in known)
@@ -91,7 +91,7 @@ class R2Object:
         self.customMetadata = JsObject(stored.custom_metadata) if CUSTOM in include else None
         self._stored = stored
 
-    def writeHttpMetadata(self, headers: MutableMapping[str, str]) -> None:  # noqa: N802
+    def writeHttpMetadata(self, headers: MutableMapping[str, str]) -> None:
         """Set the headers that the HTTP metadata stands for: ``content-type`` and so on."""
         if self.httpMetadata is None:
             raise wrong_type(
@@ -127,7 +127,7 @@ class R2ObjectBody(R2Object):
         self._content = content
 
     @property
-    def bodyUsed(self) -> bool:  # noqa: N802
+    def bodyUsed(self) -> bool:
         """Whether the bytes were read."""
         return self.body.used
 
@@ -143,7 +143,7 @@ class R2ObjectBody(R2Object):
         """Return the bytes."""
         return JsBuffer(await self._read())
 
-    async def arrayBuffer(self) -> JsBuffer:  # noqa: N802
+    async def arrayBuffer(self) -> JsBuffer:
         """Return the bytes."""
         return JsBuffer(await self._read())
 
