@@ -22,6 +22,7 @@ import wrangler_py
 from tests.runtime.conftest import DEADLINE, Dev, eventually, is_running
 from tests.support.world import in_world
 from wrangler_py import config
+from wrangler_py.cli.templates import templates
 from wrangler_py.engine import Status, limits
 from wrangler_py.sdk.imports import install, uninstall
 from wrangler_py.sdk.workers import WorkflowEntrypoint
@@ -29,8 +30,12 @@ from wrangler_py.sdk.workers import WorkflowEntrypoint
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = (sys.executable, "-c", "from wrangler_py.cli import main; main()")
+GROUPS = ("dev", "init", "types", "pages dev", "workflows trigger", "kv key get", "d1 execute", "d1 migrations apply",
+          "r2 object get")  # fmt: skip
 INSTANCE_COMMANDS = ("watch", "restart", "send-event")
 KILLED = "the session is killed"
+#: Blocks of these languages are files, if a comment above them names one.
+FILES = frozenset({"python", "toml", "sql"})
 
 
 # reading the README --------------------------------------------------------------------------------------------------
@@ -76,7 +81,7 @@ PLACEHOLDERS = (
     (UUID, "<uuid>"),
     (re.compile(r"\b[\d.]+ (?:ms|s|min|h|seconds?|minutes?|hours?)\b"), "<duration>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<url>"),
-    (re.compile(r" in /\S+/my-app "), " in <folder> "),
+    (re.compile(r" in /\S+/(?:my-app|guests) "), " in <folder> "),
     # Columns are as wide as what stands in them.
     (re.compile(r"─+"), "─"),
     (re.compile(r"(?<=\S)  +"), " "),
@@ -123,8 +128,10 @@ class Tour:
         elif block.language == "console":
             for command, output in commands(block.text):
                 self.run(command, output)
-        elif block.language == "python":
-            (self.root / block.note).write_text(block.text, encoding="utf-8")
+        elif block.language in FILES and block.note:
+            path = self.root / block.note
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
         elif block.language == "text":
             self.expect_of_session(block.text)
 
@@ -198,7 +205,7 @@ def _get(url: str) -> str:
 
 
 def _only_looks(command: str) -> bool:
-    return " list" in command or " describe" in command or "instanceId=" in command
+    return any(part in command for part in (" list", " describe", "instanceId=", " get ", "SELECT"))
 
 
 def _comparable(command: str, text: str) -> list[str]:
@@ -225,6 +232,19 @@ def test_the_tour_runs_as_it_is_shown(tour: Tour) -> None:
     assert tour.session is not None
     assert tour.session.stop() == 128 + signal.SIGTERM
     assert tour.session.output.count('step "charge"') == 0, "the card was charged again"
+
+
+def test_the_guest_book_runs_as_it_is_shown(tour: Tour) -> None:
+    for block in blocks(section("Bindings")):
+        tour.take(block)
+    assert tour.session is not None
+    assert tour.session.stop() == 128 + signal.SIGTERM
+
+
+def test_every_template_is_in_the_table() -> None:
+    assert re.findall(r"^\| `([\w-]+)` \|", section("Templates"), re.MULTILINE) == sorted(
+        (one.name for one in templates()), key=section("Templates").index
+    )
 
 
 # workflows -----------------------------------------------------------------------------------------------------------
@@ -350,7 +370,7 @@ def test_the_eight_files_exist() -> None:
 
 
 def test_every_option_named_is_an_option_of_a_command() -> None:
-    groups = ("", "dev", "workflows trigger", *(f"workflows instances {name}" for name in INSTANCE_COMMANDS))
+    groups = ("", *GROUPS, *(f"workflows instances {name}" for name in INSTANCE_COMMANDS))
     helps = [
         subprocess.run(
             [*COMMAND, *group.split(), "--help"],

@@ -13,13 +13,16 @@ from wrangler_py.cli.app import InstancesGroup, RootGroup, WorkflowsGroup, app
 
 WORKFLOWS = ("workflows",)
 INSTANCES = ("workflows", "instances")
-COMMANDS = [
-    (),
-    *((name,) for name in RootGroup.members if name != "dev"),
-    *((*WORKFLOWS, name) for name in WorkflowsGroup.members if name != "instances"),
-    INSTANCES,
-    *((*INSTANCES, name) for name in InstancesGroup.members),
-]
+
+
+def below(command, words=()):
+    """Yield the words of a command, then of every command below it."""
+    yield words
+    for name in getattr(command, "members", ()):
+        yield from below(command.get_command(None, name), (*words, name))
+
+
+COMMANDS = list(below(get_command(app)))
 HEAVY = (
     *("httpx", "starlette", "uvicorn", "asyncio"),
     *(f"wrangler_py.{room}" for room in ("engine", "server", "storage", "bindings", "sdk")),
@@ -28,7 +31,9 @@ SNAPSHOT = Path(__file__).parent / "help.txt"
 
 
 def test_the_commands_are_those_of_the_specification():
-    assert list(RootGroup.members) == ["init", "dev", "workflows"]
+    assert list(RootGroup.members) == [
+        "init", "dev", "pages", "types", "workflows", "kv", "d1", "r2", "queues",
+    ]  # fmt: skip
     assert list(WorkflowsGroup.members) == ["list", "describe", "trigger", "delete", "instances"]
     assert set(InstancesGroup.members) == {
         "list", "describe", "watch", "send-event", "pause", "resume", "restart", "terminate", "delete",
@@ -108,3 +113,12 @@ def test_a_command_imports_neither_the_server_nor_the_engine_nor_httpx(session):
     command = [sys.executable, "-c", script, "workflows", "list", "--json", "--port", str(session.port)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout == "[]\n\n"
+
+
+def test_every_argument_and_option_says_what_it_is():
+    root = get_command(app)
+    for words in COMMANDS:
+        command = root
+        for word in words:
+            command = command.get_command(None, word)
+        assert [one.name for one in command.params if not one.hidden and not one.help] == [], words

@@ -120,11 +120,17 @@ def _with_options(
         chosen.pop("local")
         command(make(Target(**chosen)), **arguments)
 
-    own = list(inspect.signature(command).parameters.values())[1:]
+    # Resolved: a module whose annotations are texts would leave Typer without them.
+    hints = get_type_hints(command, include_extras=True)
+    own = [one.replace(annotation=hints[one.name]) for one in _own_parameters(command)]
     run.__signature__ = inspect.Signature([*own, *parameters.values()])  # type: ignore[attr-defined]
     run.__annotations__ = {
-        **get_type_hints(command, include_extras=True),
+        **hints,
         **{name: hint for name, hint in _HINTS.items() if name in parameters},
     }
     del run.__wrapped__
     return run
+
+
+def _own_parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
+    return list(inspect.signature(command).parameters.values())[1:]

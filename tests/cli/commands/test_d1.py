@@ -92,7 +92,7 @@ def test_execute_shows_a_table_for_each_statement_with_rows(d1, here):
         f"{CREATE}; INSERT INTO cart VALUES ('a;b', NULL, x'01ff'); SELECT * FROM cart",
     )
     assert shown.splitlines() == [
-        f"🌀 Executing on local database shop ({ID}) from {file(here)}:",
+        f"🌀 Executing on local database shop ({ID}) from {file(here).relative_to(here)}:",
         "🚣 3 commands executed successfully.",
         "┌─────┬──────┬─────────┐",
         "│ id  │ paid │ photo   │",

@@ -1,7 +1,7 @@
 """`pywrangler d1 execute`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from wrangler_py.cli.commands.d1.database import Database, Yes, file_of, find_da
 from wrangler_py.cli.local import Local
 from wrangler_py.cli.options import localized
 from wrangler_py.errors import UserError
+
+if TYPE_CHECKING:
+    from wrangler_py.config.model import D1Config
 
 _BINARY = b"SQLite format 3\0"
 
@@ -35,15 +38,19 @@ def execute(
     config = find_database(local, database)
     statements = _statements(_read(command, file))
     if not as_json:
-        terminal.say(
-            f"🌀 Executing on local database {config.name} ({config.id}) from {file_of(local, config)}:"
-        )
+        _announce(config, file_of(local, config))
     with opened(local, config) as connection:
         results = connection.results((one, ()) for one in statements)
     if as_json:
         terminal.print_json(_plain(results))
     else:
         _show(results)
+
+
+def _announce(config: "D1Config", file: Path) -> None:
+    from wrangler_py.runtime.screen import shown
+
+    terminal.say(f"🌀 Executing on local database {config.name} ({config.id}) from {shown(file)}:")
 
 
 def _read(command: str | None, file: Path | None) -> str:
