@@ -24,6 +24,13 @@ def test_code_is_what_the_user_wrote(project):
     assert names == ["src/entry.py", "src/parts/a.py"]
 
 
+def test_a_folder_with_a_configuration_of_its_own_is_another_workers(project):
+    project.write("worker/wrangler.jsonc", "{}")
+    project.write("worker/src/entry.py", "")
+    assert [path.name for path in code_files(project.root)] == ["entry.py"]
+    assert [path.name for path in code_files(project.root / "worker")] == ["entry.py"]
+
+
 def test_a_frame_is_the_users_by_its_file(project):
     roots = (project.root,)
     assert is_user_file(str(project.root / "src" / "entry.py"), roots)

@@ -55,7 +55,7 @@ def told(act, *names):
 
 
 KEYS = "[b] open a browser  [c] clear the console  [x] exit"
-STATE = "⎔ State in /state (synchronous=NORMAL: survives kill -9, not power loss)"
+STATE = "⎔ State in /state, synchronous=NORMAL: survives kill -9, not power loss"
 
 
 def test_one_worker_has_no_name_and_is_told_at_once():

@@ -162,3 +162,10 @@ def test_loopback_has_no_other_names_and_every_address_has_some():
         assert socket.gethostname().lower() in names_of(listener)
         assert "0.0.0.0" not in names_of(listener)
         assert url_of(listener).startswith("http://127.0.0.1:")
+
+
+def test_a_runtime_directory_that_is_missing_is_made_for_this_user_only(session, tmp_path, monkeypatch):
+    """platformdirs passes over one that others may enter: the next session would look elsewhere."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run" / "user"))
+    SessionFile(tmp_path).write(session)
+    assert {oct((tmp_path / "run" / name).stat().st_mode & 0o777) for name in ("", "user")} == {"0o700"}

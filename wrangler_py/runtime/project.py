@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from wrangler_py.config import FILE_NAMES
+
 #: Folders that hold no code of the user's, wherever they are. So do all whose name begins with a dot.
 FOREIGN = frozenset({"__pycache__", "node_modules", "python_modules", "site-packages", "__pypackages__"})
 #: A file that marks a virtual environment, whatever its folder is called.
@@ -18,9 +20,13 @@ def is_foreign(name: str) -> bool:
 
 
 def folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield ``root`` and every folder of code below it, each with the names of its files, in a stable order."""
+    """Yield ``root`` and every folder of code below it, each with the names of its files, in a stable order.
+
+    A folder below with a configuration of its own is another Worker, whose code is not this one's.
+    """
     for folder, below, files in os.walk(root):
-        if ENVIRONMENT_MARK in files:
+        is_another = folder != str(root) and not set(FILE_NAMES).isdisjoint(files)
+        if ENVIRONMENT_MARK in files or is_another:
             below.clear()
             continue
         below[:] = sorted(name for name in below if not is_foreign(name))

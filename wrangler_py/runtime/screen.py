@@ -43,7 +43,7 @@ class Screen:
 
     def state(self, state_dir: Path) -> None:
         """Say where the state is kept."""
-        self._line(f"⎔ State in {shown(state_dir)} ({DURABILITY})")
+        self._line(f"⎔ State in {shown(state_dir)}, {DURABILITY}")
 
     def bindings(self, bindings: Sequence[BindingLine]) -> None:
         """List what the Worker's ``env`` holds."""

@@ -148,9 +148,7 @@ class Script:
         if not self._stage.options.reload:
             return
         config = self.config
-        roots = {config.root}
-        if config.main is not None and not config.main.is_relative_to(config.root):
-            roots.add(config.main.parent)
+        roots = {config.root} if config.main is None else {config.root, config.main.parent}
         self._watch = Watch(roots, watched_files(config), self._saved, self._cannot_watch)
         await self._watch.start()
 

@@ -227,7 +227,13 @@ def _read(path: Path) -> Session | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Replace the file in one go: who reads it sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_private(path.parent)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.write_bytes(data)
     fresh.replace(path)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user only: nobody trusts a runtime directory else."""
+    for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
+        missing.mkdir(mode=0o700, exist_ok=True)

@@ -143,8 +143,12 @@ class Supervisor:
     def serves(self, script: Script) -> None:
         """Publish where everything answers, now that ``script`` does, by this worker."""
         _ = script
+        self._publish()
+
+    def _publish(self) -> None:
+        """Tell where scripts answer; also one that still loads: who calls it waits in its socket's queue."""
         first = self._scripts[0]
-        served = [one for one in self._scripts if one.has_served]
+        served = [one for one in self._scripts if one.has_served or not one.has_given_up]
         pids = {one.name: one.worker.pid for one in served if one.worker is not None}
         self._session_file.write(
             Session(
@@ -165,6 +169,8 @@ class Supervisor:
         _ = script
         if all(one.has_given_up for one in self._scripts):
             self._finish(EXIT_FAILED)
+        elif any(one.has_served for one in self._scripts):
+            self._publish()
         return not self.is_ending
 
     def clash(self, script: Script) -> Problem | None:
