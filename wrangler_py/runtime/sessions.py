@@ -234,6 +234,6 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder, and those missing above it, for this user only: nobody trusts a runtime directory else."""
+    """Make a folder, and those missing above it, for this user only: another would not be trusted."""
     for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
         missing.mkdir(mode=0o700, exist_ok=True)
