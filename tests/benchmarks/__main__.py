@@ -1,11 +1,11 @@
-"""``python -m tests.benchmarks [a b c d e f g h i kv d1 r2 queues rpc]``: all of them, or some."""
+"""``python -m tests.benchmarks [a b c d e f g h i kv d1 r2 queues rpc durable]``: all of them, or some."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import d1, engine, kv, queues, r2, rpc, session
+from tests.benchmarks import d1, durable, engine, kv, queues, r2, rpc, session
 from tests.benchmarks.table import Result, show
 
 BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, list[Callable[[], Result | list[Result]]]] = {
     "d1": [d1.d1],
     "r2": [r2.r2],
     "rpc": [rpc.rpc],
+    "durable": [durable.durable],
 }
 
 

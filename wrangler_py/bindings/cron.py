@@ -44,7 +44,7 @@ class ScheduledController:
         self.cron = cron
         self.scheduledTime = self.scheduled_time = at_ms
 
-    def noRetry(self) -> None:  # noqa: N802 - Cloudflare's name
+    def noRetry(self) -> None:
         """Do nothing: a scheduled event is not tried again here."""
 
 

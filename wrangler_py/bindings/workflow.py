@@ -109,7 +109,7 @@ class WorkflowInstance:
         """Remove it and all it stored."""
         await self._engine.delete(self._workflow, self.id)
 
-    sendEvent = send_event  # noqa: N815 - the spelling of Cloudflare's own API
+    sendEvent = send_event
 
 
 def _read_types(names: Iterable[str]) -> set[HistoryType]:
@@ -196,8 +196,8 @@ class WorkflowBinding:
         deleted = [Record(id=one) for one in result.deleted]
         return Record(deleted=deleted, errors=[_show_error(error) for error in result.errors])
 
-    createBatch = create_batch  # noqa: N815 - the spelling of Cloudflare's own API
-    deleteBatch = delete_batch  # noqa: N815
+    createBatch = create_batch
+    deleteBatch = delete_batch
 
 
 def _show_error(error: BatchError) -> Record:

@@ -78,6 +78,10 @@ class Diary(DurableObject):
         self.ctx.storage.kv.put("never", 1)
         self.ctx.abort(reason)
 
+    async def counts_later(self, seconds):
+        await asyncio.sleep(seconds)
+        return await self.counts()
+
     async def counts(self):
         value = (await self.ctx.storage.get("count")) or 0
         await self.ctx.storage.put("count", value + 1)
@@ -174,6 +178,22 @@ def test_two_transactions_of_one_call_follow_each_other(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("way", ["moves", "alone"])
+def test_one_call_may_close_the_object_again_and_again(tmp_path, way):
+    """The gate opens a turn late: who closes it anew must not wait for what they are themselves."""
+
+    class Busy(Diary):
+        async def again(self):
+            for name in "xyz":
+                await getattr(self, way)(name, *([] if way == "moves" else [0]))
+
+    async def body(room):
+        await together(room.only().again(), room.only().again(), room.only().plain("c"))
+        return len(await room.only().history())
+
+    assert in_room(tmp_path, body, Busy) == 2 * 3 * 3 + 1
+
+
 def test_a_critical_section_may_have_another_inside(tmp_path):
     assert history_of(tmp_path, ("nested",), ("plain", "c")) == [
         "outer",
@@ -193,6 +213,43 @@ def test_a_transaction_that_raises_undoes_its_own_writes_only(tmp_path):
         return [str(one) for one in found], await stub.stored()
 
     assert in_room(tmp_path, body, Diary) == (["1", "in the transaction", "2"], {"count": 2})
+
+
+def test_a_transaction_that_raises_does_not_take_along_what_another_call_writes(tmp_path):
+    """The other call waits when the transaction begins; its wait ends in the middle, it writes after the end."""
+
+    async def body(room):
+        stub = room.only()
+        await together(stub.counts_later(0.5), stub.moves("a", True))
+        return await stub.stored()
+
+    assert in_room(tmp_path, body, Diary) == {"count": 1}
+
+
+def test_an_answer_whose_writes_cannot_be_put_on_disk_is_not_given(tmp_path):
+    """Foreign keys are looked at when the transaction ends: too late for the call to see the error itself."""
+
+    class Broken(Diary):
+        async def breaks(self):
+            await self.ctx.storage.put("count", 9)
+            self.ctx.storage.sql.exec("CREATE TABLE p (id INTEGER PRIMARY KEY)")
+            self.ctx.storage.sql.exec("CREATE TABLE c (p REFERENCES p (id) DEFERRABLE INITIALLY DEFERRED)")
+            self.ctx.storage.sql.exec("INSERT INTO c VALUES (1)")
+            return "done"
+
+    async def body(room):
+        stub = room.only()
+        await stub.counts()
+        with pytest.raises(ObjectError) as caught:
+            await stub.breaks()
+        assert caught.value.message == (
+            "Internal error in Durable Object storage write caused object to be reset. "
+            "FOREIGN KEY constraint failed: SQLITE_CONSTRAINT"
+        )
+        return await stub.stored()
+
+    assert in_room(tmp_path, body, Broken) == {"count": 1}
+    assert len(lives) == 2
 
 
 def test_a_critical_section_that_raises_resets_the_object(tmp_path):

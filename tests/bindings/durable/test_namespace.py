@@ -299,7 +299,9 @@ def test_objects_of_another_script_are_called_there(tmp_path):
 def test_a_call_that_came_from_another_process_knows_the_name(tmp_path):
     async def body(room):
         own = room[Shelf].idFromName("a b")
-        return [await room.objects.call("Shelf", sent, "who", [], {}) for sent in (str(own), own.sent, str(own))]
+        return [
+            await room.objects.call("Shelf", sent, "who", [], {}) for sent in (str(own), own.sent, str(own))
+        ]
 
     assert [name for _, name in in_room(tmp_path, body, Shelf)] == [None, "a b", "a b"]
 

@@ -70,7 +70,7 @@ class D1PreparedStatement:
         options: Any = None,
         /,
         *,
-        columnNames: bool = False,  # noqa: N803
+        columnNames: bool = False,
         column_names: bool = False,
     ) -> list[list[Any]]:
         """Return rows as lists; with ``columnNames`` the first list is the names of the columns; raises as `all`."""
@@ -121,7 +121,7 @@ class D1Database(_Preparing):
         results = await self._execution.run(partial(_execute, statements=wanted))
         return Record(count=len(results), duration=sum(one.meta.duration for one in results))
 
-    def withSession(self, constraint_or_bookmark: str = "first-unconstrained", /) -> D1DatabaseSession:  # noqa: N802
+    def withSession(self, constraint_or_bookmark: str = "first-unconstrained", /) -> D1DatabaseSession:
         """Return a session. There are no replicas here, so what it reads is always current."""
         _ = constraint_or_bookmark
         return D1DatabaseSession(self._execution, self._clock)
@@ -132,7 +132,7 @@ class D1Database(_Preparing):
 class D1DatabaseSession(_Preparing):
     """What `D1Database.withSession` gives."""
 
-    def getBookmark(self) -> str:  # noqa: N802
+    def getBookmark(self) -> str:
         """Return a text for `withSession`; later ones sort behind earlier ones."""
         at = f"{self._clock.now():016x}"
         return f"{at[:8]}-{at[8:]}-00000000-{0:032x}"

@@ -113,6 +113,7 @@ class Watch:
         """Have the hint as early as the alarm that will be."""
         if at is not None:
             self._alarms.index.lower(self._hint(at))
+            self._alarms.expect(at)
 
     def after_commit(self, at: int | None) -> None:
         """Have the hint say what is."""

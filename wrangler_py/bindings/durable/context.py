@@ -95,10 +95,10 @@ class ObjectContext(Context):
         """Return an empty list: none can have been accepted."""
         return []
 
-    waitUntil = wait_until  # noqa: N815 - Cloudflare's spelling
-    blockConcurrencyWhile = block_concurrency_while  # noqa: N815
-    acceptWebSocket = accept_web_socket  # noqa: N815
-    getWebSockets = get_web_sockets  # noqa: N815
+    waitUntil = wait_until
+    blockConcurrencyWhile = block_concurrency_while
+    acceptWebSocket = accept_web_socket
+    getWebSockets = get_web_sockets
 
 
 def flush() -> None:

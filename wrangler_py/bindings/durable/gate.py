@@ -27,22 +27,20 @@ class Section:
 
     def __init__(self) -> None:
         self.is_closed = False
-        self._queue: deque[_Ticket] = deque()
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._is_letting_in = False
 
     async def entered(self) -> None:
         """Return when the code that calls may run in this section, which from then on it belongs to."""
         if self.is_closed or self._queue or self._is_letting_in:
-            await self._wait(_Ticket())
-        while self.is_closed:  # closed by other code just after this was let in
-            await self._wait(_Ticket(), first=True)
+            await self._called()
         _here.set(self)
 
     @asynccontextmanager
     async def critical(self) -> AsyncIterator[None]:
         """Keep everything else of this section waiting."""
         if self.is_closed:
-            await self._wait(_Ticket(closes=True))
+            await self._called()
         self.is_closed = True
         outer = _here.set(Section())
         try:
@@ -52,37 +50,29 @@ class Section:
             # One turn later, so that whoever awaits the end of it goes on before those who wait to be let in.
             asyncio.get_running_loop().call_soon(self._open)
 
-    async def _wait(self, ticket: _Ticket, *, first: bool = False) -> None:
-        (self._queue.appendleft if first else self._queue.append)(ticket)
-        try:
-            await ticket.called
-        except asyncio.CancelledError:
-            if ticket.closes and not ticket.called.cancelled():
-                self._open()  # it had been called already
-            raise
+    async def _called(self) -> None:
+        """Wait in the queue; at its head again if other code has closed the section just after the call."""
+        join = self._queue.append
+        while True:
+            place = asyncio.get_running_loop().create_future()
+            join(place)
+            await place
+            if not self.is_closed:
+                return
+            join = self._queue.appendleft
 
     def _open(self) -> None:
         self.is_closed = False
         self._let_in()
 
     def _let_in(self) -> None:
-        """Let the next one in; those behind it follow when it has had its turn and has not closed the section."""
-        while self._queue and self._queue[0].called.cancelled():
-            self._queue.popleft()
+        """Call the next one; those behind it follow when it has had its turn and has not closed the section."""
+        while self._queue and self._queue[0].done():
+            self._queue.popleft()  # cancelled
         self._is_letting_in = bool(self._queue) and not self.is_closed
         if self._is_letting_in:
-            ticket = self._queue.popleft()
-            self.is_closed = ticket.closes
-            ticket.called.set_result(None)
+            self._queue.popleft().set_result(None)
             asyncio.get_running_loop().call_soon(self._let_in)
-
-
-class _Ticket:
-    """A place in the queue; ``closes``: the section is closed again for whoever has it."""
-
-    def __init__(self, *, closes: bool = False) -> None:
-        self.called = asyncio.get_running_loop().create_future()
-        self.closes = closes
 
 
 def here(otherwise: Section) -> Section:

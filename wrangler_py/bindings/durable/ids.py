@@ -46,7 +46,7 @@ class ObjectId:
         """The id as it goes to another process: the digits and, behind a space, the name if there is one."""
         return self._hex if self.name is None else f"{self._hex} {self.name}"
 
-    toString = to_string  # noqa: N815 - Cloudflare's spelling
+    toString = to_string
 
 
 class Ids:

@@ -56,10 +56,10 @@ class Namespace:
         """Return this namespace: everything is here."""
         return self
 
-    idFromName = id_from_name  # noqa: N815 - Cloudflare's spelling
-    newUniqueId = new_unique_id  # noqa: N815
-    idFromString = id_from_string  # noqa: N815
-    getByName = get_by_name  # noqa: N815
+    idFromName = id_from_name
+    newUniqueId = new_unique_id
+    idFromString = id_from_string
+    getByName = get_by_name
 
 
 class Stub:

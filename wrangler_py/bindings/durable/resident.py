@@ -53,6 +53,8 @@ class Resident:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._blocks: set[asyncio.Task[Any]] = set()
         self._broken_by: Exception | None = None
+        #: Done when what is written in this turn of the event loop is on disk; None if nothing is.
+        self._turn: asyncio.Future[None] | None = None
         self._work = WaitUntil()
         self._farewell: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -97,9 +99,12 @@ class Resident:
         current_context.set(self._context)
         await self.section.entered()
         try:
-            return await Gated(event, self._instance)
-        finally:
-            self.flush()
+            result = await Gated(event, self._instance)
+        except Exception:
+            await self._on_disk()
+            raise
+        await self._on_disk()
+        return result
 
     async def _construct(self) -> None:
         current_context.set(self._context)
@@ -160,13 +165,22 @@ class Resident:
 
     def turn_begins(self) -> None:
         """Have the transaction that has begun committed before the event loop turns."""
-        self._loop.call_soon(self._end_turn)
+        if self._turn is None:
+            self._turn = self._loop.create_future()
+            self._loop.call_soon(self._end_turn, self._turn)
 
-    def _end_turn(self) -> None:
+    async def _on_disk(self) -> None:
+        """Wait for the commit of what was written, by this call or another of the same turn: they share it."""
+        if self._turn is not None:
+            await asyncio.shield(self._turn)
+
+    def _end_turn(self, turn: asyncio.Future[None]) -> None:
+        self._turn = None
         try:
             self.flush()
         except ObjectError as error:
             _log.error("Durable Object %s: %s", self.id, error)
+        turn.set_result(None)
 
     def reset(self, error: Exception) -> None:
         """End this life: calls get ``error``, what was not committed is gone, the next call makes a new instance."""

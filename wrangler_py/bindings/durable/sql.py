@@ -56,7 +56,7 @@ class Cursor:
         """Give the rows that are left as lists of values."""
         return (list(row) for row in self._rows)
 
-    toArray = to_array  # noqa: N815 - Cloudflare's spelling
+    toArray = to_array
 
 
 class SqlStorage:
@@ -87,7 +87,7 @@ class SqlStorage:
         with explained():
             return self._file.used_bytes
 
-    databaseSize = database_size  # noqa: N815 - Cloudflare's spelling
+    databaseSize = database_size
 
 
 def _bound(value: Any) -> Any:

@@ -99,9 +99,9 @@ class Operations:
         with explained():
             self._file.delete_alarm()
 
-    getAlarm = get_alarm  # noqa: N815 - Cloudflare's spelling
-    setAlarm = set_alarm  # noqa: N815
-    deleteAlarm = delete_alarm  # noqa: N815
+    getAlarm = get_alarm
+    setAlarm = set_alarm
+    deleteAlarm = delete_alarm
 
 
 class Transaction(Operations):
@@ -130,7 +130,7 @@ class Transaction(Operations):
         """Raise ObjectError: that is not possible here."""
         raise ObjectError("Cannot call deleteAll() within a transaction")
 
-    deleteAll = delete_all  # noqa: N815 - Cloudflare's spelling
+    deleteAll = delete_all
 
 
 class ObjectStorage(Operations):
@@ -176,8 +176,8 @@ class ObjectStorage(Operations):
         with explained():
             self._file.commit()
 
-    deleteAll = delete_all  # noqa: N815 - Cloudflare's spelling
-    transactionSync = transaction_sync  # noqa: N815
+    deleteAll = delete_all
+    transactionSync = transaction_sync
 
 
 def _milliseconds(at: float | datetime) -> int:

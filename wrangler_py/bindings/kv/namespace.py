@@ -42,7 +42,7 @@ class KvNamespace:
         /,
         *,
         type: str | None = None,
-        cacheTtl: int | None = None,  # noqa: N803
+        cacheTtl: int | None = None,
     ) -> Any:
         """Return the value of a key, None if it has none; of a list of up to 100 keys, a dict of all of them.
 
@@ -56,14 +56,14 @@ class KvNamespace:
         entry = await self._find(rules.read_key(key, "GET"))
         return None if entry is None else _READERS[kind](entry.value)
 
-    async def getWithMetadata(  # noqa: N802 - Cloudflare's name
+    async def getWithMetadata(
         self,
         key: Any,
         options: Any = None,
         /,
         *,
         type: str | None = None,
-        cacheTtl: int | None = None,  # noqa: N803
+        cacheTtl: int | None = None,
     ) -> Any:
         """Return ``{"value", "metadata", "cacheStatus"}``; of a list, a dict of ``{"value", "metadata"}`` or None."""
         kind = rules.read_type(options, type, cacheTtl)
@@ -103,7 +103,7 @@ class KvNamespace:
         /,
         *,
         expiration: int | None = None,
-        expirationTtl: int | None = None,  # noqa: N803 - Cloudflare's name
+        expirationTtl: int | None = None,
         expiration_ttl: int | None = None,
         metadata: Any = None,
     ) -> None:

@@ -83,8 +83,8 @@ class MessageBatch:
         for message in self.messages:
             message._retry(delay_s)
 
-    ackAll = ack_all  # noqa: N815 - the spelling of Cloudflare's own API
-    retryAll = retry_all  # noqa: N815
+    ackAll = ack_all
+    retryAll = retry_all
 
     def verdicts(self, *, otherwise: Verdict | None) -> list[Verdict | None]:
         """Return what was decided of each message, or ``otherwise`` where nothing was."""

@@ -75,7 +75,7 @@ class QueueProducer:
             backlogCount=backlog.messages, backlogBytes=backlog.bytes, oldestMessageTimestamp=oldest
         )
 
-    sendBatch = send_batch  # noqa: N815 - the spelling of Cloudflare's own API
+    sendBatch = send_batch
 
     def _item(self, item: Mapping[str, Any], delay: int | None) -> NewMessage:
         if not isinstance(item, Mapping):
