@@ -6,8 +6,11 @@ import asyncio
 import datetime as dt
 import logging
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bindings.durable.room import in_room
@@ -328,6 +331,40 @@ STEPS = st.lists(
     ),
     max_size=12,
 )
+
+
+@given(STEPS)
+@settings(max_examples=60, deadline=None)
+def test_no_alarm_is_lost_whenever_the_process_dies(steps):
+    """Dies between the hint and the alarm, between the alarm and the hint, or elsewhere: what is on disk rings."""
+
+    async def body(room):
+        now = clock_of(room)
+        rung.clear()
+        expected, rings = None, []
+        for kind, *given_ in steps:
+            stub = room.only()
+            if kind == "sleep":
+                await asyncio.sleep(given_[0])
+            elif kind in ("set", "off"):
+                at = now() + given_[0] * SECOND if kind == "set" else None
+                await (stub.set(at) if kind == "set" else stub.off())
+                expected = at
+            else:
+                room, expected = await crash_at(room, given_[0], expected, now)
+            if expected is not None and expected <= now():
+                await asyncio.sleep(0.05)
+                rings.append(expected)
+                expected = None
+        await asyncio.sleep(200)
+        if expected is not None:
+            rings.append(expected)
+        assert [at // SECOND for _, at, *_ in rung] == [at // SECOND for at in rings]
+        assert hints(room) == []
+        room.resources.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        in_room(Path(folder), body, Clock)
 
 
 class Killed(Exception):

@@ -162,6 +162,10 @@ class Resident:
             failure = ObjectError(f"{_UNWRITTEN} {error.message}")
             self.reset(failure)
             raise failure from error
+        except Exception as error:
+            # A fault of ours. What is in memory is ahead of the disk all the same, and nobody may be told of it.
+            self.reset(error)
+            raise
 
     def turn_begins(self) -> None:
         """Have the transaction that has begun committed before the event loop turns."""
@@ -180,7 +184,8 @@ class Resident:
             self.flush()
         except ObjectError as error:
             _log.error("Durable Object %s: %s", self.id, error)
-        turn.set_result(None)
+        finally:
+            turn.set_result(None)
 
     def reset(self, error: Exception) -> None:
         """End this life: calls get ``error``, what was not committed is gone, the next call makes a new instance."""
