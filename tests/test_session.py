@@ -34,7 +34,7 @@ class Alive(WorkflowEntrypoint):
         await before()
         match event["instanceId"].rstrip("0123456789"):
             case "sleeper":
-                await step.sleep("nap", "1 second")
+                await step.sleep("nap", "3 seconds")
             case "waiter":
                 await step.wait_for_event("approval", "approve")
             case "retrier":
