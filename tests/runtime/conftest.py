@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.imports import user_code
 from wrangler_py.runtime.sessions import find_session
-from wrangler_py.sdk import imports
-from wrangler_py.sdk.environment import set_env
 
 DEADLINE = 15.0
 COMMAND = (sys.executable, "-c", "from wrangler_py.cli import main; main()", "dev", "--port", "0")
@@ -218,13 +217,5 @@ def is_running(pid: int) -> bool:
 @pytest.fixture
 def fresh_imports() -> Iterator[None]:
     """Lets a test load user code into this process, and takes it out again."""
-    path, hooks, finders, modules = sys.path[:], sys.path_hooks[:], sys.meta_path[:], set(sys.modules)
-    yield
-    sys.path[:], sys.path_hooks[:] = path, hooks
-    imports.uninstall()
-    sys.meta_path[:] = finders
-    sys.path_importer_cache.clear()
-    for name in set(sys.modules) - modules:
-        if not name.startswith("wrangler_py"):
-            del sys.modules[name]
-    set_env(None)
+    with user_code():
+        yield

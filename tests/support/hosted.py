@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.imports import user_code
 from tests.support.world import run_virtual
 from wrangler_py import config as configuration
 from wrangler_py.clock import LoopClock
@@ -15,8 +16,6 @@ from wrangler_py.engine import InstanceRow
 from wrangler_py.runtime import host as hosting
 from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.options import HostOptions
-from wrangler_py.sdk import imports
-from wrangler_py.sdk.environment import set_env
 
 HEAD = """\
 name = "docs"
@@ -52,11 +51,8 @@ def in_host(
         finally:
             await host.close()
 
-    try:
+    with user_code():
         return run_virtual(main())
-    finally:
-        imports.uninstall()
-        set_env(None)
 
 
 async def ended(host: Host, instance_id: str, workflow: str = "my-workflow") -> InstanceRow:

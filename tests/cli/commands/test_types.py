@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -266,6 +268,9 @@ class Default(WorkerEntrypoint):
 """
 
 
+SECONDS = itertools.count(1_000_000_000)
+
+
 @pytest.fixture(scope="module")
 def mypy_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("mypy")
@@ -278,7 +283,10 @@ def mypy(project, alone, mypy_cache):
     shutil.copytree(STUBS, project / "typings/workers")
 
     def check(code):
-        (project / "src/entry.py").write_text(code)
+        entry = project / "src/entry.py"
+        entry.write_text(code)
+        # The cache that tests share takes a file of the same size and second for the same file.
+        os.utime(entry, (next(SECONDS),) * 2)
         done = subprocess.run(
             [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(mypy_cache), "src/entry.py"],
             env={"MYPYPATH": "src:typings", "PATH": ""},

@@ -5,11 +5,10 @@ import textwrap
 
 import pytest
 
+from tests.support.imports import user_code
 from wrangler_py import config as configuration
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.host import Host
-from wrangler_py.sdk import imports
-from wrangler_py.sdk.environment import set_env
 from wrangler_py.sdk.web.request import Request
 
 CONFIG = """
@@ -35,9 +34,8 @@ def site(tmp_path):
             target.write_text(textwrap.dedent(text))
         return asyncio.run(_ask(tmp_path, path, options))
 
-    yield ask
-    imports.uninstall()
-    set_env(None)
+    with user_code():
+        yield ask
 
 
 async def _ask(root, path, options):
