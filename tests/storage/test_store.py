@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.world import run_virtual
 from wrangler_py.engine.model import HistoryType, Status, Trigger, WorkflowRow
-from wrangler_py.engine.store import Batch, Creation, Ending, ListQuery, Parking
+from wrangler_py.engine.store import Batch, Creation, Ending, ListQuery, Parking, Wanted
 from wrangler_py.errors import (
     InvalidArgumentError,
     StaleEpochError,
@@ -65,8 +65,8 @@ def test_an_instance_is_claimed_by_one_process_only(tmp_path):
     async def body(store):
         await create(store, "a")
         one, two = await store.take_lease("one", 100), await store.take_lease("two", 100)
-        first = await store.claim("w", one, now=5, limit=9)
-        second = await store.claim("w", two, now=5, limit=9)
+        first = await store.claim(Wanted("w"), one, now=5, limit=9)
+        second = await store.claim(Wanted("w"), two, now=5, limit=9)
         return len(first), len(second), two > one
 
     assert with_store(tmp_path, body) == (1, 0, True)
@@ -76,7 +76,7 @@ def test_a_process_that_lost_its_lease_cannot_change_anything(tmp_path):
     async def body(store):
         (row,) = await create(store, "a")
         old = await store.take_lease("old", 10)
-        await store.claim("w", old, now=5, limit=9)
+        await store.claim(Wanted("w"), old, now=5, limit=9)
         new = await store.take_lease("new", 1000)
         assert await store.reap(now=11, keep=(new,)) == 1
         batch = Batch()
@@ -85,8 +85,8 @@ def test_a_process_that_lost_its_lease_cannot_change_anything(tmp_path):
         with pytest.raises(StaleEpochError):
             await store.apply(batch, old)
         with pytest.raises(StaleEpochError):
-            await store.claim("w", old, now=12, limit=1)
-        claimed = await store.claim("w", new, now=12, limit=9)
+            await store.claim(Wanted("w"), old, now=12, limit=1)
+        claimed = await store.claim(Wanted("w"), new, now=12, limit=9)
         return claimed[0].instance.status, [event.type.value for event in await store.history(row)]
 
     assert with_store(tmp_path, body) == (Status.RUNNING, ["WORKFLOW_QUEUED"])
@@ -110,12 +110,12 @@ def test_an_event_that_comes_while_an_instance_parks_makes_it_due(tmp_path):
     async def body(store):
         (row,) = await create(store, "a")
         epoch = await store.take_lease("one", 100)
-        (claimed,) = await store.claim("w", epoch, now=5, limit=9)
+        (claimed,) = await store.claim(Wanted("w"), epoch, now=5, limit=9)
         await store.add_event(row, "go", b"1", 6)
         batch = Batch()
         batch.parkings.append(Parking(row, Status.WAITING, 1000, claimed.signal, 7))
         await store.apply(batch, epoch)
-        return await store.next_due(["w"])
+        return await store.next_due([Wanted("w")])
 
     assert with_store(tmp_path, body) == 7
 
@@ -124,11 +124,11 @@ def test_those_that_go_on_are_claimed_before_those_that_start(tmp_path):
     async def body(store):
         old, *_ = await create(store, "old", "new1", "new2")
         epoch = await store.take_lease("one", 100)
-        await store.claim("w", epoch, now=1, limit=1)
+        await store.claim(Wanted("w"), epoch, now=1, limit=1)
         batch = Batch()
         batch.parkings.append(Parking(old, Status.WAITING, 50, 0, 2))
         await store.apply(batch, epoch)
-        return [one.instance.id for one in await store.claim("w", epoch, now=60, limit=2)]
+        return [one.instance.id for one in await store.claim(Wanted("w"), epoch, now=60, limit=2)]
 
     assert with_store(tmp_path, body) == ["old", "new1"]
 
@@ -210,14 +210,14 @@ def test_a_full_disk_refuses_the_write_and_loses_nothing(tmp_path):
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from wrangler_py.engine.store import Batch
+from wrangler_py.engine.store import Batch, Wanted
 from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.sqlite import SqliteStore
 
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
     epoch = await store.take_lease("other process", 10)
-    claimed = await store.claim("w", epoch, now=5, limit=9)
+    claimed = await store.claim(Wanted("w"), epoch, now=5, limit=9)
     print(len(claimed), flush=True)
     sys.stdin.readline()
     batch = Batch()

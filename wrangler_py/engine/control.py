@@ -1,8 +1,8 @@
 """Commands on one instance: pause, resume, terminate, restart, delete, events (engine-semantics, section 1).
 
-An instance may be in this process's memory, at rest in the store, or in the hands of another process that is about to
-let it go (a reload). `Control` hides which: it stops the runner if there is one, and writes when nobody else drives
-the instance.
+An instance may be in this process's memory, at rest in the store, or in the hands of another process. `Control` hides
+which: it stops the runner if there is one, asks another process to let go, and writes when nobody else drives the
+instance. A process that dies before it answers loses its lease, and nobody has to answer any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
-from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Status
+from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.replay import ResumeData, encode_data
 from wrangler_py.engine.runner import Runner, Stop
 from wrangler_py.engine.scheduler import Scheduler
@@ -29,9 +29,11 @@ from wrangler_py.errors import (
     InstanceNotFoundError,
 )
 
-#: How long to wait for another process to let go of an instance, and how often to ask, in seconds.
-BUSY_S = 5.0
+#: How long to wait until another process has done what it was asked, and how often to look, in seconds.
+BUSY_S = 10.0
 ASK_S = 0.02
+#: An instance that was let go for a command is due again after so long, should whoever asked die before it writes.
+ORPHAN_MS = 5_000
 _STARTS = {
     Kind.DO: HistoryType.STEP_START,
     Kind.SLEEP: HistoryType.SLEEP_START,
@@ -93,10 +95,15 @@ class Control:
             runner = self._runner(instance)
             if runner is not None:
                 return await self._pause_runner(runner, instance)
-            target = next_status(instance.status, Command.PAUSE)
-            if target is not instance.status:
-                await self._rest(instance, target, HistoryType.WORKFLOW_PAUSED)
-            return target
+            return await self._pause_elsewhere(await self._asked_elsewhere(instance, Request.PAUSE))
+
+    async def _pause_elsewhere(self, instance: InstanceRow) -> Status:
+        if instance.epoch is not None:
+            return instance.status
+        target = next_status(instance.status, Command.PAUSE)
+        if target is not instance.status:
+            await self._rest(instance, target, HistoryType.WORKFLOW_PAUSED)
+        return target
 
     async def _pause_runner(self, runner: Runner, instance: InstanceRow) -> Status:
         if not runner.pausing and runner.stop_reason is None and not runner.pause():
@@ -118,7 +125,8 @@ class Control:
             if runner is not None:
                 await runner.stopped()
                 await self._commits.flush()
-            return await self._resume_resting(await self.find(workflow, instance_id))
+            found = await self._asked_elsewhere(await self.find(workflow, instance_id), Request.RESUME)
+            return found.status if found.epoch is not None else await self._resume_resting(found)
 
     async def _resume_resting(self, instance: InstanceRow) -> Status:
         target = next_status(instance.status, Command.RESUME)
@@ -151,7 +159,8 @@ class Control:
             await self._until_free(
                 lambda: self._store.restart(
                     instance.row, epoch=epoch, from_step=from_step, version=version, now=now
-                )
+                ),
+                instance,
             )
             self._published(instance, (instance.row, HistoryType.WORKFLOW_QUEUED, now, 0, 0, None, None))
             self._scheduler.kick()
@@ -161,7 +170,9 @@ class Control:
         """Remove the instance and all it stored."""
         async with self._hold(workflow, instance_id) as instance:
             await self._abort(instance)
-            await self._until_free(lambda: self._store.delete(instance.row, epoch=self._commits.epoch))
+            await self._until_free(
+                lambda: self._store.delete(instance.row, epoch=self._commits.epoch), instance
+            )
 
     async def send_event(self, workflow: str, instance_id: str, event_type: str, payload: bytes) -> int:
         """Store an event and tell who waits for it; return when it was sent. Raise InstanceFinishedError if it has
@@ -180,6 +191,43 @@ class Control:
             runner.mailbox.receive(event)
         self._scheduler.kick()
         return event.at
+
+    # between processes
+
+    async def answer_requests(self, epoch: int) -> None:
+        """Do what other processes ask of this one, which drives instances under ``epoch``."""
+        for row, request in await self._store.asked(epoch):
+            runner = self._scheduler.runners.get(row)
+            if runner is None or runner.ended:
+                continue
+            if request is Request.LET_GO:
+                await self._let_go(runner, epoch)
+            else:
+                await self._store.ask(row, None)
+                command = self.pause if request is Request.PAUSE else self.resume
+                await command(runner.instance.workflow, runner.instance.id)
+
+    async def _let_go(self, runner: Runner, epoch: int) -> None:
+        runner.stop(Stop.ABORT)
+        await runner.stopped()
+        await self._commits.flush()
+        await self._store.let_go(runner.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
+
+    async def _asked_elsewhere(self, instance: InstanceRow, request: Request) -> InstanceRow:
+        """Have another process that drives the instance do something; return the instance as it is then.
+
+        Raises:
+            InstanceBusyError: it lives and does not answer.
+        """
+        if instance.epoch in (None, self._commits.epoch):
+            return instance
+        await self._store.ask(instance.row, request)
+        for _ in range(round(BUSY_S / ASK_S)):
+            await asyncio.sleep(ASK_S)
+            found = await self.find(instance.workflow, instance.id)
+            if found.epoch is None or found.request is None:
+                return found
+        raise _busy()
 
     # the pieces
 
@@ -204,17 +252,28 @@ class Control:
         now, epoch = self._clock.now(), self._commits.epoch
         line: HistoryLine = (instance.row, event, now, 0, 0, None, data)
         await self._until_free(
-            lambda: self._store.rest(instance.row, status, epoch=epoch, now=now, event=line, due_at=due_at)
+            lambda: self._store.rest(instance.row, status, epoch=epoch, now=now, event=line, due_at=due_at),
+            instance,
         )
         self._published(instance, line)
 
-    async def _until_free(self, attempt: Callable[[], Awaitable[bool]]) -> None:
-        """Repeat ``attempt`` while another process drives the instance; it lets go within a moment, or dies."""
+    async def _until_free(self, attempt: Callable[[], Awaitable[bool]], instance: InstanceRow) -> None:
+        """Repeat ``attempt`` while another process drives the instance; asked to, it lets go, or dies.
+
+        Raises:
+            InstanceBusyError: it lives and does not let go.
+        """
         for _ in range(round(BUSY_S / ASK_S)):
             if await attempt():
                 return
+            # Again each time: between two looks yet another process may have taken it up.
+            await self._store.ask(instance.row, Request.LET_GO)
             await asyncio.sleep(ASK_S)
-        raise InstanceBusyError("another process drives this instance and does not let go: try again")
+        raise _busy()
+
+
+def _busy() -> InstanceBusyError:
+    return InstanceBusyError("another process drives this instance and does not answer: try again")
 
 
 def _finished(instance: InstanceRow) -> InstanceFinishedError:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.engine.limits import DEFAULT_STEPS
+from wrangler_py.engine.store import Wanted
 from wrangler_py.errors import WorkerLoadError
 
 
@@ -24,6 +25,13 @@ class Definition(msgspec.Struct):
     concurrency: int | None = None
     #: Parameters of a step name the steps they depend on (python-sdk, section 3: from 2026-02-25).
     implicit_dependencies: bool = True
+    #: Only instances of this very version run here: others have processes of their own (`pywrangler serve`).
+    is_pinned: bool = False
+
+    @property
+    def wanted(self) -> Wanted:
+        """The instances that this code may run."""
+        return Wanted(self.name, self.version if self.is_pinned else None)
 
     def instantiate(self) -> Any:
         """Return a fresh entrypoint; raise WorkerLoadError if there is no code."""

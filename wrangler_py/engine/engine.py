@@ -48,8 +48,8 @@ from wrangler_py.errors import (
     WorkflowNotFoundError,
 )
 
-#: How often to look whether another process wrote something, in seconds; and to end expired leases, in such looks.
-LOOK_S, REAP_LOOKS = 0.25, 20
+#: How often to look whether another process wrote something, and to end expired leases, in seconds.
+LOOK_S, REAP_S = 0.25, 5.0
 #: How often to try again when the store does not take writes, in seconds.
 STORE_RETRY_S = 1.0
 
@@ -64,6 +64,8 @@ class EngineOptions(msgspec.Struct):
     owner: str = "pywrangler"
     #: False under virtual time: no thread, no looking at other processes.
     heartbeat: bool = True
+    #: Seconds between two looks at what other processes wrote.
+    look_s: float = LOOK_S
 
 
 class Engine:
@@ -106,6 +108,8 @@ class Engine:
         for one in definitions:
             self._scheduler.definitions[one.name] = one
             self._known.add(one.name)
+            if one.is_pinned:  # Which version is the newest, whoever deploys says.
+                continue
             await self.store.bind_workflow(
                 WorkflowRow(one.name, one.script, one.class_name, one.version, now, now)
             )
@@ -264,19 +268,20 @@ class Engine:
 
     async def _look_around(self) -> None:
         """Notice what other processes wrote: new instances, events, leases that expired."""
-        looks = 0
+        looks, reap_looks = 0, max(1, round(REAP_S / self.options.look_s))
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self.options.look_s)
             looks += 1
             epoch = self._commits.epoch
             if epoch is None:
                 continue
             try:
-                if looks % REAP_LOOKS == 0 and await self.store.reap(now=self.clock.now(), keep=(epoch,)):
+                if looks % reap_looks == 0 and await self.store.reap(now=self.clock.now(), keep=(epoch,)):
                     self._scheduler.kick()
                 if self.store.changed_elsewhere():
                     self._scheduler.kick()
                     await self._collect_events(epoch)
+                    await self._control.answer_requests(epoch)
             except StoreError as error:
                 self._store_failed(error)
 
@@ -323,11 +328,13 @@ class Engine:
 
     async def _named(self, workflow: str) -> Named:
         await self._check_workflow(workflow)
-        return Named(workflow, self._version(workflow))
+        return Named(workflow, await self._newest_version(workflow))
 
-    def _version(self, workflow: str) -> str:
+    async def _newest_version(self, workflow: str) -> str:
         definition = self._scheduler.definitions.get(workflow)
-        return definition.version if definition else ""
+        if definition is not None and not definition.is_pinned:
+            return definition.version
+        return (await self.workflow(workflow)).version
 
     async def _check_workflow(self, name: str) -> None:
         if name not in self._known:
@@ -413,7 +420,7 @@ class Engine:
 
     async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
         """Run an instance again, all of it or from a step, on the newest version."""
-        version = self._version(workflow) or (await self._control.find(workflow, instance_id)).version
+        version = await self._newest_version(workflow)
         return await self._control.restart(workflow, instance_id, version=version, from_=from_)
 
     async def delete(self, workflow: str, instance_id: str) -> None:

@@ -43,6 +43,15 @@ class Trigger(StrEnum):
     CRON = "cron"
 
 
+class Request(StrEnum):
+    """What one process asks of another that drives an instance."""
+
+    #: Stop it where it stands and write nothing more: who asks writes what follows.
+    LET_GO = "letGo"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
 class Kind(StrEnum):
     """The kind of a step; part of its key."""
 
@@ -92,6 +101,8 @@ class InstanceRow(msgspec.Struct):
     epoch: int | None = None
     #: What created it, if that was a schedule.
     schedule: Occurrence | None = None
+    #: What another process asks of the one that drives it.
+    request: Request | None = None
 
 
 class WorkflowRow(msgspec.Struct):

@@ -136,7 +136,7 @@ class Scheduler:
                 continue
             assert self.epoch is not None
             now = self._around.clock.now()
-            claimed = await self._store.claim(definition.name, self.epoch, now=now, limit=limit)
+            claimed = await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit)
             for one in claimed:
                 self._start(one, definition)
             more = more or len(claimed) == CLAIM_SIZE
@@ -163,8 +163,10 @@ class Scheduler:
 
     async def _plan(self) -> None:
         """Look again when the next instance that nobody drives is due."""
-        names = [name for name, definition in self.definitions.items() if definition.make is not None]
-        due_at = await self._store.next_due(names)
+        wanted = [
+            definition.wanted for definition in self.definitions.values() if definition.make is not None
+        ]
+        due_at = await self._store.next_due(wanted)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -25,6 +25,7 @@ from wrangler_py.engine.model import (
     HistoryType,
     InstanceRow,
     Occurrence,
+    Request,
     Status,
     Trigger,
     WorkflowRow,
@@ -114,6 +115,13 @@ class Claimed(msgspec.Struct):
     fresh: bool
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """Which instances a process takes up: those of a workflow, or of one version of it."""
+
+    workflow: str
+    version: str | None = None
+
+
 class ListQuery(msgspec.Struct):
     """Which instances to list. ``page`` counts from 1; ``cursor`` (from `InstancePage.next_cursor`) wins over it."""
 
@@ -185,11 +193,11 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, workflow: str, epoch: int, *, now: int, limit: int) -> list[Claimed]:
+    async def claim(self, wanted: Wanted, epoch: int, *, now: int, limit: int) -> list[Claimed]:
         """Take up to ``limit`` due instances, those that go on before those that start (docs, "Sleep a Workflow")."""
         ...
 
-    async def next_due(self, workflows: Sequence[str]) -> int | None:
+    async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
         """Return when the next instance that nobody drives is due."""
         ...
 
@@ -239,6 +247,23 @@ class Store(Protocol):
         """Return ``(row, signal)`` of the instances this epoch drives that ever got an event."""
         ...
 
+    # between processes
+
+    async def ask(self, row: int, request: Request | None) -> None:
+        """Ask something of the process that drives an instance; None takes it back."""
+        ...
+
+    async def asked(self, epoch: int) -> list[tuple[int, Request]]:
+        """Return ``(row, request)`` of what other processes ask of this one."""
+        ...
+
+    async def let_go(self, row: int, *, epoch: int, due_at: int) -> None:
+        """Give up an instance, because another process asked for it; due again, should that one die, at ``due_at``.
+
+        The request is over with that.
+        """
+        ...
+
     # reading
 
     async def list_instances(self, workflow: str, query: ListQuery) -> InstancePage:
@@ -265,6 +290,10 @@ class Store(Protocol):
 
     async def workflows(self) -> list[WorkflowRow]:
         """Return all workflows ever bound, newest last."""
+        ...
+
+    async def unfinished_versions(self, script: str) -> set[str]:
+        """Return the versions of a script that instances which have not ended belong to."""
         ...
 
     async def delete_workflow(self, name: str) -> None:

@@ -22,6 +22,7 @@ from wrangler_py.bindings.resources import NoCode
 from wrangler_py.clock import Clock, SystemClock
 from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
+from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import load, own_workflows, roots_of
@@ -134,7 +135,6 @@ class Host:
 
     def _definition(self, workflow: WorkflowConfig, found: type | None) -> Definition:
         assert self.config is not None
-        given = {} if workflow.step_limit is None else {"step_limit": workflow.step_limit}
         return Definition(
             name=workflow.name,
             script=workflow.script_name or self.config.name,
@@ -143,7 +143,7 @@ class Host:
             make=None if found is None else self._maker(found),
             concurrency=workflow.concurrency,
             implicit_dependencies=self.config.implicit_dependencies,
-            **given,
+            step_limit=workflow.step_limit or DEFAULT_STEPS,
         )
 
     def _maker(self, found: type) -> Any:

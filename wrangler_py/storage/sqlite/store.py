@@ -21,6 +21,7 @@ from wrangler_py.engine.model import (
     HistoryType,
     InstanceRow,
     Occurrence,
+    Request,
     Status,
     Trigger,
     WorkflowRow,
@@ -33,6 +34,7 @@ from wrangler_py.engine.store import (
     HistoryLine,
     InstancePage,
     ListQuery,
+    Wanted,
 )
 from wrangler_py.errors import StaleEpochError, StoreUnavailableError
 from wrangler_py.storage.sql import load_queries
@@ -221,9 +223,9 @@ class SqliteStore:
             self._execute(_Q["finish"], (end.status, end.output, error, end.at, end.at, end.row))
             self._execute(_Q["drop_events"], (end.row,))
 
-    async def claim(self, workflow: str, epoch: int, *, now: int, limit: int) -> list[Claimed]:
+    async def claim(self, wanted: Wanted, epoch: int, *, now: int, limit: int) -> list[Claimed]:
         """Take up to ``limit`` due instances, those that go on before those that start."""
-        rows = self._due(workflow, now, limit)
+        rows = self._due(wanted, now, limit)
         if not rows:
             return []
         with self._transaction():
@@ -231,10 +233,10 @@ class SqliteStore:
                 raise StaleEpochError(
                     "the lease of this process is gone: another process took its instances over"
                 )
-            return [self._claim(row, epoch, now) for row in self._due(workflow, now, limit)]
+            return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit)]
 
-    def _due(self, workflow: str, now: int, limit: int) -> list[Any]:
-        parameters = {"workflow": workflow, "now": now, "limit": limit}
+    def _due(self, wanted: Wanted, now: int, limit: int) -> list[Any]:
+        parameters = {**msgspec.structs.asdict(wanted), "now": now, "limit": limit}
         rows = self._read(_Q["due_going_on"], parameters)
         if len(rows) < limit:
             rows += self._read(_Q["due_starting"], {**parameters, "limit": limit - len(rows)})
@@ -254,11 +256,11 @@ class SqliteStore:
             fresh=fresh,
         )
 
-    async def next_due(self, workflows: Sequence[str]) -> int | None:
+    async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
         """Return when the next instance that nobody drives is due."""
         due = [
-            self._value(_Q["next_due"], {"workflow": name, "fresh": fresh})
-            for name in workflows
+            self._value(_Q["next_due"], {**msgspec.structs.asdict(one), "fresh": fresh})
+            for one in wanted
             for fresh in (0, 1)
         ]
         return min((at for at in due if at is not None), default=None)
@@ -362,6 +364,22 @@ class SqliteStore:
         """Return ``(row, signal)`` of the instances this epoch drives that ever got an event."""
         return self._read(_Q["signalled"], (epoch,))
 
+    # between processes
+
+    async def ask(self, row: int, request: Request | None) -> None:
+        """Ask something of the process that drives an instance; None takes it back."""
+        with self._transaction():
+            self._execute(_Q["ask"], (request, row))
+
+    async def asked(self, epoch: int) -> list[tuple[int, Request]]:
+        """Return ``(row, request)`` of what other processes ask of this one."""
+        return [(row, Request(request)) for row, request in self._read(_Q["asked"], (epoch,))]
+
+    async def let_go(self, row: int, *, epoch: int, due_at: int) -> None:
+        """Give up an instance, because another process asked for it; see `Store.let_go`."""
+        with self._transaction():
+            self._execute(_Q["let_go"], {"row": row, "epoch": epoch, "due_at": due_at})
+
     # reading
 
     async def list_instances(self, workflow: str, query: ListQuery) -> InstancePage:
@@ -396,6 +414,10 @@ class SqliteStore:
         """Return all workflows ever bound, newest last."""
         return [WorkflowRow(*columns) for columns in self._read(_Q["workflows"])]
 
+    async def unfinished_versions(self, script: str) -> set[str]:
+        """Return the versions of a script that instances which have not ended belong to."""
+        return {version for (version,) in self._read(_Q["unfinished_versions"], (script,))}
+
     async def delete_workflow(self, name: str) -> None:
         """Remove a workflow, its instances and all they stored."""
         with self._transaction():
@@ -404,13 +426,15 @@ class SqliteStore:
             self._execute(_Q["delete_workflow"], (name,))
 
 
-# Columns of ``SELECT * FROM instances``, in the order of the first migration.
-_FRESH, _EPOCH, _SIGNAL = 15, 16, 18
+# Columns of ``SELECT * FROM instances``, in the order of the migrations.
+_FRESH, _EPOCH, _SIGNAL, _REQUEST = 15, 16, 18, 19
 
 
 def _instance(columns: Sequence[Any]) -> InstanceRow:
     (row, workflow, instance_id, status, params, trigger, schedule, version, *times) = columns
-    created_at, modified_at, started_at, ended_at, output, error, due_at, _fresh, epoch, paused_at, *_ = times
+    created_at, modified_at, started_at, ended_at, output, error, due_at, _fresh, epoch, paused_at = times[
+        :10
+    ]
     return InstanceRow(
         row=row,
         workflow=workflow,
@@ -429,4 +453,5 @@ def _instance(columns: Sequence[Any]) -> InstanceRow:
         paused_at=paused_at,
         epoch=epoch,
         schedule=None if schedule is None else _occurrence.decode(schedule),
+        request=Request(columns[_REQUEST]) if columns[_REQUEST] else None,
     )

@@ -17,13 +17,14 @@ DELETE FROM events WHERE number = ?
 
 -- park --
 UPDATE instances
-SET status = :status, epoch = NULL, paused_at = :paused_at, modified_at = :at,
+SET status = :status, epoch = NULL, request = NULL, paused_at = :paused_at, modified_at = :at,
     due_at = CASE WHEN :due_at IS NOT NULL AND signal <> :signal THEN :at ELSE :due_at END
 WHERE number = :row
 
 -- finish --
 UPDATE instances
-SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, due_at = NULL, paused_at = NULL
+SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, request = NULL,
+    due_at = NULL, paused_at = NULL
 WHERE number = ?
 
 -- drop_events --
@@ -31,12 +32,12 @@ DELETE FROM events WHERE instance = ?
 
 -- due_going_on --
 SELECT * FROM instances
-WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now
+WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND (:version IS NULL OR version = :version)
 ORDER BY due_at LIMIT :limit
 
 -- due_starting --
 SELECT * FROM instances
-WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now
+WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now AND (:version IS NULL OR version = :version)
 ORDER BY due_at, number LIMIT :limit
 
 -- replay_history --
@@ -46,10 +47,11 @@ WHERE instance = ? AND seq > ? AND type <> 'ATTEMPT_SUCCESS' ORDER BY seq
 
 -- claim --
 UPDATE instances
-SET epoch = :epoch, fresh = 0, modified_at = :now, due_at = :now, started_at = coalesce(started_at, :now),
+SET epoch = :epoch, request = NULL, fresh = 0, modified_at = :now, due_at = :now, started_at = coalesce(started_at, :now),
     status = 'running'
 WHERE number = :number
 
 -- next_due --
 SELECT min(due_at) FROM instances
 WHERE workflow = :workflow AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL
+    AND (:version IS NULL OR version = :version)

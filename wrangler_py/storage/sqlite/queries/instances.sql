@@ -9,7 +9,7 @@ SELECT epoch FROM instances WHERE number = ?
 
 -- rest --
 UPDATE instances
-SET status = :status, due_at = :due_at, modified_at = :now, epoch = NULL,
+SET status = :status, due_at = :due_at, modified_at = :now, epoch = NULL, request = NULL,
     paused_at = CASE WHEN :status = 'paused' THEN :now END,
     ended_at = CASE WHEN :status = 'terminated' THEN :now END
 WHERE number = :row
@@ -27,7 +27,7 @@ WHERE instance = :row AND (step >= :from_step OR type IN (
 
 -- queue_again --
 UPDATE instances
-SET status = 'queued', fresh = 1, epoch = NULL, due_at = :now, modified_at = :now, started_at = NULL, ended_at = NULL,
+SET status = 'queued', fresh = 1, epoch = NULL, request = NULL, due_at = :now, modified_at = :now, started_at = NULL, ended_at = NULL,
     output = NULL, error = NULL, paused_at = NULL, version = :version
 WHERE number = :row
 
@@ -60,6 +60,19 @@ SELECT signal FROM instances WHERE number = ?
 
 -- signalled --
 SELECT number, signal FROM instances WHERE epoch = ? AND signal > 0
+
+-- ask --
+UPDATE instances SET request = ? WHERE number = ? AND epoch IS NOT NULL
+
+-- asked --
+SELECT number, request FROM instances WHERE epoch = ? AND request IS NOT NULL
+
+-- let_go --
+UPDATE instances SET epoch = NULL, request = NULL, due_at = :due_at WHERE number = :row AND epoch = :epoch
+
+-- unfinished_versions --
+SELECT DISTINCT instances.version FROM instances JOIN workflows ON workflows.name = instances.workflow
+WHERE workflows.script = ? AND instances.status IN ('queued', 'running', 'waiting', 'waitingForPause', 'paused')
 
 -- latest --
 SELECT * FROM instances WHERE number = (SELECT max(number) FROM instances WHERE workflow = ?)

@@ -15,5 +15,6 @@ SELECT epoch, owner, expires_at FROM leases
 
 -- free_instances --
 UPDATE instances
-SET epoch = NULL, due_at = CASE WHEN status = 'waiting' THEN due_at ELSE min(coalesce(due_at, :now), :now) END
+SET epoch = NULL, request = NULL,
+    due_at = CASE WHEN status = 'waiting' THEN due_at ELSE min(coalesce(due_at, :now), :now) END
 WHERE epoch = :epoch
