@@ -56,7 +56,7 @@ def test_a_session_says_what_it_offers_and_answers(dev, project):
     output = session.output
     assert "env.MY_WORKFLOW (MyWorkflow)   Workflow" in output
     assert 'env.GREETING ("hello")' in output
-    assert "env.TOKEN ((hidden))" in output
+    assert "env.TOKEN (hidden)" in output
     assert "secret-text" not in output
     assert "synchronous=NORMAL: survives kill -9, not power loss" in output
     session.wait_for(r"GET / 200 OK \(\d+ ms\)")

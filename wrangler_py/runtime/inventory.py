@@ -20,7 +20,7 @@ def list_bindings(config: Config) -> list[BindingLine]:
     return [
         *(BindingLine(one.name, one.kind, one.detail) for one in declared(config)),
         *(BindingLine(name, "Environment Variable", _value(value)) for name, value in config.vars.items()),
-        *(BindingLine(name, "Secret", "(hidden)") for name in config.secrets),
+        *(BindingLine(name, "Secret", "hidden") for name in config.secrets),
     ]
 
 
