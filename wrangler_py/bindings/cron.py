@@ -67,7 +67,7 @@ class CronTriggers:
     def __init__(self, resources: Resources) -> None:
         self._clock, self._script = resources.clock, resources.config.name
         self._planned = list(_planned(resources))
-        self._marks = Marks(resources.place("cron", "cron", ".sqlite"))
+        self._marks = Marks(resources.place("cron", "cron", ".sqlite"), synchronous=resources.synchronous)
         resources.on_close(self._marks.close)
         #: Up to when every due minute has been fired.
         self._judged = 0

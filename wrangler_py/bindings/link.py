@@ -20,7 +20,7 @@ MAX_IN_USE, MAX_IDLE = 256, 32
 #: Seconds after which an idle connection is not used again: fewer than the other side keeps it.
 MAX_AGE = 60.0
 
-#: Returns the base URL of a script that runs now, or None.
+#: Returns the base URL of a script that runs now, or None; ``unix://localhost/PATH`` is a socket in the file system.
 Find = Callable[[str], str | None]
 
 
@@ -126,11 +126,14 @@ class Link:
 
     async def _dial(self, lane: _Lane, address: str) -> Wire:
         url = urlsplit(address)
-        host, port = url.hostname or "localhost", url.port or 80
+        loop = asyncio.get_running_loop()
         make = partial(Wire, url.netloc, partial(self._changed, lane), self._lost)
         self._open += 1
         try:
-            _, wire = await asyncio.get_running_loop().create_connection(make, host, port)
+            if url.scheme == "unix":
+                _, wire = await loop.create_unix_connection(make, url.path)
+            else:
+                _, wire = await loop.create_connection(make, url.hostname or "localhost", url.port or 80)
         except BaseException:
             self._open -= 1
             raise

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wrangler_py.sdk.workers import Request, Response
 
 
+Synchronous = Literal["NORMAL", "FULL"]
+
+
 class Target(msgspec.Struct, frozen=True):
     """Whom a call to a Worker is for.
 
@@ -106,8 +109,18 @@ class NoCode:
 class Resources:
     """Made once a process by the host. Parts that several bindings share are made when first asked for."""
 
-    def __init__(self, config: Config, state_dir: Path, engine: Engine, peers: Peers) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state_dir: Path,
+        engine: Engine,
+        peers: Peers,
+        *,
+        synchronous: Synchronous = "NORMAL",
+    ) -> None:
         self.config, self.state_dir, self.engine, self.peers = config, state_dir, engine, peers
+        #: What a commit survives: ``NORMAL`` any crash of the process, ``FULL`` also a power cut.
+        self.synchronous: Synchronous = synchronous
         #: Set as soon as the user's code has been imported, which is after its bindings were made.
         self.code: Code = NoCode(WorkerLoadError("The Worker's code is not loaded yet."))
         #: What user code is given as ``env``; set by `build_env`.
@@ -137,7 +150,9 @@ class Resources:
         """The messages of all queues."""
         from wrangler_py.bindings.queues import Queues
 
-        found = Queues.open(self.place("queues", "queues", ".sqlite"), self.clock)
+        found = Queues.open(
+            self.place("queues", "queues", ".sqlite"), self.clock, synchronous=self.synchronous
+        )
         self.on_close(found.close)
         return found
 

@@ -176,6 +176,7 @@ class RootGroup(LazyGroup):
     members: ClassVar = {
         "init": "init:init",
         "dev": "dev:dev",
+        "serve": "serve:serve",
         "pages": _group(PagesGroup, "Run a Pages project: static files and functions."),
         "types": "types:types",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),

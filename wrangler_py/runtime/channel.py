@@ -11,15 +11,23 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from wrangler_py.runtime.options import HostOptions, LogLevel
+from wrangler_py.runtime.options import HostOptions, LogFormat, LogLevel
 
 #: Bytes and sockets taken in at once.
 CHUNK, MAX_SOCKETS = 65_536, 8
 _DESCRIPTORS = array.array("i")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A user's mistake on its way to the screen."""
+
+    message: str
+    hint: str | None = None
+    traceback: str = ""
 
 
 class Load(msgspec.Struct, tag="load", frozen=True):
@@ -43,6 +51,25 @@ class Load(msgspec.Struct, tag="load", frozen=True):
     colour: bool = False
     has_terminal: bool = False
     label: str = ""
+    log_format: LogFormat = "text"
+    #: Given where several versions run side by side: then this process runs that one's instances only.
+    version: str = ""
+    #: Which of a version's workers this is.
+    index: int = 0
+    sockets: int = 1
+
+
+class LoadFront(msgspec.Struct, tag="load_front", frozen=True):
+    """To a worker process: be the front of `pywrangler serve`. Carries the socket that the world connects to."""
+
+    state_dir: str
+    #: The script that answers where a request names none.
+    default: str | None = None
+    max_body: int = 0
+    log_level: LogLevel = LogLevel.LOG
+    log_format: LogFormat = "text"
+    allowed_hosts: list[str] = []
+    colour: bool = False
     sockets: int = 1
 
 
@@ -72,6 +99,66 @@ class Drain(msgspec.Struct, tag="drain", frozen=True):
     sockets: int = 0
 
 
+class Lead(msgspec.Struct, tag="lead", frozen=True):
+    """To a worker: run what only one process of a script may: consumers of queues, schedules, Durable Objects."""
+
+    sockets: int = 0
+
+
+class StandBy(msgspec.Struct, tag="stand_by", frozen=True):
+    """To a worker: leave those to another, after ``grace`` seconds for what is in flight; answered by `StoodBy`."""
+
+    grace: float
+    sockets: int = 0
+
+
+class Rest(msgspec.Struct, tag="rest", frozen=True):
+    """To a worker: run nothing more, after ``grace`` seconds for what is in flight, but go on answering; `Released`."""
+
+    grace: float
+    sockets: int = 0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where a script's requests go: the sockets (paths) of its active version's workers."""
+
+    version: str
+    sockets: list[str]
+
+
+class Routes(msgspec.Struct, tag="routes", frozen=True):
+    """To the front: who answers from now on. `Routed` says that nobody who is not named has a request in flight.
+
+    ``is_ready``: every script has a worker that serves.
+    """
+
+    number: int
+    scripts: dict[str, Route]
+    is_ready: bool
+    sockets: int = 0
+
+
+class Bury(msgspec.Struct, tag="bury", frozen=True):
+    """To the front: these owners of leases have died; others may have their instances at once."""
+
+    owners: list[str]
+    sockets: int = 0
+
+
+class Answered(msgspec.Struct, tag="answered", frozen=True):
+    """To the front: what it `Asked` is done, or why not."""
+
+    number: int
+    problem: Problem | None = None
+    sockets: int = 0
+
+
+class Leaving(msgspec.Struct, tag="leaving", frozen=True):
+    """To the front: it is going to be told to leave; whoever chooses where to send requests need not choose it."""
+
+    sockets: int = 0
+
+
 class Terminal(msgspec.Struct, tag="terminal", frozen=True):
     """To a worker: the terminal is yours until you say otherwise; None: there is none."""
 
@@ -85,14 +172,6 @@ class BindingLine(msgspec.Struct, frozen=True):
     name: str
     kind: str
     detail: str = ""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """A user's mistake on its way to the screen."""
-
-    message: str
-    hint: str | None = None
-    traceback: str = ""
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):
@@ -119,6 +198,36 @@ class Released(msgspec.Struct, tag="released", frozen=True):
     """From a worker: it drives no instance any more; another may."""
 
 
+class StoodBy(msgspec.Struct, tag="stood_by", frozen=True):
+    """From a worker: what only one process may run, it does not run any more."""
+
+
+class Asked(msgspec.Struct, tag="asked", frozen=True):
+    """From the front: a deploy wants something (`server.rollout`); answered by `Answered` of the same number."""
+
+    number: int
+    what: Literal["prepare", "activate", "remove"]
+    script: str
+    version: str = ""
+
+
+class Registered(msgspec.Struct, tag="registered", frozen=True):
+    """From the front: what is stored about who is to be there.
+
+    ``active`` is each script's active version; ``unfinished`` are the versions by which instances were begun that have
+    not ended.
+    """
+
+    active: dict[str, str]
+    unfinished: dict[str, list[str]]
+
+
+class Routed(msgspec.Struct, tag="routed", frozen=True):
+    """From the front: no request goes, or is still on its way, to whom the `Routes` of this number do not name."""
+
+    number: int
+
+
 class WantTerminal(msgspec.Struct, tag="want_terminal", frozen=True):
     """From a worker: a debugger wants to read keys."""
 
@@ -127,8 +236,24 @@ class LeaveTerminal(msgspec.Struct, tag="leave_terminal", frozen=True):
     """From a worker: the debugger's prompt is gone."""
 
 
-ToWorker = Load | Serve | Drive | Drain | Terminal
-FromWorker = Ready | Failed | Parted | Released | WantTerminal | LeaveTerminal
+ToWorker = (
+    Load
+    | LoadFront
+    | Serve
+    | Drive
+    | Lead
+    | StandBy
+    | Rest
+    | Drain
+    | Routes
+    | Bury
+    | Answered
+    | Leaving
+    | Terminal
+)
+FromWorker = (
+    Ready | Failed | Parted | Released | StoodBy | Asked | Registered | Routed | WantTerminal | LeaveTerminal
+)
 M = TypeVar("M", ToWorker, FromWorker)
 
 

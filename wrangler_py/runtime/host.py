@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,7 +26,7 @@ from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import load, own_workflows, roots_of
-from wrangler_py.runtime.options import HostOptions
+from wrangler_py.runtime.options import HostOptions, Part
 from wrangler_py.runtime.sessions import DATABASE, find_session, url_of_script
 from wrangler_py.runtime.version import version_id
 from wrangler_py.sdk.context import Context, WaitUntil
@@ -63,6 +63,8 @@ class Host:
         #: Answers other Workers; None where no code is loaded.
         self.dispatcher: Dispatcher | None = None
         self._store = store
+        self._options = HostOptions()
+        self._part: Part | None = None
         self._handlers: UserCode | None = None
         self._resources: Resources | None = None
         self._background: list[Background] = []
@@ -76,13 +78,18 @@ class Host:
         options: HostOptions | None = None,
         clock: Clock | None = None,
         owner: str | None = None,
+        part: Part | None = None,
     ) -> Host:
         """Open the state and import the user's code, which may leave `load_error` set. Nothing runs before `start`.
+
+        ``part``: this process runs a part of the script's instances; the others have processes of their own.
 
         Raises:
             StateError: the state directory cannot be used.
         """
         host = await cls._over(config, state_dir, options or HostOptions(), clock or SystemClock(), owner)
+        if part is not None:
+            host._part, host.version = part, part.version
         try:
             await host._take_code(config)
         except BaseException:
@@ -96,8 +103,17 @@ class Host:
         host = await cls._over(config, state_dir, HostOptions(), SystemClock(), None)
         await host.engine.free_all()
         if config is not None:
-            await host.engine.bind(host._definition(one, None) for one in own_workflows(config))
+            await host.announce(config, host.version)
         return host
+
+    @classmethod
+    async def open_front(cls, state_dir: Path, options: HostOptions) -> Host:
+        """Open the state to look and to steer beside the processes that drive."""
+        return await cls._over(None, state_dir, options, SystemClock(), None)
+
+    async def announce(self, config: Config, version: str) -> None:
+        """Let instances created from now on be of this version of a script, whose code is in other processes."""
+        await self.engine.bind(definition_of(one, config, version) for one in own_workflows(config))
 
     @classmethod
     async def _over(
@@ -105,11 +121,15 @@ class Host:
     ) -> Host:
         store = await SqliteStore.open(state_dir / DATABASE, synchronous=options.synchronous)
         engine = Engine(store, clock, options=_engine_options(config, options, owner))
-        return cls(config, state_dir, store, engine)
+        host = cls(config, state_dir, store, engine)
+        host._options = options
+        return host
 
     async def _take_code(self, config: Config) -> None:
         peers = SessionPeers(config.name, partial(url_of_script, near=self.state_dir))
-        resources = self._resources = Resources(config, self.state_dir, self.engine, peers)
+        resources = self._resources = Resources(
+            config, self.state_dir, self.engine, peers, synchronous=self._options.synchronous
+        )
         resources.on_close(peers.close)
         self.dispatcher = peers.home = Dispatcher(resources)
         self.env = build_env(resources)
@@ -135,16 +155,13 @@ class Host:
 
     def _definition(self, workflow: WorkflowConfig, found: type | None) -> Definition:
         assert self.config is not None
-        return Definition(
-            name=workflow.name,
-            script=workflow.script_name or self.config.name,
-            class_name=workflow.class_name,
-            version=self.version,
-            make=None if found is None else self._maker(found),
-            concurrency=workflow.concurrency,
-            implicit_dependencies=self.config.implicit_dependencies,
-            step_limit=workflow.step_limit or DEFAULT_STEPS,
-        )
+        definition = definition_of(workflow, self.config, self.version)
+        definition.is_pinned = self._part is not None
+        # A limit of concurrency is counted by one process, so only the first of several runs such a workflow.
+        is_elsewhere = workflow.concurrency is not None and self._part is not None and self._part.index > 0
+        if found is not None and not is_elsewhere:
+            definition.make = self._maker(found)
+        return definition
 
     def _maker(self, found: type) -> Any:
         return lambda: found(Context(self.work), self.env)
@@ -156,19 +173,24 @@ class Host:
         not begin with ``living``, if that is given.
         """
         await self.engine.start(dead_owners, living=living)
+        if self._part is None:
+            await self.lead()
+
+    async def lead(self) -> None:
+        """Begin what only one process of a script may run: queues, schedules, Durable Objects and their alarms."""
         for one in self._background:
             await one.start()
+
+    async def stand_by(self, grace: float) -> None:
+        """Leave that to another process, after ``grace`` seconds for what is in flight. See `drain`."""
+        await _drain([one.drain for one in self._background], grace)
 
     async def drain(self, grace: float) -> None:
         """Let what is in flight finish for ``grace`` seconds, then leave everything to whoever comes next.
 
         Durable Objects are the last to go: what else is in flight may still call them.
         """
-        time = asyncio.get_running_loop().time
-        ends_at = time() + grace
-        *callers, last = (self.engine.drain, *(one.drain for one in self._background))
-        await asyncio.gather(*(drain(grace) for drain in callers))
-        await last(max(0, ends_at - time()))
+        await _drain([self.engine.drain, *(one.drain for one in self._background)], grace)
 
     async def close(self) -> None:
         """Let go of the engine and the state. What was handed to ``waitUntil`` and still runs is cancelled."""
@@ -224,6 +246,28 @@ class Host:
         return self._handlers
 
 
+def definition_of(workflow: WorkflowConfig, config: Config, version: str) -> Definition:
+    """Return a workflow as a configuration says it is, without its code."""
+    return Definition(
+        name=workflow.name,
+        script=workflow.script_name or config.name,
+        class_name=workflow.class_name,
+        version=version,
+        concurrency=workflow.concurrency,
+        implicit_dependencies=config.implicit_dependencies,
+        step_limit=workflow.step_limit or DEFAULT_STEPS,
+    )
+
+
+async def _drain(drains: Sequence[Callable[[float], Awaitable[None]]], grace: float) -> None:
+    """Drain all together but the last, which what is in flight elsewhere may still call."""
+    time = asyncio.get_running_loop().time
+    ends_at = time() + grace
+    await asyncio.gather(*(drain(grace) for drain in drains[:-1]))
+    for last in drains[-1:]:
+        await last(max(0, ends_at - time()))
+
+
 def _version(config: Config) -> str:
     if config.pages is not None:
         return version_id(config.pages.functions, fingerprint(config))
@@ -234,6 +278,8 @@ def _engine_options(config: Config | None, options: HostOptions, owner: str | No
     chosen = EngineOptions(owner=owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
     if options.hibernate_after_ms is not None:
         chosen = msgspec.structs.replace(chosen, hibernate_after_ms=options.hibernate_after_ms)
+    if options.look_s is not None:
+        chosen = msgspec.structs.replace(chosen, look_s=options.look_s)
     if config is None:
         return chosen
     return msgspec.structs.replace(

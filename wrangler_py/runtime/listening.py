@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from wrangler_py.errors import PortInUseError, UserError
 from wrangler_py.runtime.sessions import Session, session_on_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Connections that may wait while one worker replaces another.
 BACKLOG = 2048
@@ -26,6 +31,20 @@ def bind(ip: str, port: int) -> socket.socket:
         return _listen(family, address)
     except OSError as error:
         raise _explain(error, ip, port) from error
+
+
+def bind_path(path: Path) -> socket.socket:
+    """Return a socket of the file system that listens; who may use it, the folder's permissions say."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def is_open_to_others(listener: socket.socket) -> bool:
+    """Say whether more than this machine can connect."""
+    return not ip_address(listener.getsockname()[0]).is_loopback
 
 
 def _listen(family: int, address: tuple[object, ...]) -> socket.socket:

@@ -117,13 +117,9 @@ class SessionLog:
 
     def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Write the line of an answered request."""
-        own = scope["path"].startswith(OWN_PATHS) and status < HTTPStatus.INTERNAL_SERVER_ERROR
-        if self._level.shows(LogLevel.DEBUG if own else LogLevel.LOG) and self._requests.allows():
-            path = visible(scope["path"].replace("\n", " "))
-            level = LogLevel.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else LogLevel.LOG
-            self._write(
-                f"{scope['method']} {path} {status} {_phrase(status)} ({span(seconds * 1000)})", level
-            )
+        level = is_told(scope, status, self._level)
+        if level is not None and self._requests.allows():
+            self._write(status_line(scope, status, seconds), level)
 
     def _indented(self, text: str) -> str:
         for root in self._roots:
@@ -157,6 +153,21 @@ _STYLES: dict[LogLevel, tuple[Style, ...]] = {
     LogLevel.WARN: (Style.YELLOW,),
     LogLevel.ERROR: (Style.RED,),
 }
+
+
+def is_told(scope: Scope, status: int, least: LogLevel) -> LogLevel | None:
+    """Return how important an answered request is, None if it is not told where ``least`` is asked for."""
+    has_failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    own = scope["path"].startswith(OWN_PATHS) and not has_failed
+    if not least.shows(LogLevel.DEBUG if own else LogLevel.LOG):
+        return None
+    return LogLevel.ERROR if has_failed else LogLevel.LOG
+
+
+def status_line(scope: Scope, status: int, seconds: float) -> str:
+    """Return the line of an answered request."""
+    path = visible(scope["path"].replace("\n", " "))
+    return f"{scope['method']} {path} {status} {_phrase(status)} ({span(seconds * 1000)})"
 
 
 def _phrase(status: int) -> str:

@@ -11,6 +11,15 @@ import msgspec
 
 #: Seconds that steps in flight get when code is replaced or the session ends (DESIGN, "Shape").
 DEV_GRACE = 2.0
+#: The same when a `pywrangler serve` ends. Shorter than what Docker (10 s) and systemd (90 s) wait before they kill.
+SERVE_GRACE = 8.0
+#: Bytes a request to a Worker may have (Workers docs, "Limits", of the free and the pro plan).
+MAX_BODY = 100 * 1024 * 1024
+LogFormat = Literal["text", "json"]
+
+
+#: Seconds between two looks of a worker of `pywrangler serve` at what the other processes wrote.
+LOOK_S = 0.05
 
 
 class LogLevel(StrEnum):
@@ -50,6 +59,39 @@ class HostOptions(msgspec.Struct, frozen=True):
     strict: bool = False
     enforce_limits: bool = False
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    #: Seconds between two looks at what other processes wrote.
+    look_s: float | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One of the processes that share a script's instances: its version's number ``index``, from 0."""
+
+    version: str
+    index: int = 0
+
+
+class ServeOptions(msgspec.Struct, frozen=True):
+    """The flags of ``pywrangler serve``. ``workers``: processes of each version of each script; ``grace`` in seconds.
+
+    ``default``: the script that answers requests whose host names none. ``max_body`` in bytes.
+    """
+
+    state_dir: Path
+    ip: str = "127.0.0.1"
+    port: int = 8787
+    workers: int = 1
+    default: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    grace: float = SERVE_GRACE
+    max_body: int = MAX_BODY
+    log_level: LogLevel = LogLevel.LOG
+    log_format: LogFormat = "text"
+    enforce_limits: bool = False
+
+    @property
+    def host(self) -> HostOptions:
+        """Return the part the engine looks at. Seconds count when several processes share the work."""
+        return HostOptions(enforce_limits=self.enforce_limits, synchronous="FULL", look_s=LOOK_S)
 
 
 class DevOptions(msgspec.Struct, frozen=True):

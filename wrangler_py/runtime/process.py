@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import uuid
 from collections.abc import Sequence
@@ -33,6 +34,12 @@ class WorkerProcess:
     def exit_code(self) -> int | None:
         """Return how it ended (negative: by a signal), None while it lives."""
         return self._child.process.poll()
+
+    @property
+    def cause(self) -> str:
+        """Say how it ended, for people."""
+        code = self.exit_code or 0
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     @property
     def is_alive(self) -> bool:

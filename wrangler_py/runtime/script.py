@@ -8,7 +8,6 @@ at once: whoever connects meanwhile waits in the socket's queue.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import time
 from pathlib import Path
@@ -359,12 +358,12 @@ class Script:
 
     def _died(self, worker: WorkerProcess, served: float) -> None:
         wait = self._backoff.died(served)
-        self._screen.warn(f"The worker died ({_cause(worker)}); starting it again{_in(wait)}.")
+        self._screen.warn(f"The worker died ({worker.cause}); starting it again{_in(wait)}.")
         if self._loading is None:
             self._restart_in(wait)
 
     def _died_loading(self, worker: WorkerProcess) -> None:
-        problem = Problem(f"The worker died while it loaded your code ({_cause(worker)}).")
+        problem = Problem(f"The worker died while it loaded your code ({worker.cause}).")
         if self._current is not None:
             self._screen.problem(problem, OLD_GOES_ON)
             return
@@ -425,11 +424,6 @@ class Script:
         """Notice nothing that is saved any more."""
         if self._watch is not None:
             await self._watch.stop()
-
-
-def _cause(worker: WorkerProcess) -> str:
-    code = worker.exit_code or 0
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _in(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wrangler_py.errors import InstanceNotFoundError, RequestError
@@ -19,9 +20,12 @@ from wrangler_py.server.rpc import answer_worker
 from wrangler_py.server.scheduled import run_scheduled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
     from wrangler_py.runtime.host import Host
+
+    Outside = Callable[[Scope, Receive, Send], Awaitable[None]]
+    Admit = Callable[[Scope, tuple[str, ...]], None]
 
 SESSION: dict[str, Handler] = {
     "GET handler/scheduled": run_scheduled,
@@ -46,15 +50,30 @@ def create_app(
         allowed_hosts: names, with or without port, that the session's own paths answer to; loopback's always.
         test_scheduled: serve ``/__scheduled`` too, which is the user's path otherwise.
     """
-    return App(host, Guard(allowed_hosts), test_scheduled=test_scheduled)
+    table = _all_routes(test_scheduled=test_scheduled)
+    return App(host, Guard(allowed_hosts), table, test_scheduled=test_scheduled)
 
 
 class App:
-    """An ASGI application; its host is opened and closed by whoever made it."""
+    """An ASGI application; its host is opened and closed by whoever made it.
 
-    def __init__(self, host: Host, guard: Guard, *, test_scheduled: bool) -> None:
-        self._host, self._guard = host, guard
-        self._router = Router(_all_routes(test_scheduled=test_scheduled))
+    ``outside`` answers what is not a path of the session's own (None: the user's code in the host does); ``admit``
+    raises RequestError for those who may not speak to the session.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        guard: Guard,
+        table: Iterable[Route],
+        *,
+        test_scheduled: bool = False,
+        outside: Outside | None = None,
+        admit: Admit | None = None,
+    ) -> None:
+        self._host, self._guard, self._admit = host, guard, admit
+        self._outside = outside or partial(serve_fetch, host)
+        self._router = Router(table)
         self._test_scheduled = test_scheduled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +89,7 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = segments(raw_path(scope))
         if not self._is_reserved(path):
-            await serve_fetch(self._host, scope, receive, send)
+            await self._outside(scope, receive, send)
             return
         try:
             answer = await self._answer_ours(scope, receive, path)
@@ -87,6 +106,8 @@ class App:
         method = scope["method"]
         try:
             self._guard.check(scope, path)
+            if self._admit is not None:
+                self._admit(scope, path)
             if method == "OPTIONS":
                 return Answer(204, headers=((b"allow", self._router.allowed(path).encode()),))
             route, parts = self._router.find(method, path)

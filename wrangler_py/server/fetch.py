@@ -51,12 +51,15 @@ class Incoming:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._read = asyncio.Event()
+        #: True once somebody has begun to read it.
+        self.has_begun = False
 
     def end(self) -> None:
         """Say that there is no body to read."""
         self._read.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.has_begun = True
         while not self._read.is_set():
             message = await self._receive()
             if message["type"] == "http.disconnect":

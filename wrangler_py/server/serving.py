@@ -21,6 +21,8 @@ from uvicorn.server import ServerState
 
 #: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
 KEEP_ALIVE = 75
+#: Seconds that the head of a request may take, from its first byte to its last: slower ones keep others out.
+HEADER_TIMEOUT = 30.0
 #: Seconds between two looks at a connection that still has bytes to send.
 FLUSH_PAUSE = 0.01
 
@@ -28,7 +30,10 @@ FLUSH_PAUSE = 0.01
 class Serving:
     """Answers connections by ``app``, an ASGI application without lifespan."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], *, header_timeout: float = HEADER_TIMEOUT
+    ) -> None:
+        self.header_timeout = header_timeout
         self._loop = asyncio.get_running_loop()
         self.config = Config(
             app,
@@ -54,8 +59,21 @@ class Serving:
         self._tell_time()
 
     async def accept(self, listener: socket.socket) -> None:
-        """Accept connections from now on."""
-        self._servers.append(await self._loop.create_server(self._protocol, sock=listener))
+        """Accept connections from now on; the socket may be one of the file system."""
+        begin: Any = (
+            self._loop.create_unix_server if listener.family == socket.AF_UNIX else self._loop.create_server
+        )
+        self._servers.append(await begin(self._protocol, sock=listener))
+
+    async def accept_waiting(self, listener: socket.socket) -> None:
+        """Accept those who have connected and still wait for it, and let them say what they want: before `leave`."""
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                break
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        await asyncio.sleep(FLUSH_PAUSE)
 
     async def adopt(self, predecessor: socket.socket) -> None:
         """Take over connections as they come through ``predecessor``, until its other end is closed."""
@@ -153,6 +171,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(serving.config, serving.state, {})
         self._serving = serving
         self._is_receiving = False
+        self._too_late: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -164,17 +183,30 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin."""
         super().connection_made(transport)
+        self._await_head()
         self._serving.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
+        self._got_head()
         self._serving.lost(self)
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._is_receiving = True
+        self._await_head()
         super().on_message_begin()
+
+    def _await_head(self) -> None:
+        """Close the connection if the head of a request is not here in time."""
+        if self._too_late is None:
+            self._too_late = self.loop.call_later(self._serving.header_timeout, self.transport.close)
+
+    def _got_head(self) -> None:
+        if self._too_late is not None:
+            self._too_late.cancel()
+            self._too_late = None
 
     def on_message_complete(self) -> None:
         """Note that a request is all here."""
@@ -183,6 +215,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer; the last answer of a session says that it is the last."""
+        self._got_head()
         super().on_headers_complete()
         if self._serving.closes_connections:
             self.cycle.keep_alive = False

@@ -21,13 +21,18 @@ from wrangler_py.runtime.channel import (
     Drain,
     Drive,
     Failed,
+    Lead,
     LeaveTerminal,
     Load,
+    LoadFront,
     Parted,
     Problem,
     Ready,
     Released,
+    Rest,
     Serve,
+    StandBy,
+    StoodBy,
     Terminal,
     ToWorker,
     WantTerminal,
@@ -38,6 +43,7 @@ from wrangler_py.runtime.editor import EditorDebugger
 from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.inventory import list_bindings
 from wrangler_py.runtime.logs import RequestLog, SessionLog, send_library_logs
+from wrangler_py.runtime.options import Part
 from wrangler_py.runtime.output import Console
 from wrangler_py.runtime.spawn import ignore_terminal_signals
 from wrangler_py.server.app import App, create_app
@@ -58,8 +64,7 @@ class Worker:
         self._heard: asyncio.Queue[Heard] = asyncio.Queue()
         self._host: Host | None = None
         self._adopting: asyncio.Task[None] | None = None
-        self._console = Console(sys.stdout, sys.stderr, colour=order.colour, label=order.label)
-        self._log = SessionLog(self._console, order.log_level)
+        self._console, self._log = open_log(order, script=order.label, version=order.version)
         self._debugger = Debugger(
             self._console,
             has_terminal=order.has_terminal,
@@ -93,7 +98,10 @@ class Worker:
         )
         loaded.diagnostics.raise_for_errors()
         assert loaded.config is not None
-        host = await Host.open(loaded.config, Path(order.state_dir), options=order.options, owner=order.owner)
+        part = Part(order.version, order.index) if order.version else None
+        host = await Host.open(
+            loaded.config, Path(order.state_dir), options=order.options, owner=order.owner, part=part
+        )
         self._host = host
         self._follow(host)
         self._wire.send(
@@ -124,6 +132,14 @@ class Worker:
                 case Drive(dead_owners=dead, living=living), _:
                     await host.start(dead, living=living)
                     self._let_editor_attach()
+                case Lead(), _:
+                    await host.lead()
+                case StandBy(grace=grace), _:
+                    await host.stand_by(grace)
+                    self._wire.send(StoodBy())
+                case Rest(grace=grace), _:
+                    await host.drain(grace)
+                    self._wire.send(Released())
                 case Drain() as farewell, sockets:
                     await self._leave(host, serving, farewell, sockets)
                     return
@@ -159,6 +175,18 @@ class Worker:
             self._loop.call_soon_threadsafe(self._heard.put_nowait, (message, sockets))
 
 
+def open_log(order: Load | LoadFront, **fields: str) -> tuple[Console, SessionLog]:
+    """Return what this process writes to, and its log; as objects, they have ``fields`` that say whose it is."""
+    if order.log_format == "json":
+        from wrangler_py.runtime.jsonlog import JsonConsole, JsonLog
+
+        records = JsonConsole(sys.stdout, sys.stderr, fields)
+        return records, JsonLog(records, order.log_level)
+    label = " ".join(filter(None, (fields["script"], fields["version"][:8])))
+    console = Console(sys.stdout, sys.stderr, colour=order.colour, label=label)
+    return console, SessionLog(console, order.log_level)
+
+
 def _problem(error: UserError | StoreUnavailableError) -> Problem:
     hint = error.hint if isinstance(error, UserError) else None
     traceback = error.traceback if isinstance(error, WorkerLoadError) else ""
@@ -179,8 +207,13 @@ def _use_utc() -> None:
     time.tzset()
 
 
-async def _live(wire: WorkerWire, order: Load) -> int:
-    return await Worker(wire, order, *wire.take(order.sockets)).live()
+async def _live(wire: WorkerWire, order: Load | LoadFront) -> int:
+    listener = wire.take(order.sockets)[0]
+    if isinstance(order, Load):
+        return await Worker(wire, order, listener).live()
+    from wrangler_py.server.front import Front
+
+    return await Front(wire, order, listener).live()
 
 
 def main() -> None:
@@ -192,7 +225,7 @@ def main() -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     factory = _loop_factory()
     order = wire.next()
-    if not isinstance(order, Load):
+    if not isinstance(order, Load | LoadFront):
         os._exit(0)
     _use_utc()
     with asyncio.Runner(loop_factory=factory) as runner:

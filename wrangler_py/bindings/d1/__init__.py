@@ -29,6 +29,6 @@ def _make(database: D1Config, on: Resources) -> D1Database:
     from wrangler_py.bindings.d1.database import D1Database
     from wrangler_py.bindings.d1.execution import Execution
 
-    execution = Execution(on.place("d1", database.id, ".sqlite"))
+    execution = Execution(on.place("d1", database.id, ".sqlite"), synchronous=on.synchronous)
     on.on_close(execution.close)
     return D1Database(execution, on.clock)

@@ -53,8 +53,8 @@ class Rows(NamedTuple):
 class Connection:
     """Runs statements. A hurried one raises `UnfinishedError` where another waits, or works on after the deadline."""
 
-    def __init__(self, path: Path, *, hurried: bool = False) -> None:
-        self._hurried = hurried
+    def __init__(self, path: Path, *, hurried: bool = False, synchronous: str = "NORMAL") -> None:
+        self._hurried, self._synchronous = hurried, synchronous
         self._deadline = FOREVER
         self._pages = 0
         try:
@@ -77,7 +77,7 @@ class Connection:
         try:
             for pragma in (
                 "journal_mode = WAL",
-                "synchronous = NORMAL",
+                f"synchronous = {self._synchronous}",
                 "foreign_keys = ON",
                 "cache_size = -16384",
             ):

@@ -28,8 +28,8 @@ _CHECKPOINT_EVERY = 1000
 class Execution:
     """Runs work on one database, whose file is opened with the first of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
+        self._path, self._synchronous = path, synchronous
         self._hurried: Connection | None = None
         self._patient: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="d1")
@@ -79,8 +79,8 @@ class Execution:
     def _open_both(self) -> Connection:
         """Open the file, unless somebody who waited before has: a locked or a damaged one may take a while."""
         if self._hurried is None:
-            self._patient = self._patient or Connection(self._path)
-            self._hurried = Connection(self._path, hurried=True)
+            self._patient = self._patient or Connection(self._path, synchronous=self._synchronous)
+            self._hurried = Connection(self._path, hurried=True, synchronous=self._synchronous)
         return self._hurried
 
     def _patiently(self, work: Callable[[Connection], T]) -> T:

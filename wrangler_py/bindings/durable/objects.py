@@ -63,7 +63,9 @@ class DurableObjects:
         #: Those without work, in the order in which they ran out of it, and since when.
         self._idle: OrderedDict[Key, int] = OrderedDict()
         self._sweep_timer: asyncio.TimerHandle | None = None
-        index = AlarmIndex(resources.place("do", self._script, ".alarms.sqlite"))
+        index = AlarmIndex(
+            resources.place("do", self._script, ".alarms.sqlite"), synchronous=resources.synchronous
+        )
         self._alarms = Alarms(index, resources.clock, own_classes(resources.config), self._ring)
         resources.on_close(self.close)
 
@@ -130,7 +132,8 @@ class DurableObjects:
 
     def _file(self, class_name: str, id: ObjectId, on_begin: Callable[[], None]) -> ObjectFile:
         path = self._on.place("do", f"{self._script}-{class_name}") / f"{id}.sqlite"
-        return ObjectFile(path, self._alarms.watch(class_name, id), on_begin)
+        watch = self._alarms.watch(class_name, id)
+        return ObjectFile(path, watch, on_begin, synchronous=self._on.synchronous)
 
     def _forget(self, key: Key) -> None:
         self._idle.pop(key, None)

@@ -28,6 +28,6 @@ def _make(config: KvConfig, on: Resources) -> KvNamespace:
     from wrangler_py.bindings.kv.namespace import KvNamespace
     from wrangler_py.storage.kv import KvStore
 
-    store = KvStore(on.place(KIND, config.id, SUFFIX))
+    store = KvStore(on.place(KIND, config.id, SUFFIX), synchronous=on.synchronous)
     on.on_close(store.close)
     return KvNamespace(config.id, store, on.clock)

@@ -16,9 +16,9 @@ _Q = load_queries(_PACKAGE)
 class Marks:
     """The marks of all scripts of a state directory; several processes may have it open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
         """Open ``path``, or make it; raises StateError as `open_database` does."""
-        self._connection = open_database(path, synchronous="NORMAL", package=_PACKAGE)
+        self._connection = open_database(path, synchronous=synchronous, package=_PACKAGE)
 
     def read(self, script: str) -> int | None:
         """Return the script's mark in ms since 1970, or None if it never had one; raise StoreUnavailableError."""

@@ -64,8 +64,10 @@ class Span(NamedTuple):
 class ObjectFile:
     """One object's file. ``on_begin`` is called whenever a transaction has begun that somebody must commit."""
 
-    def __init__(self, path: Path, watch: AlarmWatch, on_begin: Callable[[], None]) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, watch: AlarmWatch, on_begin: Callable[[], None], *, synchronous: str = "NORMAL"
+    ) -> None:
+        self.path, self._synchronous = path, synchronous
         self._watch, self._on_begin = watch, on_begin
         self._connection: sqlite3.Connection | None = None
         self._closed_by: Exception | None = None
@@ -85,7 +87,7 @@ class ObjectFile:
     def _open(self) -> sqlite3.Connection:
         if self._closed_by is not None:
             raise self._closed_by
-        connection = open_database(self.path, synchronous="NORMAL", package=_PACKAGE)
+        connection = open_database(self.path, synchronous=self._synchronous, package=_PACKAGE)
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
         # A handler that was running has died with its process: its alarm is due again.

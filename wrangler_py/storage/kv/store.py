@@ -51,9 +51,9 @@ class ListedKey(NamedTuple):
 class _Connection:
     """A connection whose errors come out as ours."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synchronous: str) -> None:
         self._path = path
-        self._connection = open_database(path, synchronous="NORMAL", package=_PACKAGE)
+        self._connection = open_database(path, synchronous=synchronous, package=_PACKAGE)
 
     def read(self, query: str, parameters: tuple[Any, ...]) -> list[Any]:
         try:
@@ -82,17 +82,17 @@ class KvStore:
     Every method raises StateError if the file cannot be used, StoreUnavailableError if not at the moment.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
+        self._path, self._synchronous = path, synchronous
         self._sweep_at = 0
 
     @cached_property
     def _here(self) -> _Connection:
-        return _Connection(self._path)
+        return _Connection(self._path, self._synchronous)
 
     @cached_property
     def _aside(self) -> _Connection:
-        return _Connection(self._path)
+        return _Connection(self._path, self._synchronous)
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:

@@ -30,12 +30,12 @@ class AlarmIndex:
     before the alarm is, and taken away after the alarm was.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
+        self.path, self._synchronous = path, synchronous
 
     @cached_property
     def _connection(self) -> sqlite3.Connection:
-        return open_database(self.path, synchronous="NORMAL", package=_PACKAGE)
+        return open_database(self.path, synchronous=self._synchronous, package=_PACKAGE)
 
     def lower(self, hint: Hint) -> None:
         """Make the hint as early as ``hint``, or leave it if it is earlier."""
