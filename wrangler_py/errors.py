@@ -196,9 +196,16 @@ class QueueFullError(WorkflowError):
 
 
 class RateLimitedError(WorkflowError):
-    """More instances were created in ten seconds than the plan allows (docs, "Limits")."""
+    """More instances were created in ten seconds than the plan allows (docs, "Limits").
+
+    ``retry_after_s``: after so many whole seconds there is room.
+    """
 
     code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InstanceBusyError(WorkflowError):

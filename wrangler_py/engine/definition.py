@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.engine.limits import DEFAULT_STEPS
+from wrangler_py.engine.settings import Retention, Settings
 from wrangler_py.engine.store import Wanted
 from wrangler_py.errors import WorkerLoadError
 
@@ -20,13 +21,35 @@ class Definition(msgspec.Struct):
     class_name: str
     version: str
     make: Callable[[], Any] | None = None
-    step_limit: int = DEFAULT_STEPS
+    #: What the configuration says; None: nothing. `take` fills in what was set over the API.
+    step_limit: int | None = None
     #: How many instances may execute at once; None: as many as the plan allows.
     concurrency: int | None = None
     #: Parameters of a step name the steps they depend on (python-sdk, section 3: from 2026-02-25).
     implicit_dependencies: bool = True
     #: Only instances of this very version run here: others have processes of their own (`pywrangler serve`).
     is_pinned: bool = False
+    schedules: tuple[str, ...] = ()
+    retention: Retention = Retention()
+    #: What holds: the configuration's, and where it is silent, the API's.
+    settings: Settings = Settings()
+
+    def __post_init__(self) -> None:
+        self.take(Settings())
+
+    def take(self, stored: Settings) -> None:
+        """Let what was set over the API hold where the configuration is silent."""
+        self.settings = self.configured.over(stored)
+
+    @property
+    def configured(self) -> Settings:
+        """What the configuration says."""
+        return Settings(self.step_limit, self.concurrency, self.schedules, self.retention)
+
+    @property
+    def steps(self) -> int:
+        """How many steps an instance may have (docs, "Limits")."""
+        return self.settings.step_limit or DEFAULT_STEPS
 
     @property
     def wanted(self) -> Wanted:

@@ -39,8 +39,10 @@ from wrangler_py.engine.model import (
 from wrangler_py.engine.observation import Blocked, Observation, blamed
 from wrangler_py.engine.runner import Stop, Surroundings
 from wrangler_py.engine.scheduler import Scheduler
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
 from wrangler_py.engine.subscriptions import Subscriptions
+from wrangler_py.engine.upkeep import Upkeep
 from wrangler_py.errors import (
     InstanceNotFoundError,
     InvalidArgumentError,
@@ -88,7 +90,9 @@ class Engine:
         self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
         self._subscriptions = Subscriptions(store)
-        self._intake = Intake(store, clock, self._commits, limits, enforce_rate=self.options.enforce_limits)
+        self._intake = Intake(store, clock, self._commits, limits, enforce=self.options.enforce_limits)
+        definitions = self._scheduler.definitions
+        self.upkeep = Upkeep(store, clock, self._around.timers, definitions, self.terminate)
         self._known: set[str] = set()
         self._observers: list[Callable[[Observation], None]] = []
         self._block_observers: list[Callable[[Blocked], None]] = []
@@ -113,6 +117,7 @@ class Engine:
             await self.store.bind_workflow(
                 WorkflowRow(one.name, one.script, one.class_name, one.version, now, now)
             )
+        await self.upkeep.take_settings()
         self._scheduler.kick()
 
     async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
@@ -140,6 +145,7 @@ class Engine:
                 self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=self._loop_blocked
             )
         self._scheduler.start(epoch)
+        self.upkeep.start(epoch)
 
     async def drain(self, grace: float) -> None:
         """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the
@@ -167,6 +173,7 @@ class Engine:
             await self._commits.flush()
 
     async def _stop_background(self) -> None:
+        await self.upkeep.stop()
         for task in (self._looking, self._healing):
             if task is not None:
                 task.cancel()
@@ -213,6 +220,8 @@ class Engine:
                 self._subscriptions.wake(row)
         if self._observers:
             self._tell_all(batch, rows)
+        if batch.endings:
+            self.upkeep.instances_ended()
         if batch.parkings or batch.endings:
             self._scheduler.forget([one.row for one in batch.parkings] + [one.row for one in batch.endings])
 
@@ -225,6 +234,7 @@ class Engine:
 
     def _publish(self, instance: InstanceRow, line: HistoryLine) -> None:
         self._subscriptions.wake(instance.row)
+        self.upkeep.instances_ended()
         self._tell(instance.workflow, instance.id, line)
 
     def _tell(self, workflow: str, instance_id: str, line: HistoryLine) -> None:
@@ -281,6 +291,7 @@ class Engine:
                 if self.store.changed_elsewhere():
                     self._scheduler.kick()
                     await self._collect_events(epoch)
+                    await self.upkeep.look()
                     await self._control.answer_requests(epoch)
             except StoreError as error:
                 self._store_failed(error)
@@ -303,14 +314,17 @@ class Engine:
         params: Any = msgspec.UNSET,
         trigger: Trigger = Trigger.API,
         schedule: Occurrence | None = None,
+        retention: Retention = KEPT_FOR_EVER,
     ) -> InstanceRow:
         """Store a new instance and return it, queued. With ``schedule`` the id is made from that.
+
+        ``retention``: how long to keep it once it has ended; where that says nothing, as the workflow's settings say.
 
         Raises:
             WorkflowNotFoundError, InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError (params that cannot
             be stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
         """
-        new = NewInstance(id, {} if params is msgspec.UNSET else params)
+        new = NewInstance(id, {} if params is msgspec.UNSET else params, retention)
         return await self._intake.create(await self._named(workflow), new, trigger, schedule)
 
     async def create_batch(
@@ -328,7 +342,11 @@ class Engine:
 
     async def _named(self, workflow: str) -> Named:
         await self._check_workflow(workflow)
-        return Named(workflow, await self._newest_version(workflow))
+        definition = self._scheduler.definitions.get(workflow)
+        if definition is not None and not definition.is_pinned:
+            return Named(workflow, definition.version, definition.settings.retention)
+        row = await self.workflow(workflow)
+        return Named(workflow, row.version, row.settings.retention)
 
     async def _newest_version(self, workflow: str) -> str:
         definition = self._scheduler.definitions.get(workflow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import msgspec
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
-from wrangler_py.engine.limits import MAX_BATCH, MAX_VALUE_BYTES, PlanLimits, check_instance_id
+from wrangler_py.engine.limits import DAY_MS, MAX_BATCH, MAX_VALUE_BYTES, PlanLimits, check_instance_id
 from wrangler_py.engine.model import InstanceRow, Occurrence, Status, Trigger
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Creation, Store
 from wrangler_py.errors import (
     InstanceExistsError,
@@ -29,10 +31,11 @@ RATE_COUNT, RATE_MS = 100, 10_000
 
 
 class Named(NamedTuple):
-    """A workflow that exists, and the version its new instances start with."""
+    """A workflow that exists, the version its new instances start with, and how long they are kept by default."""
 
     name: str
     version: str
+    retention: Retention = KEPT_FOR_EVER
 
 
 class NewInstance(msgspec.Struct):
@@ -40,6 +43,8 @@ class NewInstance(msgspec.Struct):
 
     id: str | None = None
     params: Any = msgspec.field(default_factory=dict)
+    #: How long it is kept once it has ended; where this says nothing, as the workflow says.
+    retention: Retention = KEPT_FOR_EVER
 
 
 class BatchError(msgspec.Struct, frozen=True):
@@ -69,13 +74,13 @@ class Intake:
     """Takes in new instances."""
 
     def __init__(
-        self, store: Store, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, enforce_rate: bool
+        self, store: Store, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, enforce: bool
     ) -> None:
         self._store = store
         self._clock = clock
         self._commits = commits
         self._limits = limits
-        self._enforce_rate = enforce_rate
+        self._enforce = enforce
         self._recent: deque[int] = deque()
         self._queued = 0
         self._queued_counted_at = -RATE_MS
@@ -124,7 +129,21 @@ class Intake:
         instance_id = schedule.instance_id if schedule else self._id(new)
         params = encode_payload("the parameters", new.params)
         at = self._clock.now()
-        return Creation(workflow.name, instance_id, params, trigger, workflow.version, at, schedule)
+        retention = self._retention(new.retention.over(workflow.retention))
+        return Creation(
+            workflow.name, instance_id, params, trigger, workflow.version, at, schedule, retention
+        )
+
+    def _retention(self, asked: Retention) -> Retention:
+        """Return how long an instance is kept; only where limits are enforced is the plan's retention one."""
+        if not self._enforce:
+            return asked
+        most = self._limits.retention_ms
+        if asked.longest_ms > most:
+            raise InvalidArgumentError(
+                f"retention: this plan keeps instances for {most // DAY_MS} days at most"
+            )
+        return asked.over(Retention(most, most))
 
     def _id(self, new: NewInstance) -> str:
         return self._clock.new_id() if new.id is None else check_instance_id(new.id)
@@ -140,15 +159,18 @@ class Intake:
                 f"{self._limits.queued} instances are queued already: wait until some have started"
             )
         self._queued += count
-        if self._enforce_rate:
+        if self._enforce:
             self._check_rate(now, count)
 
     def _check_rate(self, now: int, count: int) -> None:
         while self._recent and self._recent[0] <= now - RATE_MS:
             self._recent.popleft()
-        if len(self._recent) + count > RATE_COUNT:
+        over = len(self._recent) + count - RATE_COUNT
+        if over > 0:
+            wait_ms = self._recent[over - 1] + RATE_MS - now
             raise RateLimitedError(
-                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment"
+                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment",
+                retry_after_s=math.ceil(wait_ms / 1000),
             )
         self._recent.extend([now] * count)
 

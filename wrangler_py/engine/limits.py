@@ -30,17 +30,28 @@ DELAY_FUNCTION_S = 5.0
 
 
 class PlanLimits(msgspec.Struct, frozen=True):
-    """What a plan allows: bytes of state per instance, instances executing at once, instances queued."""
+    """What a plan allows: bytes of state per instance, instances executing at once, instances queued, and how long one
+    that has ended is kept."""
 
     state_bytes: int
     state_name: str
     concurrency: int
     queued: int
+    retention_ms: int
 
 
+DAY_MS = 24 * 60 * 60 * 1000
 PLANS: dict[Plan, PlanLimits] = {
-    "paid": PlanLimits(state_bytes=1 << 30, state_name="1GiB", concurrency=4500, queued=100_000),
-    "free": PlanLimits(state_bytes=100 * 1000 * 1000, state_name="100MB", concurrency=25, queued=10_000),
+    "paid": PlanLimits(
+        state_bytes=1 << 30, state_name="1GiB", concurrency=4500, queued=100_000, retention_ms=30 * DAY_MS
+    ),
+    "free": PlanLimits(
+        state_bytes=100 * 1000 * 1000,
+        state_name="100MB",
+        concurrency=25,
+        queued=10_000,
+        retention_ms=3 * DAY_MS,
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wrangler_py.engine.settings import Settings
 from wrangler_py.serde import ErrorRecord as ErrorRecord  # noqa: PLC0414 - part of this module's face
 
 
@@ -115,6 +116,8 @@ class WorkflowRow(msgspec.Struct):
     created_at: int
     modified_at: int
     triggered_at: int | None = None
+    #: What was set over the API.
+    settings: Settings = Settings()
 
 
 class HistoryType(StrEnum):

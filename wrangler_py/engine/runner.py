@@ -349,7 +349,7 @@ class Runner:
         replay = self.replay
         if kind is not Kind.SLEEP:
             replay.steps_taken += 1
-            limit = self.definition.step_limit
+            limit = self.definition.steps
             if replay.steps_taken > limit:
                 raise self.die(
                     FatalStepError(

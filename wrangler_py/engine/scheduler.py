@@ -94,8 +94,9 @@ class Scheduler:
 
     def _free(self, definition: Definition) -> int:
         free = self._capacity - self._total
-        if definition.concurrency is not None:
-            free = min(free, definition.concurrency - self._running.get(definition.name, 0))
+        concurrency = definition.settings.concurrency
+        if concurrency is not None:
+            free = min(free, concurrency - self._running.get(definition.name, 0))
         return free
 
     def _grant(self) -> None:

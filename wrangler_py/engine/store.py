@@ -30,6 +30,7 @@ from wrangler_py.engine.model import (
     Trigger,
     WorkflowRow,
 )
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention, Settings
 
 
 class Creation(msgspec.Struct):
@@ -42,6 +43,7 @@ class Creation(msgspec.Struct):
     version: str
     at: int
     schedule: Occurrence | None = None
+    retention: Retention = KEPT_FOR_EVER
 
 
 class StatusChange(msgspec.Struct):
@@ -143,6 +145,14 @@ class InstancePage(msgspec.Struct):
     per_page: int
     status_counts: dict[str, int]
     next_cursor: str | None = None
+
+
+class TerminationOrder(msgspec.Struct, frozen=True):
+    """Which instances to terminate: those of a workflow up to a row, in a status (None: in whatever)."""
+
+    workflow: str
+    status: Status | None
+    up_to: int
 
 
 class Store(Protocol):
@@ -298,6 +308,54 @@ class Store(Protocol):
 
     async def delete_workflow(self, name: str) -> None:
         """Remove a workflow, its instances and all they stored."""
+        ...
+
+    async def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
+        """Store what is set for a workflow, in place of what was."""
+        ...
+
+    # retention: see `engine.retention`
+
+    async def next_expiry(self) -> int | None:
+        """Return when the next ended instance has to go; what was discarded and is still there is due at once."""
+        ...
+
+    async def discard_expired(self, *, now: int, limit: int) -> bool:
+        """Discard up to ``limit`` instances whose time is up; say whether there may be more."""
+        ...
+
+    async def remove_discarded(self, *, limit: int) -> bool:
+        """Remove up to ``limit`` lines of what discarded instances stored; say whether there may be more."""
+        ...
+
+    async def give_back(self, *, limit: int) -> bool:
+        """Give up to ``limit`` free pages of the file back; say whether there may be more worth the effort."""
+        ...
+
+    # terminating all: see `engine.terminations`
+
+    async def order_termination(self, workflow: str, status: Status | None, *, now: int) -> bool:
+        """Store an order; False if there is one for the workflow already."""
+        ...
+
+    async def take_terminations(self, epoch: int | None) -> list[TerminationOrder]:
+        """Take the orders that no living process carries out, and return all that this one has."""
+        ...
+
+    async def to_terminate(self, order: TerminationOrder, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return ``(row, id)`` of the next instances an order is for, behind the row ``after``."""
+        ...
+
+    async def finish_termination(self, workflow: str) -> None:
+        """Forget an order that has been carried out."""
+        ...
+
+    async def is_terminating(self, workflow: str) -> bool:
+        """Say whether there is an order for a workflow."""
+        ...
+
+    async def is_driven(self) -> bool:
+        """Say whether any process has a lease."""
         ...
 
     async def close(self) -> None:

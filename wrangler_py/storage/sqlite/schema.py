@@ -25,6 +25,8 @@ _UNWRITABLE = frozenset(
 )
 
 
+#: SQLite's number for "incremental", and up to what size a file is written anew to become so.
+_INCREMENTAL, _REWRITTEN_BYTES = 2, 64 * 1024 * 1024
 #: The package whose migrations make the engine's own database.
 ENGINE = "wrangler_py.storage.sqlite"
 
@@ -91,6 +93,8 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
 def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:
     migrations = load_migrations(package)
     found = _check(connection, path, migrations[-1].number)
+    if package == ENGINE:
+        _make_shrinkable(connection)
     _use_write_ahead_log(connection)
     for migration in migrations:
         if migration.number > found:
@@ -122,6 +126,24 @@ def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
             f"{path} is a database of another program", hint="Choose another place with --persist-to"
         )
     return found
+
+
+def _make_shrinkable(connection: sqlite3.Connection) -> None:
+    """Let pages that become free be given back piece by piece (`engine.retention`).
+
+    For that a file that an older version made is written anew, once; a large one is left as it is, because that would
+    take long: it keeps its size, and what becomes free in it is used again.
+    """
+    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+        return
+    connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+    pages = _pragma(connection, "page_count")
+    if 0 < pages * _pragma(connection, "page_size") <= _REWRITTEN_BYTES:
+        try:
+            connection.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # Another process writes: next time.
+                raise
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

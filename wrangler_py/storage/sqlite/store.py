@@ -39,6 +39,7 @@ from wrangler_py.engine.store import (
 from wrangler_py.errors import StaleEpochError, StoreUnavailableError
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.listing import list_instances
+from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
 from wrangler_py.storage.sqlite.schema import connect, explain, open_database
 
 _Q = load_queries("wrangler_py.storage.sqlite")
@@ -53,7 +54,7 @@ _AUTOCHECKPOINT_PAGES = 16_000
 DATABASE_NAME = "workflows.sqlite"
 
 
-class SqliteStore:
+class SqliteStore(Housekeeping):
     """One SQLite database in WAL mode."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
@@ -202,6 +203,8 @@ class SqliteStore:
             new.at,
             new.at,
             new.at,
+            new.retention.success_ms,
+            new.retention.error_ms,
         )
         cursor = self._execute(_Q["insert_instance"], values)
         if cursor.rowcount != 1:
@@ -220,7 +223,8 @@ class SqliteStore:
             self._execute(_Q["park"], msgspec.structs.asdict(parking))
         for end in batch.endings:
             error = _encode(end.error) if end.error else None
-            self._execute(_Q["finish"], (end.status, end.output, error, end.at, end.at, end.row))
+            values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row)
+            self._execute(_Q["finish"], values)
             self._execute(_Q["drop_events"], (end.row,))
 
     async def claim(self, wanted: Wanted, epoch: int, *, now: int, limit: int) -> list[Claimed]:
@@ -412,7 +416,7 @@ class SqliteStore:
 
     async def workflows(self) -> list[WorkflowRow]:
         """Return all workflows ever bound, newest last."""
-        return [WorkflowRow(*columns) for columns in self._read(_Q["workflows"])]
+        return [_workflow(columns) for columns in self._read(_Q["workflows"])]
 
     async def unfinished_versions(self, script: str) -> set[str]:
         """Return the versions of a script that instances which have not ended belong to."""
@@ -424,6 +428,12 @@ class SqliteStore:
             for (row,) in self._execute(_Q["workflow_rows"], (name,)).fetchall():
                 self._delete(row)
             self._execute(_Q["delete_workflow"], (name,))
+
+
+def _workflow(columns: Sequence[Any]) -> WorkflowRow:
+    row = WorkflowRow(*columns[:7])
+    row.settings = read_settings(columns[7])
+    return row
 
 
 # Columns of ``SELECT * FROM instances``, in the order of the migrations.

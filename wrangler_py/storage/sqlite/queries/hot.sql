@@ -1,6 +1,7 @@
 -- insert_instance --
-INSERT INTO instances (workflow, id, status, params, trigger, schedule, version, created_at, modified_at, due_at)
-VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO instances (workflow, id, status, params, trigger, schedule, version, created_at, modified_at, due_at,
+    success_ms, error_ms)
+VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (workflow, id) DO NOTHING
 
 -- touch_workflow --
@@ -24,7 +25,7 @@ WHERE number = :row
 -- finish --
 UPDATE instances
 SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, request = NULL,
-    due_at = NULL, paused_at = NULL
+    due_at = NULL, paused_at = NULL, expires_at = ? + CASE WHEN ? = 'complete' THEN success_ms ELSE error_ms END
 WHERE number = ?
 
 -- drop_events --

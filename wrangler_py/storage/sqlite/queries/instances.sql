@@ -5,13 +5,14 @@ SELECT * FROM instances WHERE workflow = ? AND id = ?
 SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq
 
 -- driven_by --
-SELECT epoch FROM instances WHERE number = ?
+SELECT epoch FROM instances WHERE number = ? AND workflow <> ''
 
 -- rest --
 UPDATE instances
 SET status = :status, due_at = :due_at, modified_at = :now, epoch = NULL, request = NULL,
     paused_at = CASE WHEN :status = 'paused' THEN :now END,
-    ended_at = CASE WHEN :status = 'terminated' THEN :now END
+    ended_at = CASE WHEN :status = 'terminated' THEN :now END,
+    expires_at = CASE WHEN :status = 'terminated' THEN :now + error_ms END
 WHERE number = :row
 
 -- last_seq --
@@ -28,7 +29,7 @@ WHERE instance = :row AND (step >= :from_step OR type IN (
 -- queue_again --
 UPDATE instances
 SET status = 'queued', fresh = 1, epoch = NULL, request = NULL, due_at = :now, modified_at = :now, started_at = NULL, ended_at = NULL,
-    output = NULL, error = NULL, paused_at = NULL, version = :version
+    output = NULL, error = NULL, paused_at = NULL, expires_at = NULL, version = :version
 WHERE number = :row
 
 -- insert_numbered_history --

@@ -8,7 +8,7 @@ ON CONFLICT (name) DO UPDATE SET
         THEN modified_at ELSE excluded.modified_at END
 
 -- workflows --
-SELECT name, script, class_name, version, created_at, modified_at, triggered_at FROM workflows ORDER BY created_at, name
+SELECT name, script, class_name, version, created_at, modified_at, triggered_at, settings FROM workflows ORDER BY created_at, name
 
 -- delete_workflow --
 DELETE FROM workflows WHERE name = ?
