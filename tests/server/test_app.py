@@ -64,7 +64,7 @@ def test_options_and_head(tmp_path):
     async def body(session):
         options = await session.rest("OPTIONS", "/workflows/w")
         assert (options.status_code, options.content) == (204, b"")
-        assert options.headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
+        assert options.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
         assert "access-control-allow-origin" not in options.headers
         assert (await session.rest("OPTIONS", "/nope")).status_code == 404
         head, get = await session.rest("HEAD", "/workflows"), await session.rest("GET", "/workflows")

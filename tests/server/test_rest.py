@@ -9,7 +9,6 @@ import pytest
 
 from tests.server.session import echo, errors, in_session, result, sleeper, waiter
 from wrangler_py.clock import iso
-from wrangler_py.config.model import WorkflowConfig
 from wrangler_py.engine import Occurrence, Trigger
 
 INSTANCE_KEYS = {
@@ -70,8 +69,7 @@ def test_list_workflows_pages_and_search(tmp_path):
 
 def test_a_workflow_shows_when_each_of_its_schedules_comes_next(tmp_path):
     async def body(session):
-        flow = WorkflowConfig("w", "W", "W", schedules=("*/5 * * * *", "0 0 30 2 *"))
-        session.host.configure(workflows=(flow,))
+        await session.world.define(echo, schedules=("*/5 * * * *", "0 0 30 2 *"))
         shown = [
             {"cron": "*/5 * * * *", "next_instance": "2026-01-01T00:05:00.000Z"},
             {"cron": "0 0 30 2 *", "next_instance": None},
@@ -84,8 +82,7 @@ def test_a_workflow_shows_when_each_of_its_schedules_comes_next(tmp_path):
 
 def test_one_workflow_and_its_version(tmp_path):
     async def body(session):
-        flow = WorkflowConfig("w", "W", "W", step_limit=99, concurrency=3)
-        session.host.configure(workflows=(flow,))
+        await session.world.define(echo, step_limit=99, concurrency=3)
         found = result(await session.rest("GET", "/workflows/w"))
         versions = result(await session.rest("GET", "/workflows/w/versions"), info=True)
         assert [version["id"] for version in versions] == ["v1"] == [found["version_id"]]

@@ -15,6 +15,7 @@ from wrangler_py.bindings.resources import Target
 from wrangler_py.engine import InstanceRow, NewInstance, Status, StepRef, Trigger
 from wrangler_py.engine.intake import BatchError, BatchResult, DeleteResult, encode_payload
 from wrangler_py.engine.model import HistoryEvent, HistoryType
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.errors import InvalidArgumentError, WorkflowError
 
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ class Workflows(Protocol):
     """What a workflow binding asks; see `Engine` for what each method does and raises."""
 
     async def create(
-        self, workflow: str, *, id: str | None = None, params: Any = msgspec.UNSET, trigger: Trigger = ...
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        params: Any = msgspec.UNSET,
+        trigger: Trigger = ...,
+        retention: Retention = ...,
     ) -> InstanceRow:
         """Store a new instance and return it."""
         ...
@@ -86,7 +93,7 @@ class Workflows(Protocol):
 
 #: What may be asked: the methods of `Workflows`, and of each the arguments that are not plain values.
 _QUESTIONS: dict[str, dict[str, Any]] = {
-    "create": {"trigger": Trigger},
+    "create": {"trigger": Trigger, "retention": Retention},
     "create_batch": {"instances": list[NewInstance], "trigger": Trigger},
     "delete_batch": {},
     "status": {},
@@ -146,9 +153,12 @@ class RemoteEngine:
         id: str | None = None,
         params: Any = msgspec.UNSET,
         trigger: Trigger = Trigger.BINDING,
+        retention: Retention = KEPT_FOR_EVER,
     ) -> InstanceRow:
         """Store a new instance there."""
-        given = {} if params is msgspec.UNSET else {"params": _storable(params)}
+        given: dict[str, Any] = {} if params is msgspec.UNSET else {"params": _storable(params)}
+        if retention != KEPT_FOR_EVER:
+            given["retention"] = msgspec.structs.asdict(retention)
         return await self._ask(InstanceRow, "create", workflow, id=id, trigger=trigger, **given)
 
     async def create_batch(
@@ -164,7 +174,7 @@ class RemoteEngine:
         sent = [index for index in range(len(instances)) if index not in {error.index for error in refused}]
         if refused and not sent:
             return BatchResult([], refused)
-        entries = [msgspec.structs.asdict(instances[index]) for index in sent]
+        entries = [_plain_new(instances[index]) for index in sent]
         result = await self._ask(
             BatchResult,
             "create_batch",
@@ -226,6 +236,10 @@ class RemoteEngine:
     ) -> T:
         target = Target("workflow", workflow, instance_id)
         return msgspec.convert(await self._peers.call(self._script, target, method, (), asked), kind)
+
+
+def _plain_new(new: NewInstance) -> dict[str, Any]:
+    return {"id": new.id, "params": new.params, "retention": msgspec.structs.asdict(new.retention)}
 
 
 def _storable(params: Any) -> Any:

@@ -13,6 +13,7 @@ from wrangler_py.bindings.registry import Declared
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
 from wrangler_py.engine.history import show_event
 from wrangler_py.engine.model import HistoryType
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention, read_retention
 from wrangler_py.errors import InvalidArgumentError
 from wrangler_py.serde import Record, to_json
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from wrangler_py.config.model import WorkflowConfig
     from wrangler_py.engine import BatchError, BatchResult, InstanceRow
 
-_CREATE_KEYS = frozenset({"id", "params"})
+_CREATE_KEYS = frozenset({"id", "params", "retention"})
+#: Cloudflare's spelling, and Python's.
+_RETENTION_KEYS = {"successRetention": "success", "errorRetention": "error"}
+_RETENTION_KEYS |= {"success_retention": "success", "error_retention": "error"}
 #: What an instance is recorded to have come from: ``event`` while a message of a queue or an email is handled.
 source: ContextVar[Trigger] = ContextVar("source", default=Trigger.BINDING)
 
@@ -150,16 +154,24 @@ class WorkflowBinding:
         *,
         id: str | None = None,
         params: Any = msgspec.UNSET,
+        retention: Mapping[str, Any] | None = None,
     ) -> WorkflowInstance:
         """Store a new instance and return it; it runs by itself.
+
+        ``retention``: how long to keep it once it has ended, ``{"successRetention", "errorRetention"}``, each a
+        duration as `step.sleep` takes it.
 
         Raises:
             InvalidInstanceIdError, InstanceExistsError, InvalidArgumentError, PayloadTooLargeError, QueueFullError.
         """
         if options is not None:
             new = _read_new(options)
-            id, params = new.id, new.params
-        row = await self._engine.create(self._name, id=id, params=params, trigger=source.get())
+            id, params, kept = new.id, new.params, new.retention
+        else:
+            kept = _read_retention(retention)
+        row = await self._engine.create(
+            self._name, id=id, params=params, trigger=source.get(), retention=kept
+        )
         return self._instance(row)
 
     async def get(self, id: str, /) -> WorkflowInstance:
@@ -207,10 +219,19 @@ def _show_error(error: BatchError) -> Record:
 def _read_new(options: object) -> NewInstance:
     if not isinstance(options, Mapping):
         raise InvalidArgumentError(f"an instance is created from {{'id', 'params'}}, not from {options!r}")
-    if unknown := sorted(set(options) - _CREATE_KEYS - {"retention"}):
-        raise InvalidArgumentError(f"create has no option {unknown[0]!r}: there are id and params")
+    if unknown := sorted(set(options) - _CREATE_KEYS):
+        raise InvalidArgumentError(f"create has no option {unknown[0]!r}: there are id, params and retention")
     params = options.get("params")
-    return NewInstance(options.get("id"), {} if params is None else params)
+    kept = _read_retention(options.get("retention"))
+    return NewInstance(options.get("id"), {} if params is None else params, kept)
+
+
+def _read_retention(given: object) -> Retention:
+    if given is None:
+        return KEPT_FOR_EVER
+    if not isinstance(given, Mapping) or not set(given) <= set(_RETENTION_KEYS):
+        raise InvalidArgumentError(f"retention is {{'successRetention', 'errorRetention'}}, not {given!r}")
+    return read_retention(**{_RETENTION_KEYS[key]: value for key, value in given.items()})
 
 
 def _read_batch(batch: Mapping[str, Any]) -> list[NewInstance]:

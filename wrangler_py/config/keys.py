@@ -43,8 +43,10 @@ TOP_LEVEL_ONLY = frozenset(
 SECTION = INHERITED | NOT_INHERITED
 TOP_LEVEL = SECTION | TOP_LEVEL_ONLY
 
-WORKFLOW = ("name", "binding", "class_name", "script_name", "limits", "concurrency", "schedules")
-WORKFLOW_UNUSED = ("default_retention", "remote")
+WORKFLOW = (
+    "name", "binding", "class_name", "script_name", "limits", "concurrency", "schedules", "default_retention"
+)  # fmt: skip
+WORKFLOW_UNUSED = ("remote",)
 
 DEV = ("ip", "port", "strict")
 DEV_UNUSED = (

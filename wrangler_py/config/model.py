@@ -27,6 +27,9 @@ class WorkflowConfig(msgspec.Struct, frozen=True):
     step_limit: int | None = None
     concurrency: int | None = None
     schedules: tuple[str, ...] = ()
+    #: How long an instance is kept once it has completed, or failed: milliseconds or text such as "3 days".
+    success_retention: int | str | None = None
+    error_retention: int | str | None = None
 
 
 class KvConfig(msgspec.Struct, frozen=True):

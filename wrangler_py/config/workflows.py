@@ -9,9 +9,16 @@ from wrangler_py.config.cron import problem as cron_problem
 from wrangler_py.config.keys import WORKFLOW, WORKFLOW_UNUSED
 from wrangler_py.config.model import WorkflowConfig
 from wrangler_py.config.names import Names, identifier_problem, script_name_problem
-from wrangler_py.config.table import Table
+from wrangler_py.config.table import Table, shown
 
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,63}")
+#: How long instances are kept (wrangler's documentation, "Workflows").
+_RETENTION = ("success_retention", "error_retention")
+_DAY_MS = 24 * 60 * 60 * 1000
+_UNITS_MS = {"second": 1000, "minute": 60_000, "hour": 3_600_000, "day": _DAY_MS, "week": 7 * _DAY_MS}
+_UNITS_MS |= {"month": 30 * _DAY_MS, "year": 365 * _DAY_MS}
+_DURATION = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS_MS)})s?")
+_LONGEST_MS = 100 * 365 * _DAY_MS
 _KEYS = (*WORKFLOW, *WORKFLOW_UNUSED)
 #: docs, "Limits": what a binding may raise the step limit to, and the most instances that run at a time.
 _MAX_STEPS = 25_000
@@ -44,15 +51,37 @@ def _workflow(table: Table) -> WorkflowConfig | None:
         _limit(table, "concurrency", "limit", _MAX_CONCURRENCY),
     )
     schedules = _schedules(table)
+    kept = table.table("default_retention")
+    kept.warn_unknown(_RETENTION)
+    success, error = (_duration(kept, key) for key in _RETENTION)
     if name is None or binding is None or class_name is None:
         return None
-    return WorkflowConfig(name, binding, class_name, script_name, steps, concurrency, schedules)
+    return WorkflowConfig(
+        name, binding, class_name, script_name, steps, concurrency, schedules, success, error
+    )
 
 
 def _limit(table: Table, key: str, name: str, most: int) -> int | None:
     inner = table.table(key)
     inner.warn_unknown((name,))
     return inner.whole(name, 1, most)
+
+
+def _duration(table: Table, key: str) -> int | str | None:
+    value: int | str | None = table.data.get(key)
+    if value is None or 0 < _milliseconds(value) <= _LONGEST_MS:
+        return value
+    rule = 'must be milliseconds above 0, or a duration of up to 100 years such as "3 days"'
+    table.error(key, f"{key} {rule}, not {shown(value)}")
+    return None
+
+
+def _milliseconds(value: object) -> float:
+    """Return a duration in milliseconds; what is none is of no length."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(match[1]) * _UNITS_MS[match[2]] if match else 0
 
 
 def _schedules(table: Table) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from wrangler_py.bindings.resources import NoCode
 from wrangler_py.clock import Clock, SystemClock
 from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
-from wrangler_py.engine.limits import DEFAULT_STEPS
+from wrangler_py.engine.settings import read_retention
 from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
 from wrangler_py.runtime.loader import load, own_workflows, roots_of
@@ -255,7 +255,9 @@ def definition_of(workflow: WorkflowConfig, config: Config, version: str) -> Def
         version=version,
         concurrency=workflow.concurrency,
         implicit_dependencies=config.implicit_dependencies,
-        step_limit=workflow.step_limit or DEFAULT_STEPS,
+        step_limit=workflow.step_limit,
+        schedules=workflow.schedules,
+        retention=read_retention(workflow.success_retention, workflow.error_retention),
     )
 
 

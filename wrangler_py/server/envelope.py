@@ -39,7 +39,6 @@ BAD_REQUEST = 10002
 EXPLORER_NOT_FOUND = 10501
 INTERNAL_MESSAGE = "workflows.api.error.internal_server"
 _NUMBERS_BY_STATUS = {403: 10003, 404: 7003, 405: 7001, 413: 10413}
-_RETRY_SOON = ((b"retry-after", b"1"),)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -123,7 +122,7 @@ def rest_refusal(error: Exception, instance_id: str = "") -> Refusal:  # noqa: A
     rule = rule_for(error)
     if rule is None:
         return _internal(error)
-    return _ruled(rule, Problem(rule.number, rule.message or str(error)))
+    return _ruled(error, rule, Problem(rule.number, rule.message or str(error)))
 
 
 def explorer_refusal(error: Exception, instance_id: str = "") -> Refusal:
@@ -133,7 +132,7 @@ def explorer_refusal(error: Exception, instance_id: str = "") -> Refusal:
     rule = rule_for(error)
     if rule is None:
         return _internal(error)
-    return _ruled(rule, _explorer_problem(error, rule, instance_id))
+    return _ruled(error, rule, _explorer_problem(error, rule, instance_id))
 
 
 def _explorer_problem(error: Exception, rule: Rule, instance_id: str) -> Problem:
@@ -148,8 +147,11 @@ def _explorer_problem(error: Exception, rule: Rule, instance_id: str) -> Problem
     return Problem(rule.number, rule.message or str(error))
 
 
-def _ruled(rule: Rule, problem: Problem) -> Refusal:
-    return Refusal(rule.status, (problem,), _RETRY_SOON if rule.status in {429, 503} else ())
+def _ruled(error: Exception, rule: Rule, problem: Problem) -> Refusal:
+    if rule.status not in {429, 503}:
+        return Refusal(rule.status, (problem,))
+    seconds = error.retry_after_s if isinstance(error, RateLimitedError) else 1
+    return Refusal(rule.status, (problem,), ((b"retry-after", b"%d" % seconds),))
 
 
 def _request_refusal(error: RequestError) -> Refusal:

@@ -54,7 +54,8 @@ async def create_instance(call: Call) -> Success:
     body: requests.ExplorerInstanceBody = requests.read(await call.body(), requests.ExplorerInstanceBody)
     params = requests.read_params(body.params)
     engine = await call.steering()
-    row = await engine.create(call.workflow, id=body.id, params=params, trigger=Trigger.API)
+    kept = requests.retention_of(body.instance_retention)
+    row = await engine.create(call.workflow, id=body.id, params=params, trigger=Trigger.API, retention=kept)
     return Success({"id": row.id})
 
 

@@ -50,9 +50,9 @@ class QueryReader:
         self.problems.append(f"{name}: must be one of {', '.join(options)}, not {given!r}")
         return default
 
-    def status(self, name: str) -> Status | None:
+    def status(self, name: str, options: Collection[Status] = tuple(Status)) -> Status | None:
         """Return the status to filter by."""
-        given = self.choice(name, [status.value for status in Status])
+        given = self.choice(name, [status.value for status in options])
         return None if given is None else Status(given)
 
     def instant(self, name: str) -> int | None:

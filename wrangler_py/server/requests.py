@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from wrangler_py.engine.limits import MAX_BATCH
+from wrangler_py.engine.limits import MAX_BATCH, MAX_STEPS, PLANS
+from wrangler_py.engine.settings import KEPT_FOR_EVER, read_retention
+from wrangler_py.engine.settings import Retention as Kept
 from wrangler_py.errors import RequestError
 
 if TYPE_CHECKING:
@@ -30,6 +32,35 @@ class Retention(Body):
     error_retention: Duration | None = None
 
 
+class LimitsBody(Body):
+    """``limits`` of a workflow."""
+
+    steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)] | None = None
+
+
+class ConcurrencyBody(Body):
+    """``concurrency`` of a workflow: how many of its instances execute at once."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PLANS["paid"].concurrency)] | None = None
+
+
+class ScheduleBody(Body):
+    """One of a workflow's ``schedules``."""
+
+    cron: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class WorkflowBody(Body):
+    """PUT ``workflows/{name}``."""
+
+    class_name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    script_name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    limits: LimitsBody | None = None
+    concurrency: ConcurrencyBody | None = None
+    schedules: list[ScheduleBody] | None = None
+    default_retention: Retention | None = None
+
+
 class NewInstanceBody(Body):
     """POST ``instances``, REST v4; ``location_hint`` means nothing on one machine."""
 
@@ -44,6 +75,7 @@ class ExplorerInstanceBody(Body):
 
     id: str | None = None
     params: Any = msgspec.field(default_factory=dict)
+    instance_retention: Retention | None = None
 
 
 NewInstanceBatch = Annotated[list[NewInstanceBody], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
@@ -113,6 +145,11 @@ def read_params(params: Any) -> Any:
         return msgspec.json.decode(params)
     except (ValueError, RecursionError):
         return params
+
+
+def retention_of(body: Retention | None) -> Kept:
+    """Return how long to keep an instance. Raises InvalidArgumentError if that is no duration."""
+    return KEPT_FOR_EVER if body is None else read_retention(body.success_retention, body.error_retention)
 
 
 def find_problems(value: Any, kind: Any, path: str = "") -> list[str]:

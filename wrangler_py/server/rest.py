@@ -22,11 +22,11 @@ from wrangler_py.server.views import (
     view_version,
     view_workflow,
 )
+from wrangler_py.server.workflows import get_graph, put_workflow, terminate_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wrangler_py.config.model import WorkflowConfig
     from wrangler_py.engine import DeleteResult
     from wrangler_py.engine.store import InstancePage, ListQuery
     from wrangler_py.server.call import Call
@@ -65,7 +65,7 @@ async def list_versions(call: Call) -> Success:
     """Return the version that new instances run: under `dev` there is one at a time."""
     page, per_page = page_of(call.query)
     row = await call.engine.workflow(call.workflow)
-    shown = cut([view_version(row, _configured(call, row))], page, per_page)
+    shown = cut([view_version(row, await call.engine.upkeep.settings(row.name))], page, per_page)
     return Success(shown, _page_info(len(shown), page, per_page, 1))
 
 
@@ -75,7 +75,7 @@ async def get_version(call: Call) -> Success:
     version = call.parts["version"]
     if version != row.version:
         raise RequestError(404, f"Workflow '{row.name}' has no version '{version}'; it runs '{row.version}'.")
-    return Success(view_version(row, _configured(call, row)))
+    return Success(view_version(row, await call.engine.upkeep.settings(row.name)))
 
 
 # instances
@@ -86,7 +86,10 @@ async def create_instance(call: Call) -> Success:
     body: requests.NewInstanceBody = requests.read(await call.body(), requests.NewInstanceBody)
     params = requests.read_params(body.params)
     engine = await call.steering()
-    row = await engine.create(call.workflow, id=body.instance_id, params=params, trigger=Trigger.API)
+    kept = requests.retention_of(body.instance_retention)
+    row = await engine.create(
+        call.workflow, id=body.instance_id, params=params, trigger=Trigger.API, retention=kept
+    )
     return Success(view_created(row))
 
 
@@ -97,7 +100,14 @@ async def create_batch(call: Call) -> Success:
     """
     data = await call.body(BATCH_BODY_LIMIT)
     body: list[requests.NewInstanceBody] = requests.read(data, requests.NewInstanceBatch)
-    wanted = [NewInstance(item.instance_id, requests.read_params(item.params)) for item in body]
+    wanted = [
+        NewInstance(
+            item.instance_id,
+            requests.read_params(item.params),
+            requests.retention_of(item.instance_retention),
+        )
+        for item in body
+    ]
     _refuse_unfit(wanted, len(data))
     engine = await call.steering()
     found = await engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
@@ -256,12 +266,8 @@ def _unfit(new: NewInstance, size: int) -> Iterator[str]:
 
 async def _shown(call: Call, row: WorkflowRow) -> WorkflowView:
     counts = await call.engine.status_counts(row.name)
-    return view_workflow(row, counts, _configured(call, row), call.engine.clock.now())
-
-
-def _configured(call: Call, row: WorkflowRow) -> WorkflowConfig | None:
-    workflows = call.host.config.workflows if call.host.config else ()
-    return next((workflow for workflow in workflows if workflow.name == row.name), None)
+    settings = await call.engine.upkeep.settings(row.name)
+    return view_workflow(row, counts, settings, call.engine.clock.now())
 
 
 def _instances_info(page: InstancePage, query: ListQuery) -> dict[str, Any]:
@@ -286,10 +292,13 @@ _I = f"{_W}/instances/{{instance}}"
 TABLE: dict[str, Handler] = {
     "GET workflows": list_workflows,
     f"GET {_W}": get_workflow,
+    f"PUT {_W}": put_workflow,
     f"DELETE {_W}": delete_workflow,
     f"GET {_W}/versions": list_versions,
     f"GET {_W}/versions/{{version}}": get_version,
+    f"GET {_W}/versions/{{version}}/graph": get_graph,
     f"GET {_W}/instances": list_instances,
+    f"PUT {_W}/instances/terminate": terminate_all,
     f"POST {_W}/instances": create_instance,
     f"POST {_W}/instances/batch": create_batch,
     f"DELETE {_W}/instances/batch": delete_batch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
@@ -12,9 +12,7 @@ from wrangler_py.clock import iso
 from wrangler_py.config.schedule import Schedule
 from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
-
-if TYPE_CHECKING:
-    from wrangler_py.config.model import WorkflowConfig
+from wrangler_py.engine.settings import KEPT_FOR_EVER, Settings
 
 _NAMESPACE = UUID("7c9a3f52-5d1e-4b8a-9a61-2f0f6f7a4e11")
 
@@ -41,6 +39,25 @@ class WorkflowView(msgspec.Struct):
     schedules: list[ScheduleView]
 
 
+class LimitsView(msgspec.Struct):
+    """How many steps an instance may have."""
+
+    steps: int
+
+
+class ConcurrencyView(msgspec.Struct):
+    """How many instances execute at once."""
+
+    limit: int
+
+
+class RetentionView(msgspec.Struct):
+    """How long an instance is kept once it has ended, in milliseconds; None: for ever."""
+
+    success_retention: int | None
+    error_retention: int | None
+
+
 class VersionView(msgspec.Struct):
     """A version of a workflow's code."""
 
@@ -51,8 +68,9 @@ class VersionView(msgspec.Struct):
     workflow_id: str
     has_dag: bool
     language: str
-    limits: dict[str, int]
-    concurrency: dict[str, int] | None
+    limits: LimitsView
+    concurrency: ConcurrencyView | None
+    default_retention: RetentionView | None
 
 
 class CreatedView(msgspec.Struct):
@@ -94,10 +112,8 @@ def workflow_id(name: str) -> str:
     return str(uuid5(_NAMESPACE, name))
 
 
-def view_workflow(
-    row: WorkflowRow, counts: dict[str, int], config: WorkflowConfig | None, now: int
-) -> WorkflowView:
-    """Return a workflow as REST v4 shows it; its schedules are those of the configuration."""
+def view_workflow(row: WorkflowRow, counts: dict[str, int], settings: Settings, now: int) -> WorkflowView:
+    """Return a workflow as REST v4 shows it."""
     return WorkflowView(
         id=workflow_id(row.name),
         name=row.name,
@@ -108,7 +124,7 @@ def view_workflow(
         triggered_on=_iso(row.triggered_at),
         version_id=row.version,
         instances=counts,
-        schedules=[_schedule(one, now) for one in (config.schedules if config else ())],
+        schedules=[_schedule(one, now) for one in settings.schedules],
     )
 
 
@@ -116,10 +132,9 @@ def _schedule(expression: str, now: int) -> ScheduleView:
     return ScheduleView(expression, _iso(Schedule(expression).next_after(now)))
 
 
-def view_version(row: WorkflowRow, config: WorkflowConfig | None) -> VersionView:
-    """Return the version a workflow runs now, with the limits its configuration sets."""
-    steps = (config and config.step_limit) or DEFAULT_STEPS
-    concurrency = {"limit": config.concurrency} if config and config.concurrency else None
+def view_version(row: WorkflowRow, settings: Settings) -> VersionView:
+    """Return the version a workflow runs now, with the settings that hold for it."""
+    kept = settings.retention
     return VersionView(
         id=row.version,
         class_name=row.class_name,
@@ -128,8 +143,9 @@ def view_version(row: WorkflowRow, config: WorkflowConfig | None) -> VersionView
         workflow_id=workflow_id(row.name),
         has_dag=False,
         language="python",
-        limits={"steps": steps},
-        concurrency=concurrency,
+        limits=LimitsView(settings.step_limit or DEFAULT_STEPS),
+        concurrency=ConcurrencyView(settings.concurrency) if settings.concurrency else None,
+        default_retention=RetentionView(kept.success_ms, kept.error_ms) if kept != KEPT_FOR_EVER else None,
     )
 
 
