@@ -14,6 +14,7 @@ from wrangler_py.server.explorer import explorer_routes
 from wrangler_py.server.fetch import serve_fetch
 from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
+from wrangler_py.server.openapi import document_routes
 from wrangler_py.server.rest import rest_routes
 from wrangler_py.server.routing import Handler, Route, Router, routes
 from wrangler_py.server.rpc import answer_worker
@@ -138,6 +139,7 @@ async def _deepest(error: Exception, call: Call) -> Exception:
 
 def _all_routes(*, test_scheduled: bool) -> list[Route]:
     found = [*rest_routes(), *explorer_routes(), *routes("cdn-cgi", rest_refusal, SESSION)]
+    found += document_routes()
     if test_scheduled:
         found += [Route(method, TEST_SCHEDULED, run_scheduled, rest_refusal) for method in ("GET", "POST")]
     return found

@@ -44,6 +44,7 @@ from wrangler_py.server.envelope import rest_refusal
 from wrangler_py.server.explorer import explorer_routes
 from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
+from wrangler_py.server.openapi import document_routes
 from wrangler_py.server.proxy import Proxy
 from wrangler_py.server.rest import rest_routes
 from wrangler_py.server.rollout import FleetRollout
@@ -119,7 +120,8 @@ class Front:
 
     def _table(self) -> list[Route]:
         own = {"GET pywrangler/health": get_health, "GET pywrangler/ready": self._get_ready}
-        return [*rest_routes(), *explorer_routes(), *routes("cdn-cgi", rest_refusal, own)]
+        found = [*rest_routes(), *explorer_routes(), *document_routes()]
+        return [*found, *routes("cdn-cgi", rest_refusal, own)]
 
     async def _get_ready(self, call: Call) -> Answer:
         """Answer 200 where requests may be sent: every script has a worker, and this does not leave."""

@@ -36,7 +36,7 @@ class UpdatedView(msgspec.Struct):
     terminator_running: int
 
 
-class TerminationView(msgspec.Struct):
+class OrderView(msgspec.Struct):
     """What became of an order to terminate all: ``ok`` or ``already_running``."""
 
     status: str
@@ -65,7 +65,7 @@ async def terminate_all(call: Call) -> Success:
     reader.finish()
     await call.engine.workflow(call.workflow)
     is_new = await call.engine.upkeep.terminate_all(call.workflow, status)
-    return Success(TerminationView("ok" if is_new else "already_running"))
+    return Success(OrderView("ok" if is_new else "already_running"))
 
 
 async def get_graph(call: Call) -> Success:
