@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST = do_PATCH = do_DELETE = reply
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = reply
 
     def log_message(self, *arguments):
         pass

@@ -83,6 +83,7 @@ class InstancesGroup(LazyGroup):
         "resume": "instances.resume:resume",
         "restart": "instances.restart:restart",
         "terminate": "instances.terminate:terminate",
+        "terminate-all": "instances.terminate_all:terminate_all",
         "delete": "instances.delete:delete",
     }
 

@@ -96,6 +96,11 @@ class Client:
             "POST", _path(name, "instances", "batch", "delete"), {"instances": ids}, workflow=name
         )
 
+    def terminate_all(self, name: str, status: str | None = None) -> dict[str, Any]:
+        """Terminate all instances, or those in a status; returns ``{status: "ok" | "already_running"}``."""
+        path = _with_query(_path(name, "instances", "terminate"), status=status)
+        return self._result("PUT", path, workflow=name)
+
     def latest(self, name: str) -> str:
         """Return the id of the instance created last. Raises SessionError if there is none."""
         items = self.instances(name, page=1, per_page=1, direction="desc").items

@@ -364,3 +364,32 @@ def test_watch_in_json_is_one_document_a_change(run, session):
 def test_the_exit_code_mirrors_the_instance_only_when_asked(run, session, status, options, code):
     session.answer("GET /wf/instances/i", detail(status, []))
     assert instances(run, "watch", "wf", "i", *options).exit_code == code
+
+
+# terminate-all
+
+
+@pytest.mark.parametrize(
+    ("answer", "arguments", "path", "text"),
+    [
+        ("ok", (), "/wf/instances/terminate", 'from Workflow "wf" has been started.'),
+        (
+            "ok",
+            ("--status", "paused"),
+            "/wf/instances/terminate?status=paused",
+            'from Workflow "wf" with status "paused" has been started.',
+        ),
+        ("already_running", (), "/wf/instances/terminate", 'from Workflow "wf" is already running.'),
+    ],
+)
+def test_terminate_all_is_a_job(run, session, answer, arguments, path, text):
+    session.answer("PUT /wf/instances/terminate", {"status": answer})
+    result = instances(run, "terminate-all", "wf", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert text in result.stdout
+    assert session.requests == [(f"PUT {path}", None)]
+
+
+def test_terminate_all_takes_only_statuses_of_the_living(run, session):
+    result = instances(run, "terminate-all", "wf", "--status", "complete")
+    assert (result.exit_code, session.requests) == (2, [])
