@@ -17,6 +17,7 @@ from wrangler_py.bindings.resources import Resources
 from wrangler_py.clock import LoopClock, iso
 from wrangler_py.config.model import Config, WorkflowConfig
 from wrangler_py.engine import ListQuery, Occurrence, Status, Trigger
+from wrangler_py.engine.settings import Settings
 from wrangler_py.errors import UserError
 from wrangler_py.storage.cron import Marks
 
@@ -466,3 +467,23 @@ def test_while_the_mark_cannot_be_written_nothing_fires_and_then_it_does(tmp_pat
 
     assert with_site(tmp_path, "* * * * *", body=body) == ([], ["00:01"])
     assert "the state cannot be written" in caplog.text
+
+
+def test_a_schedule_set_over_the_api_holds_where_the_configuration_has_none(tmp_path):
+    async def body(world):
+        await wait(SECOND)
+        await world.define(noop)
+        site = await Site(world).open()
+        await world.engine.upkeep.change_settings("w", Settings(schedules=("*/5 * * * *",)))
+        await wait(HOUR)
+        assert len((await world.engine.instances("w")).items) == 12
+        await world.engine.upkeep.change_settings("w", Settings())
+        await wait(HOUR)
+        assert len((await world.engine.instances("w")).items) == 12
+        await site.hand_over()
+
+    in_world(tmp_path, body)
+
+
+async def noop(event, step):
+    """Return at once."""

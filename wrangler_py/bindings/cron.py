@@ -67,6 +67,8 @@ class CronTriggers:
     def __init__(self, resources: Resources) -> None:
         self._clock, self._script = resources.clock, resources.config.name
         self._planned = list(_planned(resources))
+        self._resources = resources
+        resources.engine.upkeep.observe_settings(self._replan)
         self._marks = Marks(resources.place("cron", "cron", ".sqlite"), synchronous=resources.synchronous)
         resources.on_close(self._marks.close)
         #: Up to when every due minute has been fired.
@@ -76,6 +78,7 @@ class CronTriggers:
 
     async def start(self) -> None:
         """Go on where the process before stopped, or begin now."""
+        self._planned = list(_planned(self._resources))
         now, mark = self._clock.now(), self._marks.read(self._script)
         if mark is None or abs(now - mark) > FRESH_MS:
             self._mark(now - 1)
@@ -103,6 +106,13 @@ class CronTriggers:
         if self._judged < now and not self._due(now):
             with contextlib.suppress(StoreUnavailableError):
                 self._mark(now)
+
+    def _replan(self) -> None:
+        """Take up schedules that were set over the API."""
+        if self._turning is not None:
+            self._turning.cancel()
+            self._planned = list(_planned(self._resources))
+            self._turning = asyncio.get_running_loop().create_task(self._turn())
 
     async def _turn(self) -> None:
         while True:
@@ -173,16 +183,20 @@ def _planned(resources: Resources) -> Iterator[Planned]:
     config = resources.config
     for cron in dict.fromkeys(config.crons):
         yield Planned(Schedule(cron), f'"{cron}"', partial(_call_scheduled, resources, cron))
-    for workflow, cron in _own_schedules(config):
+    for workflow, cron in _own_schedules(config, resources):
         create = partial(_create, resources, workflow, cron)
         yield Planned(Schedule(cron), f'{workflow} "{cron}"', create, repeatable=True)
 
 
-def _own_schedules(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield name and expression; a workflow of another script is started by that one's process."""
+def _own_schedules(config: Config, resources: Resources) -> Iterator[tuple[str, str]]:
+    """Yield name and expression; a workflow of another script is started by that one's process.
+
+    Where the configuration has none, those that were set over the API hold.
+    """
     for one in config.workflows:
         if one.script_name in (None, config.name):
-            yield from ((one.name, cron) for cron in dict.fromkeys(one.schedules))
+            schedules = one.schedules or resources.engine.upkeep.schedules(one.name)
+            yield from ((one.name, cron) for cron in dict.fromkeys(schedules))
 
 
 async def _call_scheduled(resources: Resources, cron: str, minute: int) -> bool:

@@ -78,6 +78,10 @@ class Upkeep:
                 return row.settings
         raise WorkflowNotFoundError(workflow)
 
+    def schedules(self, workflow: str) -> tuple[str, ...]:
+        """Return the schedules that hold for a workflow bound here; none if it is not."""
+        return self._definitions[workflow].settings.schedules if workflow in self._definitions else ()
+
     async def change_settings(self, workflow: str, settings: Settings) -> None:
         """Set what holds for a workflow where its configuration is silent, in this and later sessions."""
         await self._store.change_settings(workflow, settings, now=self._clock.now())
