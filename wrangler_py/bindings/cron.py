@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from wrangler_py.clock import iso
@@ -66,11 +66,10 @@ class CronTriggers:
 
     def __init__(self, resources: Resources) -> None:
         self._clock, self._script = resources.clock, resources.config.name
-        self._planned = list(_planned(resources))
         self._resources = resources
+        self._planned: list[Planned] = []
+        self._is_started = False
         resources.engine.upkeep.observe_settings(self._replan)
-        self._marks = Marks(resources.place("cron", "cron", ".sqlite"), synchronous=resources.synchronous)
-        resources.on_close(self._marks.close)
         #: Up to when every due minute has been fired.
         self._judged = 0
         self._turning: asyncio.Task[None] | None = None
@@ -78,7 +77,21 @@ class CronTriggers:
 
     async def start(self) -> None:
         """Go on where the process before stopped, or begin now."""
+        self._is_started = True
         self._planned = list(_planned(self._resources))
+        self._begin()
+
+    @cached_property
+    def _marks(self) -> Marks:
+        """Opened when something is planned: most scripts have no schedules."""
+        on = self._resources
+        marks = Marks(on.place("cron", "cron", ".sqlite"), synchronous=on.synchronous)
+        on.on_close(marks.close)
+        return marks
+
+    def _begin(self) -> None:
+        if not self._planned:
+            return
         now, mark = self._clock.now(), self._marks.read(self._script)
         if mark is None or abs(now - mark) > FRESH_MS:
             self._mark(now - 1)
@@ -97,6 +110,7 @@ class CronTriggers:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _stop_turning(self) -> None:
+        self._is_started = False
         task, self._turning = self._turning, None
         if task is None:
             return
@@ -109,10 +123,20 @@ class CronTriggers:
 
     def _replan(self) -> None:
         """Take up schedules that were set over the API."""
-        if self._turning is not None:
+        if not self._is_started:
+            return
+        before, self._planned = self._planned, list(_planned(self._resources))
+        if self._turning is None:
+            self._begin()
+        elif [one.title for one in before] != [one.title for one in self._planned]:
             self._turning.cancel()
-            self._planned = list(_planned(self._resources))
-            self._turning = asyncio.get_running_loop().create_task(self._turn())
+            self._turning = asyncio.get_running_loop().create_task(self._turn_from_now())
+
+    async def _turn_from_now(self) -> None:
+        """Go on with other schedules: their minutes up to now are not made up for."""
+        with contextlib.suppress(StoreUnavailableError):
+            self._mark(self._clock.now())
+        await self._turn()
 
     async def _turn(self) -> None:
         while True:

@@ -63,7 +63,7 @@ def background(resources: Resources) -> list[Background]:
         from wrangler_py.bindings.queues import Consumers
 
         found.append(Consumers(resources))
-    if config.crons or any(one.schedules for one in config.workflows):
+    if config.crons or config.workflows:
         from wrangler_py.bindings.cron import CronTriggers
 
         found.append(CronTriggers(resources))
