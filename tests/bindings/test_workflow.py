@@ -6,6 +6,7 @@ calls"), where each question travels as a parcel.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -267,3 +268,36 @@ def test_another_worker_may_ask_an_engine_nothing_else(tmp_path):
                 await peers.call("there", Target("workflow", "w"), method, (), {})
 
     in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    "names", [("successRetention", "errorRetention"), ("success_retention", "error_retention")]
+)
+def test_create_says_how_long_an_instance_is_kept(tmp_path, with_binding, names):
+    """Cloudflare's ``retention`` of `create`; durations as `step.sleep` takes them."""
+
+    async def body(binding, world):
+        success, error = names
+        await binding.create({"id": "a", "params": {}, "retention": {success: "1 hour", error: "2 hours"}})
+        await binding.create(id="b", retention={success: 3_600_000})
+        await binding.create(
+            id="fails", params={"fail": True}, retention={success: "1 hour", error: "2 hours"}
+        )
+        await binding.create_batch([{"id": "c", "retention": {success: "1 hour"}}, {"id": "stays"}])
+        await asyncio.sleep(3660)
+        assert sorted(row.id for row in (await world.engine.instances("w")).items) == ["fails", "stays"]
+        await asyncio.sleep(3660)
+        assert [row.id for row in (await world.engine.instances("w")).items] == ["stays"]
+
+    with_binding(tmp_path, body)
+
+
+@pytest.mark.parametrize("given", ["1 hour", {"success": "1 hour"}, {"successRetention": "soon"}, 5])
+def test_a_retention_of_another_form_is_refused(tmp_path, with_binding, given):
+    async def body(binding, world):
+        with pytest.raises(InvalidArgumentError, match="etention"):
+            await binding.create(retention=given)
+        with pytest.raises(InvalidArgumentError, match="etention"):
+            await binding.create_batch([{"retention": given}])
+
+    with_binding(tmp_path, body)

@@ -10,6 +10,7 @@ limits = { steps = 25000 }
 concurrency = { limit = 3 }
 schedules = "0 * * * *"
 script_name = "other"
+default_retention = { success_retention = "3 days", error_retention = 86400000 }
 """
 
 
@@ -17,8 +18,22 @@ def test_a_whole_entry_is_read(project):
     loaded = project(HEAD + WORKFLOW + EXTRAS)
     assert found(loaded) == []
     assert loaded.config.workflows == (
-        WorkflowConfig("w", "W", "Flow", "other", 25000, 3, ("0 * * * *",)),
+        WorkflowConfig("w", "W", "Flow", "other", 25000, 3, ("0 * * * *",), "3 days", 86_400_000),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-5", "true", '"soon"', '"3 fortnights"', '"101 years"', "[]", '"0 days"']
+)
+def test_a_retention_is_a_duration(project, value):
+    problem = only(project(f"{HEAD}{WORKFLOW}default_retention = {{ error_retention = {value} }}\n"), "error")
+    assert problem.message.startswith("error_retention must be milliseconds above 0, or a duration")
+    assert problem.line == 9
+
+
+@pytest.mark.parametrize("value", ['"100 years"', '"365 days"', '"1.5 hours"', '"90second"', "1"])
+def test_durations_that_are_right(project, value):
+    assert found(project(f"{HEAD}{WORKFLOW}default_retention.success_retention = {value}\n")) == []
 
 
 def test_a_short_entry_has_the_plans_own_limits(project):
