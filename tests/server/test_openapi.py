@@ -31,6 +31,8 @@ DOCUMENTS = {
     "explorer": (f"/{explorer.PREFIXES[0]}/openapi.json", explorer_document),
 }
 EXAMPLES = 12
+#: These have a rule that a schema cannot tell: two keys that exclude each other, or the form of a cron expression.
+UNTOLD = {("put", "/workflows/{workflow}"), ("patch", "/status"), ("get", "/instances")}
 CHECKS = [
     openapi_checks.status_code_conformance,
     openapi_checks.content_type_conformance,
@@ -63,6 +65,8 @@ def test_every_operation_answers_as_its_document_says(session, which, method, pa
     """Half of the requests name what there is, so that answers other than "not found" are seen as well."""
     schema = schemathesis.openapi.from_dict(DOCUMENTS[which][1]())
     operation = schema[path][method.upper()]
+    is_told = not any(method == of and path.endswith(end) for of, end in UNTOLD)
+    checks = [*CHECKS, openapi_checks.positive_data_acceptance] if is_told else CHECKS
 
     @settings(
         max_examples=EXAMPLES,
@@ -78,7 +82,7 @@ def test_every_operation_answers_as_its_document_says(session, which, method, pa
             case.path_parameters = {**case.path_parameters, **known}
             response = case.call(base_url=f"http://127.0.0.1:{session.port}")
             assert response.status_code != 500, case.as_curl_command()
-            case.validate_response(response, checks=CHECKS)
+            case.validate_response(response, checks=checks)
 
     conforms()
 

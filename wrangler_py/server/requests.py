@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from wrangler_py.engine.limits import MAX_BATCH, MAX_STEPS, PLANS
-from wrangler_py.engine.settings import KEPT_FOR_EVER, read_retention
+from wrangler_py.engine.limits import ID_PATTERN, MAX_BATCH, MAX_ID_LENGTH, MAX_STEPS, PLANS
+from wrangler_py.engine.settings import KEPT_FOR_EVER, LONGEST_MS, read_retention
 from wrangler_py.engine.settings import Retention as Kept
 from wrangler_py.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Duration = int | str
+#: What a handler finds out later, in words of its own, stands in the documents all the same (`server.openapi`).
+InstanceId = Annotated[
+    str, msgspec.Meta(extra_json_schema={"pattern": f"^{ID_PATTERN.pattern}$", "maxLength": MAX_ID_LENGTH})
+]
+Duration = (
+    Annotated[float, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": LONGEST_MS})]
+    | Annotated[
+        str,
+        msgspec.Meta(
+            extra_json_schema={
+                "pattern": "^[1-9][0-9]? ?(second|minute|hour|day|week|month|year)s?$",
+                "examples": ["3 days"],
+            }
+        ),
+    ]
+)
 Action = Literal["pause", "resume", "terminate", "restart"]
 
 
@@ -64,7 +79,7 @@ class WorkflowBody(Body):
 class NewInstanceBody(Body):
     """POST ``instances``, REST v4; ``location_hint`` means nothing on one machine."""
 
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     params: Any = msgspec.field(default_factory=dict)
     instance_retention: Retention | None = None
     location_hint: str | None = None
@@ -73,7 +88,7 @@ class NewInstanceBody(Body):
 class ExplorerInstanceBody(Body):
     """POST ``instances``, explorer."""
 
-    id: str | None = None
+    id: InstanceId | None = None
     params: Any = msgspec.field(default_factory=dict)
     instance_retention: Retention | None = None
 
