@@ -84,3 +84,11 @@ def test_a_state_directory_that_is_a_file_is_told(cli, alone, tmp_path):
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("✘ [ERROR] ")
     assert "bug" not in result.stderr
+
+
+def test_all_stored_instances_are_terminated_at_once(cli):
+    for name in ("one", "two"):
+        cli("workflows", "trigger", STARTER, "--id", name)
+    assert "were terminated." in cli("workflows", "instances", "terminate-all", STARTER)
+    listed = json.loads(cli("workflows", "instances", "list", STARTER, "--json"))
+    assert {one["status"] for one in listed} == {"terminated"}
