@@ -89,7 +89,7 @@ class Engine:
         )
         self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
-        self._subscriptions = Subscriptions(store)
+        self._subscriptions = Subscriptions(store, self.options.look_s)
         self._intake = Intake(store, clock, self._commits, limits, enforce=self.options.enforce_limits)
         definitions = self._scheduler.definitions
         self.upkeep = Upkeep(store, clock, self._around.timers, definitions, self.terminate)
@@ -188,6 +188,7 @@ class Engine:
 
     async def close(self) -> None:
         """Drain without grace and let go of threads; the store stays open."""
+        self.end_subscriptions()
         try:
             await self.drain(0)
         except StoreError:
@@ -384,8 +385,12 @@ class Engine:
             InstanceNotFoundError: when the first event is asked for.
         """
         instance = await self._control.find(workflow, instance_id)
-        async for event in self._subscriptions.follow(instance.row, after=after, only=only):
+        async for event in self._subscriptions.follow(instance, after=after, only=only):
             yield event
+
+    def end_subscriptions(self) -> None:
+        """Let all who follow an instance go: this process ends, and they go on at the next one."""
+        self._subscriptions.close()
 
     async def instances(self, workflow: str, query: ListQuery | None = None) -> InstancePage:
         """Return a page of a workflow's instances; raise WorkflowNotFoundError."""
@@ -432,9 +437,9 @@ class Engine:
         """Resume a paused instance; without effect on others."""
         return await self._control.resume(workflow, instance_id)
 
-    async def terminate(self, workflow: str, instance_id: str) -> Status:
-        """End an instance at once; raise CannotTerminateError if it has ended."""
-        return await self._control.terminate(workflow, instance_id)
+    async def terminate(self, workflow: str, instance_id: str, *, rollback: bool = False) -> Status:
+        """End an instance at once, or when its steps are undone; raise CannotTerminateError if it has ended."""
+        return await self._control.terminate(workflow, instance_id, rollback=rollback)
 
     async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
         """Run an instance again, all of it or from a step, on the newest version."""

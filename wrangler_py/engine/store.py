@@ -217,8 +217,8 @@ class Store(Protocol):
         """Return one instance."""
         ...
 
-    async def history(self, row: int, *, after: int = 0) -> list[HistoryEvent]:
-        """Return an instance's log, from the event behind ``after``, in order."""
+    async def history(self, row: int, *, after: int = 0, limit: int | None = None) -> list[HistoryEvent]:
+        """Return an instance's log, from the event behind ``after``, in order; at most ``limit`` events."""
         ...
 
     async def rest(

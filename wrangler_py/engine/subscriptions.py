@@ -1,7 +1,8 @@
 """Following an instance: first what has happened, then what happens (engine-semantics, section 1, `subscribe`).
 
 The log is the queue: a subscriber remembers the number of the last event it was given and reads on from there, so
-nothing is lost or doubled, whatever happens between. Commits only wake it up.
+nothing is lost or doubled, whatever happens between. Commits only wake it up, and what another process writes is
+found by looking.
 """
 
 from __future__ import annotations
@@ -10,49 +11,65 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 
-from wrangler_py.engine.model import HistoryEvent, HistoryType
+from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow
 from wrangler_py.engine.store import Store
 
-#: Behind these nothing follows, unless the instance is restarted.
-LAST = frozenset(
-    {HistoryType.WORKFLOW_SUCCESS, HistoryType.WORKFLOW_FAILURE, HistoryType.WORKFLOW_TERMINATED}
-)
-#: How often to look without being woken, in seconds: another process may have written.
-LOOK_S = 1.0
+#: Events read at once: a subscriber that is slow holds no more than these in memory.
+PAGE = 64
 
 
 class Subscriptions:
-    """Wakes those who follow an instance when something was written for it."""
+    """Wakes those who follow an instance when something was written for it.
 
-    def __init__(self, store: Store) -> None:
+    ``look_s``: seconds after which they look without being woken, because another process may have written.
+    """
+
+    def __init__(self, store: Store, look_s: float) -> None:
         self._store = store
+        self._look_s = look_s
         self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._closed = False
 
     def wake(self, row: int) -> None:
         """Something was written for an instance."""
         for event in self._waiting.get(row, ()):
             event.set()
 
+    def close(self) -> None:
+        """This process ends: let all subscribers go, each to come back with its cursor to the next process."""
+        self._closed = True
+        for row in self._waiting:
+            self.wake(row)
+
     async def follow(
-        self, row: int, *, after: int, only: Collection[HistoryType] | None
+        self, instance: InstanceRow, *, after: int, only: Collection[HistoryType] | None
     ) -> AsyncIterator[HistoryEvent]:
         """Give the events behind ``after``, of the types in ``only`` (None: all), up to the instance's end."""
         woken = asyncio.Event()
-        self._waiting.setdefault(row, set()).add(woken)
+        self._waiting.setdefault(instance.row, set()).add(woken)
         try:
-            while True:
+            while not self._closed:
                 woken.clear()
-                events = await self._store.history(row, after=after)
+                # Asked before the events are read: an end seen here has its event among them.
+                ended = await self._has_ended(instance)
+                events = await self._store.history(instance.row, after=after, limit=PAGE)
                 for event in events:
                     after = event.seq
                     if only is None or event.type in only:
                         yield event
-                if events and events[-1].type in LAST:
+                if len(events) == PAGE:
+                    continue
+                if ended:
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), LOOK_S)
+                    await asyncio.wait_for(woken.wait(), self._look_s)
         finally:
-            self._forget(row, woken)
+            self._forget(instance.row, woken)
+
+    async def _has_ended(self, instance: InstanceRow) -> bool:
+        """Say whether nothing follows what is stored, unless the instance is restarted; True if it was deleted."""
+        found = await self._store.get(instance.workflow, instance.id)
+        return found is None or found.row != instance.row or found.status.is_final
 
     def _forget(self, row: int, woken: asyncio.Event) -> None:
         waiting = self._waiting[row]

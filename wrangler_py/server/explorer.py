@@ -109,4 +109,7 @@ TABLE: dict[str, Handler] = {
 
 def explorer_routes() -> list[Route]:
     """Return the routes of the explorer API, under its path and its older one."""
-    return [route for prefix in PREFIXES for route in routes(prefix, explorer_refusal, TABLE)]
+    from wrangler_py.server.subscribe import TABLE as LIVE
+
+    table = {**TABLE, **LIVE}
+    return [route for prefix in PREFIXES for route in routes(prefix, explorer_refusal, table)]

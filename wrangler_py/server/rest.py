@@ -195,17 +195,16 @@ async def instance_id_of(call: Call) -> str:
 
 
 async def change_status(call: Call, action: requests.Action, step: Any, *, rollback: bool) -> Status:
-    """Carry out a status command and return the new status.
-
-    No step has a rollback yet, so to terminate with and without is the same.
-    """
+    """Carry out a status command and return the new status: after ``rollback`` that is often still "running"."""
     _refuse_misplaced(action, step, rollback=rollback)
     instance_id = await instance_id_of(call)
     engine = await call.steering()
     if action == "restart":
         origin = step and StepRef(step.name, step.count, Kind(step.type))
         return await engine.restart(call.workflow, instance_id, from_=origin)
-    commands = {"pause": engine.pause, "resume": engine.resume, "terminate": engine.terminate}
+    if action == "terminate":
+        return await engine.terminate(call.workflow, instance_id, rollback=rollback)
+    commands = {"pause": engine.pause, "resume": engine.resume}
     return await commands[action](call.workflow, instance_id)
 
 
@@ -313,4 +312,6 @@ TABLE: dict[str, Handler] = {
 
 def rest_routes() -> list[Route]:
     """Return the routes of REST v4."""
-    return routes("client/v4/accounts/{account}", rest_refusal, TABLE)
+    from wrangler_py.server.subscribe import TABLE as LIVE
+
+    return routes("client/v4/accounts/{account}", rest_refusal, {**TABLE, **LIVE})

@@ -154,6 +154,7 @@ class Worker:
     ) -> None:
         await serving.leave(sockets[0] if sockets else None)
         self._wire.send(Parted())
+        host.engine.end_subscriptions()
         await host.drain(farewell.grace)
         self._wire.send(Released())
         await serving.finish(farewell.linger)

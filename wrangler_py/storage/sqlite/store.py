@@ -276,12 +276,14 @@ class SqliteStore(Housekeeping):
         rows = self._read(_Q["get"], (workflow, instance_id))
         return _instance(rows[0]) if rows else None
 
-    async def history(self, row: int, *, after: int = 0) -> list[HistoryEvent]:
-        """Return an instance's log, from the event behind ``after``, in order."""
-        return self._history(row, after)
+    async def history(self, row: int, *, after: int = 0, limit: int | None = None) -> list[HistoryEvent]:
+        """Return an instance's log, from the event behind ``after``, in order; at most ``limit`` events."""
+        return self._history(row, after, limit=-1 if limit is None else limit)
 
-    def _history(self, row: int, after: int, query: str = "history") -> list[HistoryEvent]:
-        rows = self._read(_Q[query], (row, after))
+    def _history(
+        self, row: int, after: int, query: str = "history", *, limit: int = -1
+    ) -> list[HistoryEvent]:
+        rows = self._read(_Q[query], (row, after, limit))
         return [
             HistoryEvent(r, _TYPES[t], at, step, n, name, data, seq)
             for r, t, at, step, n, name, data, seq in rows

@@ -44,7 +44,7 @@ ORDER BY due_at, number LIMIT :limit
 -- replay_history --
 -- A replay has no use for the ends of attempts that succeeded: the step's own end says it.
 SELECT instance, type, at, step, attempt, name, data, seq FROM history
-WHERE instance = ? AND seq > ? AND type <> 'ATTEMPT_SUCCESS' ORDER BY seq
+WHERE instance = ? AND seq > ? AND type <> 'ATTEMPT_SUCCESS' ORDER BY seq LIMIT ?
 
 -- claim --
 UPDATE instances

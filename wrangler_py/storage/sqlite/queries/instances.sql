@@ -2,7 +2,7 @@
 SELECT * FROM instances WHERE workflow = ? AND id = ?
 
 -- history --
-SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq
+SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq LIMIT ?
 
 -- driven_by --
 SELECT epoch FROM instances WHERE number = ? AND workflow <> ''
@@ -24,7 +24,7 @@ DELETE FROM history WHERE instance = ?
 -- forget_steps --
 DELETE FROM history
 WHERE instance = :row AND (step >= :from_step OR type IN (
-    'WORKFLOW_SUCCESS', 'WORKFLOW_FAILURE', 'WORKFLOW_TERMINATED', 'REPLAY_DIVERGED'))
+    'WORKFLOW_SUCCESS', 'WORKFLOW_FAILURE', 'WORKFLOW_TERMINATED', 'REPLAY_DIVERGED') OR type LIKE 'ROLLBACK%')
 
 -- queue_again --
 UPDATE instances
