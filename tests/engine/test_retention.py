@@ -319,3 +319,20 @@ def test_two_processes_may_sweep_one_store(tmp_path):
         await first.close()
 
     run_virtual(main())
+
+
+def test_an_instance_that_runs_again_does_not_go(tmp_path):
+    """Its time was up soon when it was restarted; now it sleeps, and nobody drives it."""
+
+    async def sleeper(event, step):
+        await step.sleep("nap", 10 * DAY)
+
+    async def body(world):
+        await world.define(done)
+        await world.finish(await world.engine.create("w", id="a", retention=Retention(success_ms=HOUR)))
+        await world.define(sleeper)
+        await world.engine.restart("w", "a")
+        await wait(2 * HOUR)
+        assert await ids(world) == ["a"]
+
+    in_world(tmp_path, body)
