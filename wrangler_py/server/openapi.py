@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wrangler_py import __version__
-from wrangler_py.server import explorer, rest
+from wrangler_py.server import explorer, rest, subscribe
 from wrangler_py.server.answer import JSON_TYPE, Answer
 from wrangler_py.server.envelope import explorer_refusal, rest_refusal
 from wrangler_py.server.operations import EXPLORER, REST, STEPS, DetailView, Operation
@@ -77,6 +77,7 @@ def explorer_document() -> dict[str, Any]:
 def _document(
     title: str, prefix: str, table: Mapping[str, Handler], operations: Mapping[str, Operation]
 ) -> dict[str, Any]:
+    table = {**table, **subscribe.TABLE}
     shown = {key: operations[key] for key in table if key in operations}
     kinds = [*STEPS, *(kind for one in shown.values() for kind in _kinds(one))]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
@@ -185,7 +186,7 @@ def _success(one: Operation, of: Mapping[str, Any]) -> dict[str, Any]:
     if one.info is not None:
         properties["result_info"] = of[_key(one.info)]
     schema = {"type": "object", "required": list(properties), "properties": properties}
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}} if one.is_json else {}
     if one.other_type is not None:
         content[one.other_type] = {"schema": {}}
     return {"description": "Done.", "content": content}

@@ -72,6 +72,13 @@ class StepQuery(Query):
     attempt: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] | None = None
 
 
+class SubscribeQuery(Query):
+    """GET ``instances/{instance}/subscribe``."""
+
+    filter: Annotated[str, msgspec.Meta(description="Types of events, comma between them; all.")] = ""
+    cursor: Annotated[int, msgspec.Meta(ge=0, description="`id` of the last event seen.")] = 0
+
+
 class TerminateQuery(Query):
     """PUT ``instances/terminate``."""
 
@@ -196,8 +203,9 @@ class Operation:
     body: Any = None
     info: type | None = None
     errors: tuple[int, ...] = ()
-    #: Another media type its success may have.
+    #: Another media type its success may have, or has always.
     other_type: str | None = None
+    is_json: bool = True
     needs_body: bool = True
 
 
@@ -226,6 +234,7 @@ REST: dict[str, Operation] = {
     f"DELETE {_I}": Operation(RemovedView),
     f"PATCH {_I}/status": Operation(ChangedView, body=requests.StatusBody, errors=(409,)),
     f"POST {_I}/events/{{event_type}}": Operation(SentView, body=Any, errors=(409, 413), needs_body=False),
+    f"GET {_I}/subscribe": Operation(None, SubscribeQuery, other_type="text/event-stream", is_json=False),
     f"GET {_I}/step": Operation(StepOutputView, StepQuery, other_type="application/octet-stream"),
 }
 EXPLORER: dict[str, Operation] = {
