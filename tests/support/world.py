@@ -73,17 +73,14 @@ class World:
     async def crash(self) -> None:
         """As kill -9: nothing more is written; then a new process opens the same file."""
         me = asyncio.current_task()
-        tasks = [task for task in asyncio.all_tasks() if task is not me]
         self.store._connection.close()
         self.engine._commits.on_failure = None
         self.engine._scheduler.on_lost = lambda: None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        late = [task for task in asyncio.all_tasks() if task is not me]
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        # Again and again: what is cancelled may clean up by waiting for something else.
+        while tasks := [task for task in asyncio.all_tasks() if task is not me]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.001)
         self.engine._around.timers.close()
         self.engine._around.bench.close()
         await self.open()

@@ -68,8 +68,8 @@ class Workflows(Protocol):
         """Resume a paused instance."""
         ...
 
-    async def terminate(self, workflow: str, instance_id: str) -> Status:
-        """End an instance at once."""
+    async def terminate(self, workflow: str, instance_id: str, *, rollback: bool = False) -> Status:
+        """End an instance at once, or when its steps are undone."""
         ...
 
     async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
@@ -202,9 +202,9 @@ class RemoteEngine:
         """Resume a paused instance."""
         return await self._ask(Status, "resume", workflow, instance_id)
 
-    async def terminate(self, workflow: str, instance_id: str) -> Status:
-        """End an instance at once."""
-        return await self._ask(Status, "terminate", workflow, instance_id)
+    async def terminate(self, workflow: str, instance_id: str, *, rollback: bool = False) -> Status:
+        """End an instance at once, or when its steps are undone."""
+        return await self._ask(Status, "terminate", workflow, instance_id, rollback=rollback)
 
     async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
         """Run an instance again."""

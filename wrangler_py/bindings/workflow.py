@@ -74,9 +74,20 @@ class WorkflowInstance:
         """Go on after a pause."""
         await self._engine.resume(self._workflow, self.id)
 
-    async def terminate(self) -> None:
-        """End it at once; raise CannotTerminateError if it has ended."""
-        await self._engine.terminate(self._workflow, self.id)
+    async def terminate(
+        self, options: Mapping[str, Any] | None = None, /, *, rollback: bool | None = None
+    ) -> None:
+        """End it at once, or, with ``rollback=True`` (or ``{"rollback": True}``), when its steps are undone.
+
+        Raises:
+            CannotTerminateError: it has ended.
+            InvalidArgumentError: another option.
+        """
+        given = dict(options or {})
+        wanted = given.pop("rollback", rollback)
+        if given or wanted not in (None, False, True):
+            raise InvalidArgumentError("terminate has one option: rollback, True or False")
+        await self._engine.terminate(self._workflow, self.id, rollback=bool(wanted))
 
     async def restart(self, from_: Mapping[str, Any] | None = None, /, **options: Any) -> None:
         """Run it again, from the start or ``from={"name", "count", "type"}``; raise CannotRestartError."""

@@ -18,6 +18,7 @@ from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.replay import ResumeData, encode_data
+from wrangler_py.engine.rollback_log import Cause, can_roll_back, has_begun
 from wrangler_py.engine.runner import Runner, Stop
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import HistoryLine, Store
@@ -138,13 +139,24 @@ class Control:
         self._scheduler.kick()
         return target
 
-    async def terminate(self, workflow: str, instance_id: str) -> Status:
-        """Terminate at once; raise CannotTerminateError if it has ended."""
+    async def terminate(self, workflow: str, instance_id: str, *, rollback: bool = False) -> Status:
+        """Terminate at once, or undo its steps first; raise CannotTerminateError if it has ended."""
         async with self._hold(workflow, instance_id) as instance:
             target = next_status(instance.status, Command.TERMINATE)
+            if rollback and has_begun(await self._store.history(instance.row)):
+                return instance.status
             await self._abort(instance)
+            if rollback and can_roll_back(await self._store.history(instance.row)):
+                return await self._roll_back(instance)
             await self._rest(instance, target, HistoryType.WORKFLOW_TERMINATED)
             return target
+
+    async def _roll_back(self, instance: InstanceRow) -> Status:
+        """Make an instance due that whoever takes it up undoes (`engine.rollback`)."""
+        data, now = encode_data(Cause(Status.TERMINATED)), self._clock.now()
+        await self._rest(instance, Status.RUNNING, HistoryType.ROLLBACK_START, due_at=now, data=data)
+        self._scheduler.kick()
+        return Status.RUNNING
 
     async def restart(
         self, workflow: str, instance_id: str, *, version: str, from_: StepRef | None

@@ -15,6 +15,7 @@ from wrangler_py.engine import steps
 from wrangler_py.engine.attempt import Callback
 
 if TYPE_CHECKING:
+    from wrangler_py.engine.rollback import Rollback
     from wrangler_py.engine.runner import Runner
     from wrangler_py.engine.step import WorkflowStep
 
@@ -33,6 +34,7 @@ class DeclaredStep:
         config: object,
         depends: Sequence[object] | None,
         concurrent: bool,
+        undo: Rollback | None = None,
     ) -> None:
         self.name = name
         self._owner = owner
@@ -40,6 +42,7 @@ class DeclaredStep:
         self._config = config
         self._depends = depends
         self._concurrent = concurrent
+        self._undo = undo
         self._parameters = parameters_of(function)
         self._shared: asyncio.Future[Any] | None = None
         self.__name__ = getattr(function, "__name__", name)
@@ -50,13 +53,22 @@ class DeclaredStep:
         """Return the step's run, to be awaited; every call is a run of its own."""
         return self._owner.runner.call(self.name, self._run)
 
+    def rollback(self, function: Callable[..., Any] | None = None, *, config: object = None) -> Any:
+        """Say how to undo this step, as decorator: ``@charge.rollback`` or ``@charge.rollback(config=...)``."""
+
+        def declare(undo: Callable[..., Any]) -> Callable[..., Any]:
+            self._undo = self._owner.read_rollback(self.name, undo, config)
+            return undo
+
+        return declare if function is None else declare(function)
+
     async def _run(self, runner: Runner) -> Any:
         needed = self._needed()
         if not needed:
-            return await steps.do(runner, self.name, self._config, self._callback({}))
+            return await steps.do(runner, self.name, self._config, self._callback({}), self._undo)
         results = await self._gather([dependency for _, dependency in needed])
         arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
-        return await steps.do(runner, self.name, self._config, self._callback(arguments))
+        return await steps.do(runner, self.name, self._config, self._callback(arguments), self._undo)
 
     def _needed(self) -> list[tuple[str, DeclaredStep]]:
         names = [name for name in self._parameters if name != CTX]

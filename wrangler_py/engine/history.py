@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from wrangler_py.clock import iso
 from wrangler_py.engine.model import (
     AttemptView,
@@ -14,6 +16,7 @@ from wrangler_py.engine.model import (
     HistoryType,
     InstanceDetail,
     InstanceRow,
+    RollbackView,
     SleepView,
     Status,
     StepView,
@@ -29,11 +32,17 @@ _View = StepView | SleepView | WaitView
 
 def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> InstanceDetail:
     """Return one instance in full, its steps in the order they started (rest-and-cli, section 4)."""
-    fold = _Fold()
+    fold, undone, outcome = _Fold("step"), _Fold("rollback"), None
     for event in history:
-        fold.take(event)
-    steps: list[Any] = list(fold.views.values())
-    count = len(steps)
+        outcome = _outcome(event) or outcome
+        if event.type in _FORWARD:
+            undone.take(msgspec.structs.replace(event, type=_FORWARD[event.type]))
+        else:
+            fold.take(event)
+        if event.type is HistoryType.WORKFLOW_RESUMED:
+            undone.take(event)
+    steps: list[Any] = [*fold.views.values(), *undone.views.values()]
+    count = len(fold.views)
     if instance.status is Status.TERMINATED:
         steps.append(TerminationView(type="termination", trigger={"source": "user"}))
     return InstanceDetail(
@@ -52,6 +61,7 @@ def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> Instance
         output=to_json(instance.output),
         warnings=fold.warnings,
         schedule=instance.schedule,
+        rollback=outcome,
     )
 
 
@@ -82,8 +92,30 @@ _WITH_ERROR = frozenset(
         HistoryType.STEP_FAILURE,
         HistoryType.WAIT_TIMED_OUT,
         HistoryType.WORKFLOW_FAILURE,
+        HistoryType.ROLLBACK_ATTEMPT_FAILURE,
+        HistoryType.ROLLBACK_STEP_FAILURE,
+        HistoryType.ROLLBACK_FAILED,
     }
 )
+
+
+#: The events of a rollback, and those of a step that they are shown like.
+_FORWARD = {
+    HistoryType.ROLLBACK_STEP_START: HistoryType.STEP_START,
+    HistoryType.ROLLBACK_STEP_SUCCESS: HistoryType.STEP_SUCCESS,
+    HistoryType.ROLLBACK_STEP_FAILURE: HistoryType.STEP_FAILURE,
+    HistoryType.ROLLBACK_ATTEMPT_START: HistoryType.ATTEMPT_START,
+    HistoryType.ROLLBACK_ATTEMPT_SUCCESS: HistoryType.ATTEMPT_SUCCESS,
+    HistoryType.ROLLBACK_ATTEMPT_FAILURE: HistoryType.ATTEMPT_FAILURE,
+}
+
+
+def _outcome(event: HistoryEvent) -> RollbackView | None:
+    if event.type is HistoryType.ROLLBACK_COMPLETE:
+        return RollbackView("complete")
+    if event.type is HistoryType.ROLLBACK_FAILED:
+        return RollbackView("failed", show_error(read_failure(event).error))
+    return None
 
 
 def _iso(at: int | None) -> str | None:
@@ -99,7 +131,8 @@ def _success(status: Status) -> bool | None:
 class _Fold:
     """Views by step number, brought forward one event at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_type: str) -> None:
+        self._step_type = step_type
         self.views: dict[int, _View] = {}
         self.warnings: list[str] = []
         self._planned: dict[int, int] = {}
@@ -135,7 +168,7 @@ class _Fold:
             self._sensitive.add(event.step)
         shown = config.shown if config else None
         self.views[event.step] = StepView(
-            event.name or "", "step", iso(event.at), None, None, None, shown, []
+            event.name or "", self._step_type, iso(event.at), None, None, None, shown, []
         )
 
     def start_sleep(self, event: HistoryEvent) -> None:

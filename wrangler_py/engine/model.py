@@ -6,7 +6,7 @@ Instants are integers: milliseconds since 1970 in UTC. They become ISO strings o
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -139,6 +139,15 @@ class HistoryType(StrEnum):
     WAIT_START = "WAIT_START"
     WAIT_COMPLETE = "WAIT_COMPLETE"
     WAIT_TIMED_OUT = "WAIT_TIMED_OUT"
+    ROLLBACK_START = "ROLLBACK_START"
+    ROLLBACK_STEP_START = "ROLLBACK_STEP_START"
+    ROLLBACK_STEP_SUCCESS = "ROLLBACK_STEP_SUCCESS"
+    ROLLBACK_STEP_FAILURE = "ROLLBACK_STEP_FAILURE"
+    ROLLBACK_ATTEMPT_START = "ROLLBACK_ATTEMPT_START"
+    ROLLBACK_ATTEMPT_SUCCESS = "ROLLBACK_ATTEMPT_SUCCESS"
+    ROLLBACK_ATTEMPT_FAILURE = "ROLLBACK_ATTEMPT_FAILURE"
+    ROLLBACK_COMPLETE = "ROLLBACK_COMPLETE"
+    ROLLBACK_FAILED = "ROLLBACK_FAILED"
     WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
     WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
     REPLAY_DIVERGED = "REPLAY_DIVERGED"
@@ -246,6 +255,13 @@ class TerminationView(msgspec.Struct, omit_defaults=False):
     trigger: dict[str, str]
 
 
+class RollbackView(msgspec.Struct, omit_defaults=False):
+    """How the rollbacks of an instance ended: ``outcome`` is ``"complete"`` or ``"failed"`` (PyPI ``cloudflare``)."""
+
+    outcome: Literal["complete", "failed"]
+    error: ErrorView | None = None
+
+
 class InstanceDetail(msgspec.Struct, omit_defaults=False):
     """One instance in full (rest-and-cli, section 4)."""
 
@@ -264,3 +280,4 @@ class InstanceDetail(msgspec.Struct, omit_defaults=False):
     output: Any
     warnings: list[str]
     schedule: Occurrence | None = None
+    rollback: RollbackView | None = None

@@ -28,6 +28,8 @@ class StartData(msgspec.Struct, omit_defaults=True):
     timeout_at: int | None = None
     timeout_ms: int | None = None
     event_type: str | None = None
+    #: The step has a rollback.
+    rollback: bool = False
 
 
 class FailureData(msgspec.Struct, omit_defaults=True):
@@ -134,6 +136,8 @@ class Replay:
         self.last_step = 0
         self.steps_taken = 0
         self.stored_bytes = 0
+        #: Numbers of the steps that had a rollback when they started.
+        self.reversible: set[int] = set()
         self._counts: dict[tuple[Kind, str], int] = {}
         self._children: dict[int, list[Recorded]] | None = None
         self._order = _Order()
@@ -156,6 +160,8 @@ class Replay:
             record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data)
             self.recorded[kind, record.name] = record
             self.steps_taken += kind is not Kind.SLEEP
+            if event.data and b'"rollback":true' in event.data and record.start.rollback:
+                self.reversible.add(event.step)
         elif (found := steps.get(event.step)) is not None:
             self._fold_progress(event, found)
 
@@ -215,6 +221,11 @@ class Replay:
                 if record.data and b'"parent"' in record.data:
                     self._children.setdefault(record.start.parent, []).append(record)
         return self._children.get(step, [])
+
+    @property
+    def is_through(self) -> bool:
+        """True once every stored step has been visited."""
+        return all(record.visited for record in self.recorded.values())
 
     def divergence(self) -> list[str]:
         """Return, in words, how this replay differs from what was stored; empty if it does not.

@@ -24,6 +24,7 @@ DEFAULT_CONFIG = StepConfig(
 )
 _BACKOFFS = ("constant", "linear", "exponential")
 _KEYS = {"retries", "timeout", "sensitive"}
+_ROLLBACK_KEYS = {"retries", "timeout"}
 _RETRY_KEYS = {"limit", "delay", "backoff"}
 #: No delay is longer than a sleep may be.
 _LONGEST_MS = 365 * 24 * 60 * 60 * 1000
@@ -48,13 +49,27 @@ def read_policy(step_name: str, raw: object) -> Policy:
     if raw is None:
         return DEFAULT_POLICY
     try:
-        return _read(raw)
+        return _read(raw, _KEYS)
     except InvalidArgumentError as error:
         raise FatalStepError(f'Step config for "{step_name}" is in a invalid format: {error}') from None
 
 
-def _read(raw: object) -> Policy:
-    config = _mapping(raw, "the config", _KEYS)
+def read_rollback_policy(step_name: str, raw: object) -> Policy:
+    """Return the policy of a rollback's configuration: retries and timeout only, with the defaults of a step.
+
+    Raises:
+        FatalStepError: as `read_policy`.
+    """
+    if raw is None:
+        return DEFAULT_POLICY
+    try:
+        return _read(raw, _ROLLBACK_KEYS)
+    except InvalidArgumentError as error:
+        raise FatalStepError(f'Rollback config for "{step_name}" is in a invalid format: {error}') from None
+
+
+def _read(raw: object, keys: set[str]) -> Policy:
+    config = _mapping(raw, "the config", keys)
     retries, delay_function = _read_retries(config.get("retries"))
     timeout_ms = _read_timeout(config.get("timeout"))
     sensitive = config.get("sensitive")

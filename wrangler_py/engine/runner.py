@@ -24,6 +24,8 @@ from wrangler_py.engine.limits import MAX_STEP_NAME, MAX_VALUE_BYTES, PlanLimits
 from wrangler_py.engine.mailbox import Mailbox
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
 from wrangler_py.engine.replay import FailureData, MessageData, Recorded, Replay, encode_data
+from wrangler_py.engine.rollback import Saga
+from wrangler_py.engine.rollback_log import RollbackLog
 from wrangler_py.engine.store import Claimed, Ending, Parking, StatusChange
 from wrangler_py.engine.timers import Timers
 from wrangler_py.engine.waits import Waits
@@ -97,6 +99,7 @@ class Runner:
         self.replay = Replay(claimed.history)
         self.mailbox = Mailbox(claimed.events, claimed.signal)
         self.waits = Waits(self)
+        self.saga = Saga(self, RollbackLog.read(claimed.history))
         self.task: asyncio.Task[None] | None = None
         #: Step callbacks and their commits now executing.
         self.in_flight = 0
@@ -125,23 +128,31 @@ class Runner:
         current_instance.set(self.place)
         if self._first_life:
             self.log(HistoryType.WORKFLOW_START)
-        try:
-            ending = await self._run()
-        except ControlFlow:
-            ending = self._fatal_ending()
-        except asyncio.CancelledError:
-            ending = self._fatal_ending()
-            if ending is None and self.stop_reason is None:
-                ending = self._errored(ErrorRecord("CancelledError", "run() was cancelled by its own code"))
-        except StoreError:
-            self.stop_reason = Stop.LOST
-            ending = None
-        self._close_calls()
+        self.saga.watch()
+        ending = await self._outcome(self._run())
+        if self.stop_reason is None and ending is not None and self.saga.is_due(ending):
+            ending = await self._outcome(self.saga.run(ending))
+        self.close_calls()
         if self.stop_reason is None and ending is not None:
             self._end(ending)
         elif self.stop_reason in (Stop.HIBERNATE, Stop.PAUSE, Stop.DRAIN):
             self._park(self.stop_reason)
         self.waits.close()
+
+    async def _outcome(self, work: Coroutine[Any, Any, Ending | None]) -> Ending | None:
+        """Return how the instance ends after ``work``, None if it does not end by that."""
+        try:
+            return await work
+        except ControlFlow:
+            return self._fatal_ending()
+        except asyncio.CancelledError:
+            ending = self._fatal_ending()
+            if ending is None and self.stop_reason is None:
+                ending = self._errored(ErrorRecord("CancelledError", "run() was cancelled by its own code"))
+            return ending
+        except StoreError:
+            self.stop_reason = Stop.LOST
+            return None
 
     async def _run(self) -> Ending | None:
         from wrangler_py.engine.step import WorkflowStep
@@ -204,7 +215,9 @@ class Runner:
 
     def _end(self, ending: Ending) -> None:
         self._warn_of_divergence()
-        if ending.error is not None:
+        if ending.status is Status.TERMINATED:
+            self.log(HistoryType.WORKFLOW_TERMINATED)
+        elif ending.error is not None:
             self.log(HistoryType.WORKFLOW_FAILURE, data=encode_data(FailureData(ending.error)))
         else:
             self.log(HistoryType.WORKFLOW_SUCCESS)
@@ -236,9 +249,10 @@ class Runner:
         """Unwind user code; what is written then depends on ``reason``. Does not wait: see `stopped`."""
         if self.stop_reason is None and not self.ended:
             self.stop_reason = reason
-            self._unwind()
+            self.unwind()
 
-    def _unwind(self) -> None:
+    def unwind(self) -> None:
+        """Cancel all that user code does."""
         self.waits.freeze()
         for task in {*self.tasks, self.task}:
             if task is not None and not task.done():
@@ -312,7 +326,8 @@ class Runner:
         self._uncalled.pop(number, None)
         return await function(self, *args)
 
-    def _close_calls(self) -> None:
+    def close_calls(self) -> None:
+        """Forget the calls that nobody awaited."""
         for _, call in self._uncalled.values():
             call.close()
         self._uncalled.clear()
@@ -337,6 +352,11 @@ class Runner:
         """Raise Abort or Suspend if the instance is stopping."""
         if self.stop_reason is not None or self.fatal is not None:
             raise Abort if self.stop_reason in (None, Stop.ABORT, Stop.LOST) else Suspend
+
+    def check_going(self) -> None:
+        """As `check_open`, but let rollbacks go on after what was fatal."""
+        if not self.saga.is_active or self.stop_reason is not None:
+            self.check_open()
 
     async def breathe(self) -> None:
         """Let others run now and then while checkpoint after checkpoint returns at once."""
@@ -385,7 +405,7 @@ class Runner:
     @property
     def is_held(self) -> bool:
         """True while no new step may start."""
-        return self.pausing or self.around.draining
+        return self.pausing or self.around.draining or self.saga.is_collecting
 
     async def gate(self) -> None:
         """Hold here while a pause, or the end of the process, lets no new step start.
@@ -395,10 +415,12 @@ class Runner:
         if current_step.get() is not None:
             return
         while self.is_held:
+            if self.saga.is_collecting:
+                await self.saga.hold()
             if self._gate is None:
                 self._gate = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._gate)
-        self.check_open()
+        self.check_going()
 
     def step_begins(self) -> None:
         """A callback starts to execute."""
@@ -426,7 +448,9 @@ class Runner:
             asyncio.get_running_loop().call_soon(self._look, turns - 1)
             return
         self._checking = False
-        if self.ended or self.in_flight or not self.waits or self.stop_reason or self.fatal or self.idle:
+        if self.ended or self.in_flight or not self.waits or self.stop_reason or self.idle:
+            return
+        if self.fatal and not self.saga.is_active:
             return
         if idle.only_waits(self.task, self.tasks, self.waits.futures):
             self._rest()

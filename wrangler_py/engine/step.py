@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.engine import pauses, steps
 from wrangler_py.engine.dag import DeclaredStep, positional_callback
+from wrangler_py.engine.rollback import Rollback
 
 if TYPE_CHECKING:
     from wrangler_py.engine.runner import Runner
@@ -33,13 +34,18 @@ class WorkflowStep:
         depends: Sequence[object] | None = None,
         concurrent: bool = False,
         config: object = None,
+        rollback: Callable[..., Any] | None = None,
+        rollback_config: object = None,
     ) -> Any:
         """Declare a step, as decorator, or (ours, in addition) run one: ``await step.do(name[, config], function)``.
 
-        ``config`` is ``{"retries": {"limit", "delay", "backoff"}, "timeout", "sensitive"}``.
+        ``config`` is ``{"retries": {"limit", "delay", "backoff"}, "timeout", "sensitive"}``. ``rollback`` (ours) undoes
+        the step when the instance fails: a function of any of ``ctx``, ``error``, ``output``; ``rollback_config`` is
+        its ``{"retries", "timeout"}``.
         """
+        undo = self.read_rollback(name, rollback, rollback_config)
         if args and callable(args[-1]):
-            return self._call_form(name, args, config)
+            return self._call_form(name, args, config, undo)
         if args:
             depends = self._positional_depends(args)
         if depends is not None and self.implicit:
@@ -48,14 +54,29 @@ class WorkflowStep:
         def declare(function: Callable[..., Any]) -> DeclaredStep:
             step_name = function.__name__ if name is None else name
             declared = DeclaredStep(
-                self, function, step_name, config=config, depends=depends, concurrent=concurrent
+                self, function, step_name, config=config, depends=depends, concurrent=concurrent, undo=undo
             )
             self._declared[step_name] = declared
             return declared
 
         return declare
 
-    def _call_form(self, name: str | None, args: tuple[Any, ...], config: object) -> Coroutine[Any, Any, Any]:
+    def read_rollback(
+        self, name: str | None, function: Callable[..., Any] | None, config: object
+    ) -> Rollback | None:
+        """Return how to undo a step, None if it was not said; TypeError in strict mode, and for a wrong function."""
+        if function is None:
+            if config is not None:
+                raise TypeError("step.do takes rollback_config= only together with rollback=")
+            return None
+        self._extension("step.do(rollback=...)", "do() got an unexpected keyword argument 'rollback'")
+        undo = Rollback(function, config)
+        undo.check(str(name or "?"))
+        return undo
+
+    def _call_form(
+        self, name: str | None, args: tuple[Any, ...], config: object, undo: Rollback | None
+    ) -> Coroutine[Any, Any, Any]:
         given = 2 + len(args)
         self._extension(
             "step.do(name, function)", f"do() takes from 1 to 2 positional arguments but {given} were given"
@@ -64,7 +85,7 @@ class WorkflowStep:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
             config = args[0]
-        return self.runner.call(name, steps.do, name, config, positional_callback(args[-1]))
+        return self.runner.call(name, steps.do, name, config, positional_callback(args[-1]), undo)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
         if self.implicit or len(args) > 1:

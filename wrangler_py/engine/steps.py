@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,7 +10,14 @@ import msgspec
 from wrangler_py.engine.attempt import Callback, StepPlace, ask_delay, current_step, encode_result
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
 from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
-from wrangler_py.engine.retry import DEFAULT_CONFIG, Policy, delay_before, may_retry, read_policy
+from wrangler_py.engine.retry import (
+    DEFAULT_CONFIG,
+    DEFAULT_POLICY,
+    Policy,
+    delay_before,
+    may_retry,
+    read_policy,
+)
 from wrangler_py.errors import (
     ControlFlow,
     FatalStepError,
@@ -21,18 +29,23 @@ from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode
 
 if TYPE_CHECKING:
+    from wrangler_py.engine.rollback import Rollback
     from wrangler_py.engine.runner import Runner
 
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
 
 
-async def do(runner: Runner, name: str, raw_config: object, callback: Callback) -> Any:
+async def do(
+    runner: Runner, name: str, raw_config: object, callback: Callback, rollback: Rollback | None = None
+) -> Any:
     """Return a step's result: from its checkpoint, or by calling ``callback`` until it succeeds or is given up.
 
     Raises:
         Exception: the step's final error, rebuilt from what is stored.
     """
     display, recorded = runner.visit(Kind.DO, name)
+    if recorded is not None and rollback is not None:
+        runner.saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
     if recorded is not None and recorded.done:
         if recorded.error is not None:
             raise runner.failure(recorded.error)
@@ -44,10 +57,12 @@ async def do(runner: Runner, name: str, raw_config: object, callback: Callback) 
         raise runner.die(error) from None
     if runner.is_held:
         await runner.gate()
-    return await _Attempts(runner, name, display, policy, recorded).run(callback)
+    if rollback is not None:
+        return await runner.saga.attempts(rollback, name, display, policy, recorded).run(callback)
+    return await Attempts(runner, name, display, policy, recorded).run(callback)
 
 
-class _Attempts:
+class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
     __slots__ = ("attempt", "config", "delay_function", "display", "name", "recorded", "runner", "step")
@@ -80,6 +95,7 @@ class _Attempts:
         self.runner.log(kind, self.step, self.attempt, self.display, data)
 
     async def run(self, callback: Callback) -> Any:
+        """Go on with the attempts until one succeeds, and return what was stored; raise what the last one ended in."""
         retry_at = None if self.recorded is None else await self._recover(self.recorded)
         while True:
             if retry_at is not None:
@@ -112,13 +128,17 @@ class _Attempts:
             except BaseException as stop:
                 self._cancelled(stop)
                 raise
-            self._log(HistoryType.ATTEMPT_SUCCESS)
-            self._log(HistoryType.STEP_SUCCESS, data)
-            runner.count_bytes(len(data))
-            await runner.around.commits.durable()
+            await self._store(data)
             return data
         finally:
             runner.step_ends()
+
+    def _store(self, data: bytes) -> asyncio.Future[None]:
+        runner = self.runner
+        self._log(HistoryType.ATTEMPT_SUCCESS)
+        self._log(HistoryType.STEP_SUCCESS, data)
+        runner.count_bytes(len(data))
+        return runner.around.commits.durable()
 
     async def _call(self, callback: Callback) -> bytes:
         runner = self.runner
@@ -126,7 +146,7 @@ class _Attempts:
         blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
         try:
-            context = self._context() if callback.wants_context else {}
+            context = self.context() if callback.wants_context else {}
             value = await runner.around.bench.call(callback, context, self.config.timeout_ms)
         finally:
             current_step.reset(token)
@@ -142,7 +162,8 @@ class _Attempts:
             self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
             raise runner.die(FatalStepError(text)) from None
 
-    def _context(self) -> dict[str, Any]:
+    def context(self) -> dict[str, Any]:
+        """Return what a callback is given as ``ctx``."""
         name, _, count = self.display.rpartition("-")
         return Record(
             step=Record(name=name, count=int(count)),
@@ -180,7 +201,7 @@ class _Attempts:
 
     async def _delay(self, error: Exception) -> int:
         if self.delay_function is not None:
-            return await ask_delay(self.delay_function, self._context(), error, self.display)
+            return await ask_delay(self.delay_function, self.context(), error, self.display)
         return delay_before(self.config.retries, self.attempt)
 
     async def _give_up(self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None) -> int:

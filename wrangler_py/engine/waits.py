@@ -85,7 +85,7 @@ class Waits:
             if wait.timer is not None:
                 wait.timer.cancel()
             self._pending.pop(wait.future, None)
-        runner.check_open()
+        runner.check_going()
 
     async def until_time(self, due_at: int) -> None:
         """Wait until ``due_at``; return at once if it is past."""

@@ -9,6 +9,7 @@ from wrangler_py.clock import iso
 from wrangler_py.engine import Blocked, Observation
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.engine.replay import read_failure, read_message, read_start
+from wrangler_py.engine.rollback_log import read_cause
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import shown_id, shown_step
 from wrangler_py.runtime.style import visible
@@ -77,6 +78,13 @@ _LEVELS = {
     HistoryType.ATTEMPT_SUCCESS: LogLevel.DEBUG,
     HistoryType.ATTEMPT_FAILURE: LogLevel.WARN,
     HistoryType.WAIT_TIMED_OUT: LogLevel.WARN,
+    HistoryType.ROLLBACK_START: LogLevel.WARN,
+    HistoryType.ROLLBACK_STEP_START: LogLevel.DEBUG,
+    HistoryType.ROLLBACK_STEP_FAILURE: LogLevel.DEBUG,
+    HistoryType.ROLLBACK_ATTEMPT_START: LogLevel.DEBUG,
+    HistoryType.ROLLBACK_ATTEMPT_SUCCESS: LogLevel.DEBUG,
+    HistoryType.ROLLBACK_ATTEMPT_FAILURE: LogLevel.WARN,
+    HistoryType.ROLLBACK_FAILED: LogLevel.ERROR,
     HistoryType.REPLAY_DIVERGED: LogLevel.WARN,
 }
 
@@ -123,6 +131,28 @@ def _waiting(event: HistoryEvent, _took: str) -> Said:
     return Said(f'{_name(event)} waits for event "{visible(read_start(event).event_type or "?")}"')
 
 
+def _rollback_attempt_started(event: HistoryEvent, _took: str) -> Said:
+    return Said(f"rollback of {_attempt_started(event, '').text}")
+
+
+def _rollback_attempt_failed(event: HistoryEvent, took: str) -> Said:
+    said = _attempt_failed(event, took)
+    return Said(f"rollback of {said.text}", said.below)
+
+
+def _rolling_back(event: HistoryEvent, _took: str) -> Said:
+    cause = read_cause(event)
+    return Said(f"rolls back: {_reason(cause.error) if cause.error else 'terminated'}")
+
+
+def _rollback_failed(event: HistoryEvent, _took: str) -> Said:
+    return Said(f"rollback failed, the steps before are not undone: {_reason(read_failure(event).error)}")
+
+
+def _undo(text: str) -> Words:
+    return lambda event, _took: Said(f"rollback of {_name(event)} {text}")
+
+
 def _diverged(event: HistoryEvent, _took: str) -> Said:
     return Said(visible(read_message(event)))
 
@@ -147,4 +177,13 @@ _WORDS: dict[HistoryType, Words] = {
     HistoryType.WAIT_COMPLETE: _step("got its event"),
     HistoryType.WAIT_TIMED_OUT: _step("got no event in time"),
     HistoryType.REPLAY_DIVERGED: _diverged,
+    HistoryType.ROLLBACK_START: _rolling_back,
+    HistoryType.ROLLBACK_STEP_START: _undo("started"),
+    HistoryType.ROLLBACK_STEP_SUCCESS: _undo("completed"),
+    HistoryType.ROLLBACK_STEP_FAILURE: _undo("failed for good"),
+    HistoryType.ROLLBACK_ATTEMPT_START: _rollback_attempt_started,
+    HistoryType.ROLLBACK_ATTEMPT_SUCCESS: _undo("succeeded"),
+    HistoryType.ROLLBACK_ATTEMPT_FAILURE: _rollback_attempt_failed,
+    HistoryType.ROLLBACK_COMPLETE: _constant("rolled back"),
+    HistoryType.ROLLBACK_FAILED: _rollback_failed,
 }

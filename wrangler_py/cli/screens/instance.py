@@ -77,6 +77,8 @@ class Picture:
             lines.append(Line("Last Successful Step", last))
         if detail.get("error"):
             lines.append(Line("Error", words.error(detail["error"]), "red"))
+        if detail.get("rollback"):
+            lines.append(rollback(detail["rollback"]))
         if detail.get("output") is not None:
             lines.append(Line("Output", words.output(detail["output"], self.output_limit)))
         return lines + [Line("Warning", warning, "yellow") for warning in detail.get("warnings") or []]
@@ -93,7 +95,7 @@ class Picture:
         lines = [*self._period(step), Line("Success", words.success(step["success"]))]
         if step.get("retry_at"):
             lines.append(self._at("Retries At", step["retry_at"]))
-        if step["success"] and self.output_limit is not None:
+        if step["success"] and step["type"] != "rollback" and self.output_limit is not None:
             lines.append(Line("Output", words.output(step.get("output"), self.output_limit)))
         return lines
 
@@ -114,9 +116,18 @@ class Picture:
         return Line(label, f"{times.local(instant)} ({times.from_now(instant, self.now_ms)})", "yellow")
 
 
+def rollback(outcome: dict[str, Any]) -> Line:
+    """Return the line that says how the rollbacks of an instance ended."""
+    if outcome["outcome"] == "complete":
+        return Line("Rollback", words.attempt(True))
+    return Line("Rollback", f"{words.attempt(False)} {words.error(outcome.get('error'))}".rstrip(), "red")
+
+
 def last_successful(steps: list[Step]) -> str | None:
     """Return the name of the last step that ended well."""
     for step in reversed(steps):
+        if step["type"] == "rollback":
+            continue
         if step.get("success") or (step.get("finished") and not step.get("error")):
             return str(step["name"])
     return None

@@ -24,6 +24,7 @@ FILTERS = ("queued", "running", "paused", "errored", "terminated", "complete", "
 TRIGGERS = {"api": "🌎 API", "binding": "🔗 Binding", "cron": "⌛ Cron", "event": "📩 Event"}
 STEP_TYPES = {
     "step": "🎯 Step",
+    "rollback": "↩️ Rollback",
     "sleep": "💤 Sleeping",
     "termination": "🚫 Termination",
     "waitForEvent": "👀 Waiting for event",

@@ -22,6 +22,8 @@ PAUSE = Order("pause", "⏸️", "paused", frozenset({"paused", "waitingForPause
 RESUME = Order("resume", "🔄", "resumed", LIVE)
 RESTART = Order("restart", "🥷", "restarted", LIVE | {"complete", "errored"})
 TERMINATE = Order("terminate", "🥷", "terminated", frozenset({"terminated"}))
+#: Its steps are undone first: until they are, it runs or waits.
+ROLL_BACK = Order("terminate", "🥷", "terminated", frozenset({"terminated"}) | LIVE)
 
 
 def steer(
@@ -44,5 +46,7 @@ def _show(order: Order, instance: str, status: str) -> None:
         terminal.warn(f"{instance} could not be {order.done}: its status is {words.status(status)}.")
         return
     terminal.say(f"{order.sign} {instance} was {order.done} successfully")
+    if order is ROLL_BACK and status != "terminated":
+        terminal.say(f"{words.status(status)}: its steps are undone first.")
     if status == "waitingForPause":
         terminal.say(f"{words.status(status)}: the steps in flight finish first.")

@@ -1,0 +1,108 @@
+"""What an instance's history says of its rollback: pure folding and deciding (engine-semantics, section 2, "Rollback").
+
+A rollback's events carry the number of the step that it undoes. The first ROLLBACK_START says how the instance ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, Status
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.replay import Recorded
+
+#: What a rollback is told of when nothing failed.
+TERMINATED = ErrorRecord("WorkflowTerminatedError", "The instance was terminated")
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Data of ROLLBACK_START: how the instance ends when its rollbacks are through."""
+
+    status: Status
+    error: ErrorRecord | None = None
+
+    @property
+    def told(self) -> ErrorRecord:
+        """The error that rollback functions are given."""
+        return self.error or TERMINATED
+
+
+_cause = msgspec.json.Decoder(Cause)
+
+
+def read_cause(event: HistoryEvent) -> Cause:
+    """Return the data of a ROLLBACK_START event."""
+    return _cause.decode(event.data or b"{}")
+
+
+def has_begun(history: Iterable[HistoryEvent]) -> bool:
+    """Say whether an instance rolls back."""
+    return any(event.type is HistoryType.ROLLBACK_START for event in history)
+
+
+def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
+    """Say whether a step that has a rollback was ever started."""
+    from wrangler_py.engine.replay import read_start
+
+    return any(event.type is HistoryType.STEP_START and read_start(event).rollback for event in history)
+
+
+class RollbackLog:
+    """How far the rollbacks of an instance got."""
+
+    def __init__(self, cause: Cause) -> None:
+        self.cause = cause
+        #: By the number of the step that is undone.
+        self.recorded: dict[int, Recorded] = {}
+
+    @classmethod
+    def read(cls, history: Iterable[HistoryEvent]) -> RollbackLog | None:
+        """Fold a history; None if no rollback has begun."""
+        log: RollbackLog | None = None
+        for event in history:
+            if log is not None:
+                log.take(event)
+            elif event.type is HistoryType.ROLLBACK_START:
+                log = cls(read_cause(event))
+        return log
+
+    def take(self, event: HistoryEvent) -> None:
+        """Take one event behind ROLLBACK_START into account."""
+        from wrangler_py.engine.replay import Recorded, read_resume
+
+        if event.type is HistoryType.ROLLBACK_STEP_START:
+            self.recorded[event.step] = Recorded(Kind.DO, event.name or "", event.step, event.data)
+        elif event.type is HistoryType.WORKFLOW_RESUMED:
+            for record in self.recorded.values():
+                record.shift_ms += 0 if record.done else read_resume(event).paused_ms
+        elif (found := self.recorded.get(event.step)) is not None:
+            _progress(event, found)
+
+
+def _progress(event: HistoryEvent, record: Recorded) -> None:
+    from wrangler_py.engine.replay import read_failure
+
+    match event.type:
+        case HistoryType.ROLLBACK_ATTEMPT_START:
+            record.attempts, record.attempt_open, record.retry_at = event.attempt, True, None
+            record.shift_ms = 0
+        case HistoryType.ROLLBACK_ATTEMPT_FAILURE:
+            record.attempt_open, record.retry_at = False, read_failure(event).retry_at
+            record.shift_ms = 0
+        case HistoryType.ROLLBACK_STEP_SUCCESS:
+            record.done, record.attempt_open = True, False
+        case HistoryType.ROLLBACK_STEP_FAILURE:
+            record.done, record.attempt_open, record.error = True, False, read_failure(event).error
+
+
+def order(registered: Collection[int], expected: Collection[int]) -> list[int]:
+    """Return the numbers of the steps to undo, those that started last first.
+
+    ``registered`` have their function here; ``expected`` had one when they started. Where a replay did not bring the
+    function of one up, the chain must stop there rather than pass it over.
+    """
+    return sorted({*registered, *expected}, reverse=True)
