@@ -326,6 +326,11 @@ class Fleet:
 
     # processes
 
+    def close(self) -> None:
+        """Let go of all sockets, when no process is left."""
+        for crew in self._all():
+            crew.close()
+
     def _all(self) -> list[Crew]:
         return [*self._crews.values(), *self._retiring, *self._leaving]
 
