@@ -32,11 +32,11 @@ SNAPSHOT = Path(__file__).parent / "help.txt"
 
 def test_the_commands_are_those_of_the_specification():
     assert list(RootGroup.members) == [
-        "init", "dev", "pages", "types", "workflows", "kv", "d1", "r2", "queues",
+        "init", "dev", "serve", "pages", "types", "workflows", "kv", "d1", "r2", "queues",
     ]  # fmt: skip
     assert list(WorkflowsGroup.members) == ["list", "describe", "trigger", "delete", "instances"]
     assert set(InstancesGroup.members) == {
-        "list", "describe", "watch", "send-event", "pause", "resume", "restart", "terminate", "delete",
+        "list", "describe", "watch", "send-event", "pause", "resume", "restart", "terminate", "terminate-all", "delete",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from wrangler_py.engine import Blocked, Observation
 from wrangler_py.engine.attempt import StepPlace
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.engine.replay import FailureData, MessageData, StartData, encode_data
+from wrangler_py.engine.rollback_log import Cause
 from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.runtime import logs
 from wrangler_py.runtime.events import describe, level_of, span
@@ -73,6 +74,9 @@ def test_every_kind_of_event_has_words_and_a_level():
         T.WAIT_TIMED_OUT: FailureData(ERROR),
         T.STEP_FAILURE: FailureData(ERROR),
         T.REPLAY_DIVERGED: MessageData("order"),
+        T.ROLLBACK_ATTEMPT_FAILURE: FailureData(ERROR),
+        T.ROLLBACK_FAILED: FailureData(ERROR),
+        T.ROLLBACK_START: Cause(status="errored", error=ERROR),
     }
     for kind in HistoryType:
         assert describe(event(kind, data.get(kind))).text.startswith("⎔ my-app 3f2a… ")

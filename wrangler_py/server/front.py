@@ -186,8 +186,7 @@ class Front:
                 await self._rollout.announce(script, version)
 
     async def _leave(self, serving: Serving, linger: float) -> None:
-        await serving.accept_waiting(self._listener)
-        await serving.leave(None)
+        await serving.leave(None, last=self._listener)
         self._wire.send(Parted())
         await serving.finish(linger)
         self._wire.send(Released())

@@ -65,16 +65,6 @@ class Serving:
         )
         self._servers.append(await begin(self._protocol, sock=listener))
 
-    async def accept_waiting(self, listener: socket.socket) -> None:
-        """Accept those who have connected and still wait for it, and let them say what they want: before `leave`."""
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except BlockingIOError:
-                break
-            await self._loop.connect_accepted_socket(self._protocol, connection)
-        await asyncio.sleep(FLUSH_PAUSE)
-
     async def adopt(self, predecessor: socket.socket) -> None:
         """Take over connections as they come through ``predecessor``, until its other end is closed."""
         predecessor.setblocking(False)
@@ -87,13 +77,22 @@ class Serving:
                 predecessor.close()
                 return
 
-    async def leave(self, successor: socket.socket | None) -> None:
-        """Accept nothing more; give idle connections to the ``successor``, or close them. See `finish`."""
-        self.is_leaving, self._successor = True, successor
+    async def leave(self, successor: socket.socket | None, last: socket.socket | None = None) -> None:
+        """Accept nothing more; give idle connections to the ``successor``, or close them. See `finish`.
+
+        Args:
+            last: A listener nobody accepts from afterwards: who has connected to it already is still served.
+        """
+        waiting = [] if last is None else _accepted(last)
         for server in self._servers:
             server.close()
-        for connection in list(self._connections):
-            self.part_with(connection)
+        for connection in waiting:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        if last is not None:
+            await asyncio.sleep(FLUSH_PAUSE)  # Who has connected by now gets to say what is wanted.
+        self.is_leaving, self._successor = True, successor
+        for one in list(self._connections):
+            self.part_with(one)
         self._look_whether_empty()
 
     async def finish(self, timeout: float) -> None:
@@ -230,3 +229,12 @@ class Connection(HttpToolsProtocol):
     def part_soon(self) -> None:
         """Leave after this turn: the caller has not finished with this connection."""
         self.loop.call_soon(self._serving.part_with, self)
+
+
+def _accepted(listener: socket.socket) -> list[socket.socket]:
+    """Accept all that have connected by now."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(listener.accept()[0])
+    return found

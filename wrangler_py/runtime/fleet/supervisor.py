@@ -211,8 +211,9 @@ class Supervisor:
             await asyncio.wait_for(self._fleet.rest(grace), grace + PATIENCE)
         self._session_file.remove()
         linger = max(LAST_LINGER, ends_at - self._loop.time())
-        self._front.send(Drain(0, linger))
+        # The front is then the last to hold it: what connects is accepted by the front, or refused.
         self._listener.close()
+        self._front.send(Drain(0, linger))
         await self._until(lambda: self._front.is_empty, linger + PATIENCE)
         self._fleet.leave(LAST_LINGER)
         await self._until(lambda: self._fleet.is_gone, LAST_LINGER + PATIENCE)
