@@ -171,6 +171,28 @@ class QueuesGroup(LazyGroup):
     }
 
 
+class VersionsGroup(LazyGroup):
+    """`pywrangler versions`."""
+
+    members: ClassVar = {"list": "versions.list:list_versions"}
+
+
+class DeploymentsGroup(LazyGroup):
+    """`pywrangler deployments`."""
+
+    members: ClassVar = {"list": "deployments.list:list_deployments"}
+
+
+class TokensGroup(LazyGroup):
+    """`pywrangler tokens`."""
+
+    members: ClassVar = {
+        "create": "tokens.create:create",
+        "list": "tokens.list:list_tokens",
+        "revoke": "tokens.revoke:revoke",
+    }
+
+
 class RootGroup(LazyGroup):
     """`pywrangler`. The one place where failures of commands become messages and exit codes."""
 
@@ -178,6 +200,11 @@ class RootGroup(LazyGroup):
         "init": "init:init",
         "dev": "dev:dev",
         "serve": "serve:serve",
+        "deploy": "deploy:deploy",
+        "rollback": "rollback:rollback",
+        "versions": _group(VersionsGroup, "Look at the versions that were deployed."),
+        "deployments": _group(DeploymentsGroup, "Look at which version was active when."),
+        "tokens": _group(TokensGroup, "Say who may speak to the API of a `pywrangler serve`."),
         "pages": _group(PagesGroup, "Run a Pages project: static files and functions."),
         "types": "types:types",
         "workflows": _group(WorkflowsGroup, "List, trigger and look at workflows and their instances."),

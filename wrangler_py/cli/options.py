@@ -22,6 +22,18 @@ InstanceId = Annotated[
     ),
 ]
 InstanceIdOrLatest = Annotated[str, typer.Argument(metavar="ID", help="ID of the instance.")]
+RemoteTarget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL|cloudflare",
+        help="A `pywrangler serve` ($PYWRANGLER_TARGET, else http://127.0.0.1:8787), or Cloudflare.",
+        show_default=False,
+    ),
+]
+RemoteToken = Annotated[
+    str | None, typer.Option(metavar="TOKEN", help="Its token ($PYWRANGLER_TOKEN).", show_default=False)
+]
+Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A note, shown in the lists of versions.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON, and nothing else.")]
 
 

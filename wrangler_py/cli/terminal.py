@@ -53,6 +53,11 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
+def note(text: str) -> None:
+    """Write a line for the person to stderr, beside what stdout is for."""
+    typer.echo(text, err=True)
+
+
 def warn(text: str) -> None:
     """Write a warning to stderr; the exit code stays 0."""
     typer.echo(f"{_badge('▲ [WARNING]', 'yellow')} {text}", err=True)

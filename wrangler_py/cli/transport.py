@@ -6,12 +6,15 @@ that `workflows list` may take).
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple, Protocol
 
 from wrangler_py.errors import SessionError
 
 #: Seconds a session may take to answer.
 TIMEOUT = 30.0
+UNAUTHORIZED = 401
+TOKEN_VARIABLE = "PYWRANGLER_TOKEN"  # noqa: S105 - the name of a variable
 HEADERS = {"accept": "application/json", "content-type": "application/json"}
 
 
@@ -47,8 +50,10 @@ class SessionTransport:
 
         connection = HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
-            connection.request(method, path, body, HEADERS)
+            connection.request(method, path, body, _headers())
             response = connection.getresponse()
+            if response.status == UNAUTHORIZED:
+                raise _unauthorized()
             return Answer(response.status, response.read())
         except TimeoutError as error:
             raise self._silent() from error
@@ -69,3 +74,19 @@ class SessionTransport:
             'Make sure "pywrangler dev" is running.',
             hint="Without --port and --ip the session is found by itself, or the stored state is used.",
         )
+
+
+def _headers() -> dict[str, str]:
+    token = os.environ.get(TOKEN_VARIABLE)
+    return {**HEADERS, "authorization": f"Bearer {token}"} if token else HEADERS
+
+
+def _unauthorized() -> SessionError:
+    """Return what a `pywrangler serve` means that takes no, or not this, token."""
+    is_given = bool(os.environ.get(TOKEN_VARIABLE))
+    return SessionError(
+        f"The token in {TOKEN_VARIABLE} is not one of this server's."
+        if is_given
+        else "This server wants a token.",
+        hint=f"Make one where it runs: pywrangler tokens create NAME. Then set {TOKEN_VARIABLE} to it.",
+    )

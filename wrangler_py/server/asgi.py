@@ -46,6 +46,11 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def too_large(limit: int) -> RequestError:
+    """Return what is raised for a body of more than ``limit`` bytes."""
+    return RequestError(413, f"The request body is larger than {limit} bytes.")
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
     """Return the whole request body.
 
@@ -60,6 +65,6 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             raise DisconnectedError
         body += message.get("body", b"")
         if len(body) > limit:
-            raise RequestError(413, f"The request body is larger than {limit} bytes.")
+            raise too_large(limit)
         if not message.get("more_body", False):
             return bytes(body)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from wrangler_py.server.asgi import Receive, Scope, read_body
+from wrangler_py.server.asgi import Receive, Scope, header, read_body, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,4 +54,7 @@ class Call:
 
     async def body(self, limit: int = BODY_LIMIT) -> bytes:
         """Return the request body. Raises RequestError (413) past ``limit`` bytes."""
+        length = header(self.scope, b"content-length")
+        if length is not None and length.isdigit() and int(length) > limit:
+            raise too_large(limit)
         return await read_body(self.receive, limit)

@@ -38,7 +38,7 @@ INTERNAL_SERVER = 10001
 BAD_REQUEST = 10002
 EXPLORER_NOT_FOUND = 10501
 INTERNAL_MESSAGE = "workflows.api.error.internal_server"
-_NUMBERS_BY_STATUS = {403: 10003, 404: 7003, 405: 7001, 413: 10413}
+_NUMBERS_BY_STATUS = {401: 10000, 403: 10003, 404: 7003, 405: 7001, 413: 10413}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -157,6 +157,8 @@ def _ruled(error: Exception, rule: Rule, problem: Problem) -> Refusal:
 def _request_refusal(error: RequestError) -> Refusal:
     number = _NUMBERS_BY_STATUS.get(error.status, BAD_REQUEST)
     headers = ((b"allow", error.allow.encode()),) if error.allow else ()
+    if error.status == 401:
+        headers = ((b"www-authenticate", b"Bearer"),)
     return Refusal(error.status, tuple(Problem(number, problem) for problem in error.problems), headers)
 
 

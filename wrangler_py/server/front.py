@@ -49,6 +49,7 @@ from wrangler_py.server.proxy import Proxy
 from wrangler_py.server.rest import rest_routes
 from wrangler_py.server.rollout import FleetRollout
 from wrangler_py.server.routing import Route, routes
+from wrangler_py.server.scripts import Scripts
 from wrangler_py.server.serving import Serving
 from wrangler_py.server.worker import open_log
 from wrangler_py.storage.deployments import Deployments, Tokens
@@ -120,7 +121,8 @@ class Front:
 
     def _table(self) -> list[Route]:
         own = {"GET pywrangler/health": get_health, "GET pywrangler/ready": self._get_ready}
-        found = [*rest_routes(), *explorer_routes(), *document_routes()]
+        scripts = Scripts(self._deployments, self._rollout)
+        found = [*rest_routes(), *explorer_routes(), *document_routes(), *scripts.routes()]
         return [*found, *routes("cdn-cgi", rest_refusal, own)]
 
     async def _get_ready(self, call: Call) -> Answer:

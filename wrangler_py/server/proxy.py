@@ -15,7 +15,7 @@ import httpx
 
 from wrangler_py.errors import RequestError
 from wrangler_py.server.answer import text
-from wrangler_py.server.asgi import Receive, Scope, Send, header, raw_path
+from wrangler_py.server.asgi import Receive, Scope, Send, header, raw_path, too_large
 from wrangler_py.server.fetch import Incoming
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Proxy:
     def _check_length(self, scope: Scope) -> None:
         length = header(scope, b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
-            raise RequestError(413, f"The request body is larger than {self._max_body} bytes.")
+            raise too_large(self._max_body)
 
     def _choose(self, script: str) -> list[Upstream]:
         """Return the workers to try, the one whose turn it is first."""

@@ -57,6 +57,7 @@ def run(options: ServeOptions) -> int:
         deployments = Deployments.open(options.state_dir, SystemClock())
         stack.callback(deployments.close)
         deployments.sweep()
+        deployments.sweep()
         sockets = Path(tempfile.mkdtemp(prefix="pywrangler-"))
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         return asyncio.run(_run(options, listener, deployments, sockets))

@@ -1,0 +1,1 @@
+"""`pywrangler versions ...`."""
