@@ -30,9 +30,9 @@ from wrangler_py.sdk.workers import WorkflowEntrypoint
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = (sys.executable, "-c", "from wrangler_py.cli import main; main()")
-GROUPS = ("dev", "init", "types", "pages dev", "workflows trigger", "kv key get", "d1 execute", "d1 migrations apply",
-          "r2 object get")  # fmt: skip
-INSTANCE_COMMANDS = ("watch", "restart", "send-event")
+GROUPS = ("dev", "serve", "deploy", "init", "types", "pages dev", "workflows trigger", "kv key get", "d1 execute",
+          "d1 migrations apply", "r2 object get")  # fmt: skip
+INSTANCE_COMMANDS = ("terminate", "watch", "restart", "send-event")
 KILLED = "the session is killed"
 #: Blocks of these languages are files, if a comment above them names one.
 FILES = frozenset({"python", "toml", "sql"})
@@ -261,6 +261,8 @@ OUTPUTS: dict[str, Any] = {
     ],
     "Short": ["hello a", "hello b"],
 }
+#: What fails, with its error, and what its rollbacks say.
+FAILURES = {"Order": ("the card has expired", "seat 12A is free again: the card has expired\n")}
 EVENTS = {"Approval": ("approval", {"by": "Ada"})}
 
 
@@ -292,7 +294,7 @@ def workflows() -> dict[str, type]:
 
 
 def test_every_workflow_of_the_readme_has_its_output_here() -> None:
-    assert workflows().keys() == OUTPUTS.keys()
+    assert workflows().keys() == OUTPUTS.keys() | FAILURES.keys()
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -313,6 +315,22 @@ def test_a_workflow_of_the_readme_ends_with_its_output(tmp_path: Path, name: str
     ended, detail = in_world(tmp_path, body)
     assert (ended.status, ended.error, detail.output) == (Status.COMPLETE, None, OUTPUTS[name])
     assert detail.warnings == []
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_workflow_of_the_readme_fails_and_undoes_what_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    made = workflows()[name]
+    message, said = FAILURES[name]
+
+    async def body(world: Any) -> Any:
+        await world.define(lambda event, step: made(None, None).run(event, step))
+        return await world.finish(await world.engine.create("w"))
+
+    ended = in_world(tmp_path, body)
+    assert (ended.status, ended.error.message) == (Status.ERRORED, message)
+    assert capsys.readouterr().out == said
 
 
 # configuration, tables, files ----------------------------------------------------------------------------------------

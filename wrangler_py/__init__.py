@@ -1,3 +1,3 @@
 """Cloudflare Workflows for Python, on your own machine."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -32,7 +32,8 @@ SNAPSHOT = Path(__file__).parent / "help.txt"
 
 def test_the_commands_are_those_of_the_specification():
     assert list(RootGroup.members) == [
-        "init", "dev", "serve", "pages", "types", "workflows", "kv", "d1", "r2", "queues",
+        "init", "dev", "serve", "deploy", "rollback", "versions", "deployments", "tokens", "pages", "types",
+        "workflows", "kv", "d1", "r2", "queues",
     ]  # fmt: skip
     assert list(WorkflowsGroup.members) == ["list", "describe", "trigger", "delete", "instances"]
     assert set(InstancesGroup.members) == {

@@ -37,3 +37,18 @@ def test_what_is_no_session_is_told(run, session, text):
     result = run("workflows", "list")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "is not a pywrangler session: status 404" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "text"), [(None, "wants a token"), ("pywr_x", "is not one of this server's")]
+)
+def test_a_server_that_wants_a_token_is_told_with_where_to_make_one(run, session, monkeypatch, token, text):
+    monkeypatch.delenv("PYWRANGLER_TOKEN", raising=False)
+    if token:
+        monkeypatch.setenv("PYWRANGLER_TOKEN", token)
+    session.refuse("GET ", 10000, "Authentication error", status=401)
+    result = run("workflows", "list")
+    assert result.exit_code == 1
+    assert text in result.stderr
+    assert "pywrangler tokens create" in result.stderr
+    assert "pywr_x" not in result.stderr
