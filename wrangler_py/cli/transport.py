@@ -52,15 +52,16 @@ class SessionTransport:
         try:
             connection.request(method, path, body, _headers())
             response = connection.getresponse()
-            if response.status == UNAUTHORIZED:
-                raise _unauthorized()
-            return Answer(response.status, response.read())
+            answer = Answer(response.status, response.read())
         except TimeoutError as error:
             raise self._silent() from error
         except (OSError, HTTPException) as error:
             raise self._unreachable() from error
         finally:
             connection.close()
+        if answer.status == UNAUTHORIZED:
+            raise _unauthorized()
+        return answer
 
     def _silent(self) -> SessionError:
         return SessionError(
