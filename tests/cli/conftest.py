@@ -22,6 +22,7 @@ class Session:
         self.port = port
         self.answers = {}
         self.requests = []
+        self.headers = []
 
     def answer(self, request, *results, status=200, **info):
         documents = [
@@ -34,12 +35,20 @@ class Session:
         document = {"success": False, "errors": errors, "messages": [], "result": None}
         self.answers[request] = [(status, json.dumps(document))]
 
+    def stream(self, request, *bodies):
+        """Answer with the text of an event stream, which ends with it."""
+        self.answers[request] = [(200, body) for body in bodies]
+
     def missing(self, request, what):
         self.refuse(request, NOT_FOUND[what], f"workflows.api.error.{what}.not_found", status=404)
 
-    def take(self, method, path, body):
+    def take(self, method, path, body, headers):
+        self.headers.append(headers)
         self.requests.append((f"{method} {path}", body))
-        answers = self.answers[f"{method} {path.partition('?')[0]}"]
+        request = f"{method} {path.partition('?')[0]}"
+        if request.endswith("/subscribe") and request not in self.answers:
+            self.missing(request, "instance")  # a server that has no subscriptions
+        answers = self.answers[request]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
@@ -47,7 +56,9 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self):
         length = int(self.headers.get("content-length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        status, text = self.server.session.take(self.command, self.path.removeprefix(ROOT), body)
+        status, text = self.server.session.take(
+            self.command, self.path.removeprefix(ROOT), body, self.headers
+        )
         self.send_response(status)
         self.end_headers()
         self.wfile.write(text.encode())

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from wrangler_py.errors import SessionError
 
 if TYPE_CHECKING:
+    from wrangler_py.cli.following import Bell
     from wrangler_py.cli.transport import Answer, Transport
 
 ROOT = "/client/v4/accounts/local/workflows"
@@ -79,6 +80,12 @@ class Client:
         """Return one instance in full."""
         path = _path(name, "instances", instance_id)
         return self._result("GET", path, workflow=name, instance=instance_id)
+
+    def follow(self, name: str, instance_id: str) -> Bell:
+        """Return what tells when the instance has moved: a context manager to wait in."""
+        from wrangler_py.cli.following import Bell
+
+        return Bell(self._transport, ROOT + _path(name, "instances", instance_id, "subscribe"))
 
     def set_status(self, name: str, instance_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Pause, resume, restart or terminate; returns ``{status, timestamp}``."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from wrangler_py.cli.transport import HEADERS, Answer
+from wrangler_py.errors import SessionError
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -50,6 +51,12 @@ class StoredTransport:
     def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Run the app for this one request."""
         return self._runner.run(self._request(method, path, body))
+
+    def events(self, path: str, after: str | None) -> NoReturn:
+        """Raise: where nobody runs instances, none moves."""
+        raise SessionError(
+            f"No session is running that could tell of {path} after {after or 'its beginning'}."
+        )
 
     async def _request(self, method: str, path: str, body: bytes | None) -> Answer:
         response = await self._client.request(method, path, content=body, headers=HEADERS)

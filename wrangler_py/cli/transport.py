@@ -6,14 +6,19 @@ that `workflows list` may take).
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from wrangler_py.errors import SessionError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.client import HTTPConnection
+
 #: Seconds a session may take to answer.
 TIMEOUT = 30.0
-UNAUTHORIZED = 401
+OK, UNAUTHORIZED = 200, 401
 TOKEN_VARIABLE = "PYWRANGLER_TOKEN"  # noqa: S105 - the name of a variable
 HEADERS = {"accept": "application/json", "content-type": "application/json"}
 
@@ -25,6 +30,48 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Events:
+    """The events of a subscription: iterating gives the id of each, until the stream ends. A context manager."""
+
+    def __init__(self, connection: HTTPConnection, path: str, headers: dict[str, str]) -> None:
+        from http.client import HTTPException
+
+        self._connection, self._errors = connection, (OSError, HTTPException, ValueError)
+        try:
+            connection.request("GET", path, headers=headers)
+            self._socket = connection.sock
+            self._response = connection.getresponse()
+        except self._errors as error:
+            connection.close()
+            raise SessionError(f"The subscription could not be opened: {error}") from error
+        self.status = self._response.status
+
+    def __iter__(self) -> Iterator[str]:
+        if self.status != OK:
+            return
+        try:
+            for line in self._response:
+                name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
+                if name == "id":
+                    yield value.strip()
+        except self._errors as error:
+            raise SessionError(f"The subscription broke: {error}") from error
+
+    def stop(self) -> None:
+        """End the iteration, from another thread."""
+        import socket
+
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+
 class Transport(Protocol):
     """Sends one request: ``path`` with its query, ``body`` already JSON."""
 
@@ -33,6 +80,10 @@ class Transport(Protocol):
 
     def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Return the answer. Raises SessionError if there is none."""
+        ...
+
+    def events(self, path: str, after: str | None) -> Events:
+        """Subscribe: to what comes after the event with that id. Raises SessionError if nobody answers."""
         ...
 
 
@@ -62,6 +113,15 @@ class SessionTransport:
         if answer.status == UNAUTHORIZED:
             raise _unauthorized()
         return answer
+
+    def events(self, path: str, after: str | None) -> Events:
+        """See `Transport`."""
+        from http.client import HTTPConnection
+
+        headers = {**_headers(), "accept": "text/event-stream"}
+        if after is not None:
+            headers["last-event-id"] = after
+        return Events(HTTPConnection(self.host, self.port, timeout=self.timeout), path, headers)
 
     def _silent(self) -> SessionError:
         return SessionError(

@@ -179,7 +179,11 @@ def test_ctrl_c_ends_a_long_statement_and_changes_nothing(d1, here):
         [
             sys.executable,
             "-uc",
-            "from wrangler_py.cli import main; main()",
+            # What a shell starts in the background ignores the signal, and so does all it starts.
+            (
+                "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+                "from wrangler_py.cli import main; main()"
+            ),
             "d1",
             "execute",
             "DB",

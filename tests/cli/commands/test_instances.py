@@ -352,6 +352,20 @@ def test_watch_in_json_is_one_document_a_change(run, session):
     assert [json.loads(line)["status"] for line in lines] == ["running", "complete"]
 
 
+def test_watch_subscribes_and_goes_on_behind_the_last_event(run, session):
+    session.answer("GET /wf/instances/i", *[detail("running", [])] * 3, detail("complete", []))
+    session.stream(
+        "GET /wf/instances/i/subscribe", "retry: 500\n\nid: 4\nevent: x\ndata: {}\n\nid: 7\n\n", ""
+    )
+    assert instances(run, "watch", "wf", "i").exit_code == 0
+    cursors = [
+        headers.get("last-event-id")
+        for (request, _), headers in zip(session.requests, session.headers, strict=True)
+        if request.endswith("/subscribe")
+    ]
+    assert cursors[:2] == [None, "7"]
+
+
 @pytest.mark.parametrize(
     ("status", "options", "code"),
     [

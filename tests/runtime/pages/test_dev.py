@@ -108,7 +108,7 @@ def test_a_function_calls_the_worker_of_another_session_which_may_start_later(si
     worker = site.dev()
     worker.ready()
     made = created(pages)
-    assert made["details"]["status"] == "queued"
+    assert made["details"]["status"] in {"queued", "running"}  # as far as it has come when it is asked
     completes(pages, made["id"])
 
 

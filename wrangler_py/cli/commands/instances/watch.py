@@ -12,8 +12,8 @@ from wrangler_py.cli.options import AsJson, InstanceIdOrLatest, WorkflowName, ta
 from wrangler_py.cli.target import Target
 from wrangler_py.errors import SessionError
 
-#: Seconds between two looks. A slow answer stretches it: watching takes at most a fifth of a session's time.
-INTERVAL = 0.2
+#: Seconds between two looks at the least. A slow answer stretches it: watching takes at most a fifth of the time.
+INTERVAL = 0.05
 SHARE = 4
 
 
@@ -52,16 +52,20 @@ def _follow(client: Client, name: str, instance_id: str, *, as_json: bool) -> di
 
 
 def states(client: Client, name: str, instance_id: str) -> Iterator[dict[str, Any]]:
-    """Yield the instance again and again until it has ended; only once if nobody runs it."""
+    """Yield the instance whenever it has moved, until it has ended; only once if nobody runs it."""
     from wrangler_py.cli.screens.words import FINAL
 
-    while True:
-        asked = time.monotonic()
-        detail = client.instance(name, instance_id)
-        yield detail
-        if detail["status"] in FINAL or client.is_stored:
-            return
-        time.sleep(max(INTERVAL, SHARE * (time.monotonic() - asked)))
+    detail = client.instance(name, instance_id)
+    yield detail
+    if detail["status"] in FINAL or client.is_stored:
+        return
+    with client.follow(name, instance_id) as bell:
+        while detail["status"] not in FINAL:
+            bell.wait()
+            asked = time.monotonic()
+            detail = client.instance(name, instance_id)
+            yield detail
+            time.sleep(max(INTERVAL, SHARE * (time.monotonic() - asked)))
 
 
 def _end(last: dict[str, Any], instance_id: str, *, stored: bool, exit_status: bool) -> None:
