@@ -4,6 +4,7 @@ Stored values are JSON. What JSON has no word for is an object with one key that
 
     {"$bytes": "<base64>"}   {"$date": <ms since 1970>}   {"$set": [...]}   {"$float": "nan"}   {"$int": "<digits>"}
     {"$dict": {...}}         a user's own dict of one key that starts with "$"
+    {"$stream": {...}}       a step's stream (`engine.streams`), only on its own
 
 `encode` accepts exactly the values of python-sdk.md, section 4, and names the path of the first one it cannot take.
 """
@@ -278,4 +279,5 @@ _SHOWN: _Decoders = {
     ),
     "$set": lambda inner, tags: [_unwrap(item, tags) for item in inner],
     "$float": lambda inner, _: inner,
+    "$stream": lambda inner, _: f"[ReadableStream {inner['size']} bytes]",
 }

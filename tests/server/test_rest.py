@@ -628,3 +628,40 @@ def test_step_output_by_step_and_by_attempt(tmp_path):
         assert (late["status"], late["error"]["name"]) == ("errored", "WorkflowTimeoutError")
 
     in_session(tmp_path, body, run=flaky)
+
+
+# step streams
+
+
+async def streaming(event, step):
+    async def source():
+        for number in range(6):
+            yield bytes([number]) * 100_000
+
+    @step.do("open")
+    async def open_():
+        return source()
+
+    @step.do("secret", config={"sensitive": "output"})
+    async def secret():
+        return source()
+
+    await open_()
+    await secret()
+    await step.do("text", lambda: "[ReadableStream 3 bytes]")
+
+
+def test_a_stream_a_step_stored_is_answered_as_its_bytes(tmp_path):
+    async def body(session):
+        await session.world.finish(await session.world.engine.create("w", id="a"))
+        call = session.rest
+        answer = await call("GET", "/workflows/w/instances/a/step?name=open-1&type=step")
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-length"] == "600000"
+        assert answer.content == b"".join(bytes([number]) * 100_000 for number in range(6))
+        secret = await call("GET", "/workflows/w/instances/a/step?name=secret-1&type=step")
+        assert secret.json()["result"]["output"] == "[REDACTED]"
+        text = await call("GET", "/workflows/w/instances/a/step?name=text-1&type=step")
+        assert text.json()["result"]["output"] == "[ReadableStream 3 bytes]"
+
+    in_session(tmp_path, body, run=streaming)

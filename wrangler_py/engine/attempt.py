@@ -63,17 +63,18 @@ class Workbench:
             WorkflowTimeoutError: it took longer than ``timeout_ms``; a coroutine is cancelled, a thread is left behind.
         """
         if not callback.is_async:
-            return await self._bounded(self._threaded(callback, context), timeout_ms)
+            return await self.bounded(self._threaded(callback, context), timeout_ms)
         coroutine = callback.invoke(context)
         # Begun by hand: most callbacks never wait, and planning a timeout costs as much as all the rest of a step.
         try:
             awaited = coroutine.send(None)
         except StopIteration as stop:
             return stop.value
-        return await self._bounded(_go_on(coroutine, awaited), timeout_ms)
+        return await self.bounded(_go_on(coroutine, awaited), timeout_ms)
 
-    async def _bounded(self, work: Awaitable[Any], timeout_ms: int) -> Any:
-        deadline = asyncio.timeout(timeout_ms / 1000)
+    async def bounded(self, work: Awaitable[Any], timeout_ms: int, passed_ms: float = 0) -> Any:
+        """Await ``work`` for what is left of ``timeout_ms``; raise as `call`."""
+        deadline = asyncio.timeout((timeout_ms - passed_ms) / 1000)
         try:
             async with deadline:
                 self._deadlines.add(deadline)

@@ -13,7 +13,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from wrangler_py.engine.store import Batch, Creation, Ending, HistoryLine, Parking, StatusChange, Store
+from wrangler_py.engine.store import (
+    Batch,
+    ChunkLine,
+    Creation,
+    Ending,
+    HistoryLine,
+    Parking,
+    StatusChange,
+    Store,
+)
 from wrangler_py.errors import StoreError
 
 _TURN_S = 0.003
@@ -84,6 +93,11 @@ class GroupCommit:
         self._batch.history.append(line)
         if not self._dirty:
             self._schedule()
+
+    def chunk(self, line: ChunkLine) -> None:
+        """Store a piece of a step's stream."""
+        self._batch.chunks.append(line)
+        self._schedule()
 
     def status(self, change: StatusChange) -> None:
         """Change the status of a driven instance."""

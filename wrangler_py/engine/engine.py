@@ -14,7 +14,7 @@ from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.control import Control, StepRef
 from wrangler_py.engine.definition import Definition
-from wrangler_py.engine.history import describe
+from wrangler_py.engine.history import describe, public_stream
 from wrangler_py.engine.intake import (
     BatchError,
     BatchResult,
@@ -41,6 +41,7 @@ from wrangler_py.engine.runner import Stop, Surroundings
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
+from wrangler_py.engine.streams import StepStream, read_chunks
 from wrangler_py.engine.subscriptions import Subscriptions
 from wrangler_py.engine.upkeep import Upkeep
 from wrangler_py.errors import (
@@ -81,6 +82,7 @@ class Engine:
         limits = PLANS[self.options.plan]
         self._commits = GroupCommit(store)
         self._around = Surroundings(
+            store,
             clock,
             self._commits,
             limits,
@@ -375,6 +377,18 @@ class Engine:
     async def history(self, workflow: str, instance_id: str, *, after: int = 0) -> list[HistoryEvent]:
         """Return an instance's log behind the cursor ``after``; raise InstanceNotFoundError."""
         return await self.store.history((await self._control.find(workflow, instance_id)).row, after=after)
+
+    async def step_stream(self, workflow: str, instance_id: str, name: str) -> StepStream | None:
+        """Return what the step ``<name>-<count>`` stored as a stream, None if it did not, or they are secret.
+
+        Raises:
+            InstanceNotFoundError: there is none of this id.
+        """
+        row = (await self._control.find(workflow, instance_id)).row
+        checkpoint = public_stream(await self.store.history(row), name)
+        if checkpoint is None:
+            return None
+        return StepStream(checkpoint.size, read_chunks(self.store, row, checkpoint))
 
     async def subscribe(
         self, workflow: str, instance_id: str, *, after: int = 0, only: Collection[HistoryType] | None = None

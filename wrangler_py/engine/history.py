@@ -24,6 +24,7 @@ from wrangler_py.engine.model import (
     WaitView,
 )
 from wrangler_py.engine.replay import read_failure, read_message, read_resume, read_start
+from wrangler_py.engine.streams import Checkpoint, read_checkpoint
 from wrangler_py.serde import to_json
 
 REDACTED = "[REDACTED]"
@@ -63,6 +64,22 @@ def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> Instance
         schedule=instance.schedule,
         rollback=outcome,
     )
+
+
+def is_stream(output: object) -> bool:
+    """Say whether a view's output may stand for a stream; a text of the user's may look the same."""
+    return isinstance(output, str) and output.startswith("[ReadableStream ")
+
+
+def public_stream(history: Iterable[HistoryEvent], name: str) -> Checkpoint | None:
+    """Return where the stream is that the step ``name`` stored; None if it has none, or is sensitive."""
+    secret: set[int] = set()
+    for event in history:
+        if event.type is HistoryType.STEP_START and (config := read_start(event).config) and config.sensitive:
+            secret.add(event.step)
+        elif event.type is HistoryType.STEP_SUCCESS and event.name == name:
+            return None if event.step in secret else read_checkpoint(event.data)
+    return None
 
 
 def show_error(error: ErrorRecord | None) -> ErrorView | None:

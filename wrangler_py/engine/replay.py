@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, StepConfig
+from wrangler_py.engine.streams import read_checkpoint
 
 #: The key of a step: its kind and ``<name>-<count>``.
 StepKey = tuple[Kind, str]
@@ -173,6 +174,8 @@ class Replay:
         elif kind in _DONE:
             record.done, record.attempt_open, record.output = True, False, event.data
             self.stored_bytes += len(event.data or b"")
+            if (stream := read_checkpoint(event.data)) is not None:
+                self.stored_bytes += stream.size
         elif kind is HistoryType.ATTEMPT_FAILURE:
             record.attempt_open, record.retry_at = False, read_failure(event).retry_at
             record.shift_ms = 0

@@ -21,9 +21,9 @@ from wrangler_py.engine.retry import Policy, read_rollback_policy
 from wrangler_py.engine.rollback_log import Cause, RollbackLog, order
 from wrangler_py.engine.steps import Attempts
 from wrangler_py.engine.store import Ending
+from wrangler_py.engine.streams import restore
 from wrangler_py.engine.waits import Waits
 from wrangler_py.errors import ControlFlow, FatalStepError
-from wrangler_py.serde import decode
 
 if TYPE_CHECKING:
     from wrangler_py.engine.runner import Runner
@@ -260,7 +260,7 @@ class Saga:
         function, made = undo.rollback.function, undo.attempts
         offered = {
             "error": self._runner.failure(cause.told),
-            "output": None if made.output is None else decode(made.output),
+            "output": None if made.output is None else restore(self._runner, made.output),
         }
         wanted = parameters_of(function)
 

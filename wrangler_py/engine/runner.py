@@ -35,6 +35,7 @@ from wrangler_py.serde import NotSerialisableError, Record, decode, encode
 
 if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
+    from wrangler_py.engine.store import Store
 
 #: Set during an instance's `run()`.
 current_instance: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar(
@@ -71,8 +72,16 @@ class Surroundings:
     """What all runners of an engine share."""
 
     def __init__(
-        self, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, hibernate_after_ms: int, strict: bool
+        self,
+        store: Store,
+        clock: Clock,
+        commits: GroupCommit,
+        limits: PlanLimits,
+        *,
+        hibernate_after_ms: int,
+        strict: bool,
     ) -> None:
+        self.store = store
         self.clock = clock
         self.commits = commits
         self.limits = limits
@@ -310,6 +319,11 @@ class Runner:
         if self.stop_reason not in _SILENT:
             around = self.around
             around.commits.log((self.row, kind, around.clock.now(), step, attempt, name, data))
+
+    def store_chunk(self, step: int, number: int, data: bytes | None) -> None:
+        """Store a piece of a step's stream with the next commit; ``data`` None drops all there is of the step."""
+        if self.stop_reason not in _SILENT:
+            self.around.commits.chunk((self.row, step, number, data))
 
     def call(
         self, name: object, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any

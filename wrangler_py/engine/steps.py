@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +19,9 @@ from wrangler_py.engine.retry import (
     may_retry,
     read_policy,
 )
+from wrangler_py.engine.streams import NotBytesError, record, restore
 from wrangler_py.errors import (
+    Abort,
     ControlFlow,
     FatalStepError,
     NonRetryableDelayError,
@@ -26,7 +29,7 @@ from wrangler_py.errors import (
     WorkflowInternalError,
 )
 from wrangler_py.sdk.failures import capture
-from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode
+from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
 if TYPE_CHECKING:
     from wrangler_py.engine.rollback import Rollback
@@ -50,7 +53,7 @@ async def do(
         if recorded.error is not None:
             raise runner.failure(recorded.error)
         await runner.breathe()
-        return decode(recorded.output or b"null")
+        return restore(runner, recorded.output or b"null")
     try:
         policy = read_policy(name, raw_config)
     except FatalStepError as error:
@@ -104,7 +107,7 @@ class Attempts:
             self.attempt += 1
             outcome = await self._try(callback)
             if isinstance(outcome, bytes):
-                return decode(outcome)
+                return restore(self.runner, outcome)
             retry_at = outcome
 
     async def _recover(self, recorded: Recorded) -> int | None:
@@ -145,22 +148,40 @@ class Attempts:
         # The watchdog finds this local by its name in the stack of a blocked event loop (`engine.engine`).
         blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
+        began = asyncio.get_running_loop().time()
         try:
             context = self.context() if callback.wants_context else {}
             value = await runner.around.bench.call(callback, context, self.config.timeout_ms)
+            try:
+                return encode_result(value, self.display)
+            except RpcTypeError as error:
+                raise TypeError(str(error)) from None
+            except NotSerialisableError as error:
+                if not isinstance(value, AsyncIterable):
+                    raise self._not_serialisable(error) from None
+            return await self._record(value, began)
         finally:
             current_step.reset(token)
+
+    async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
+        """Store the stream a callback returned, in what is left of the attempt's time."""
+        passed = asyncio.get_running_loop().time() - began
+        recording = record(self.runner, self.step, stream)
         try:
-            return encode_result(value, self.display)
-        except RpcTypeError as error:
-            raise TypeError(str(error)) from None
-        except NotSerialisableError as error:
-            text = (
-                f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
-                f"returned a value which is not serialisable: {error}"
+            data: bytes = await self.runner.around.bench.bounded(
+                recording, self.config.timeout_ms, passed * 1000
             )
-            self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
-            raise runner.die(FatalStepError(text)) from None
+        except NotBytesError as error:
+            raise self._not_serialisable(error) from None
+        return data
+
+    def _not_serialisable(self, error: NotSerialisableError) -> Abort:
+        text = (
+            f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
+            f"returned a value which is not serialisable: {error}"
+        )
+        self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
+        return self.runner.die(FatalStepError(text))
 
     def context(self) -> dict[str, Any]:
         """Return what a callback is given as ``ctx``."""

@@ -82,13 +82,18 @@ class Ending(msgspec.Struct):
 HistoryLine = tuple[int, HistoryType, int, int, int, str | None, bytes | None]
 
 
+#: A piece of a step's stream: ``(row, step, number, data)``, numbers from 0. Data None drops all the step has.
+ChunkLine = tuple[int, int, int, bytes | None]
+
+
 class Batch:
     """All writes of one turn, in the order in which they are applied."""
 
-    __slots__ = ("consumed", "creations", "endings", "history", "parkings", "statuses")
+    __slots__ = ("chunks", "consumed", "creations", "endings", "history", "parkings", "statuses")
 
     def __init__(self) -> None:
         self.creations: list[Creation] = []
+        self.chunks: list[ChunkLine] = []
         self.history: list[HistoryLine] = []
         self.statuses: list[StatusChange] = []
         #: Numbers of delivered events.
@@ -219,6 +224,10 @@ class Store(Protocol):
 
     async def history(self, row: int, *, after: int = 0, limit: int | None = None) -> list[HistoryEvent]:
         """Return an instance's log, from the event behind ``after``, in order; at most ``limit`` events."""
+        ...
+
+    async def chunk(self, row: int, step: int, number: int) -> bytes | None:
+        """Return a piece of the stream that a step stored; None if there is none."""
         ...
 
     async def rest(

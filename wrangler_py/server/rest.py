@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import iso
 from wrangler_py.engine import NewInstance, StepRef
+from wrangler_py.engine.history import is_stream
 from wrangler_py.engine.limits import MAX_VALUE_BYTES, check_instance_id
 from wrangler_py.engine.model import InstanceDetail, Kind, Status, Trigger, WorkflowRow
 from wrangler_py.errors import InstanceNotFoundError, InvalidInstanceIdError, RequestError
@@ -14,6 +15,7 @@ from wrangler_py.server import requests
 from wrangler_py.server.envelope import Success, rest_refusal
 from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_count, page_of
 from wrangler_py.server.routing import Handler, Route, routes
+from wrangler_py.server.streaming import ByteStream
 from wrangler_py.server.views import (
     WorkflowView,
     view_created,
@@ -132,8 +134,8 @@ async def get_instance(call: Call) -> Success:
     return Success(_arrange(await _detail(call), order=order, is_simple=is_simple))
 
 
-async def get_step(call: Call) -> Success:
-    """Return what a step, or one attempt of it, came to."""
+async def get_step(call: Call) -> Success | ByteStream:
+    """Return what a step, or one attempt of it, came to; a stream as its bytes."""
     reader = QueryReader(call.query)
     name = reader.text("name")
     kind = reader.choice("type", ("step", "waitForEvent"))
@@ -146,6 +148,10 @@ async def get_step(call: Call) -> Success:
         raise RequestError(
             404, f"No {kind} '{name}'{f', attempt {attempt},' if attempt else ''} in this instance."
         )
+    if is_stream(shown.output) and (
+        stream := await call.engine.step_stream(call.workflow, await instance_id_of(call), str(name))
+    ):
+        return ByteStream(stream.chunks, stream.size, call.receive)
     return Success(shown)
 
 

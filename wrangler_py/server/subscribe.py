@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +19,7 @@ from wrangler_py.errors import RequestError
 from wrangler_py.server.asgi import header
 from wrangler_py.server.rest import instance_id_of
 from wrangler_py.server.routing import Handler
+from wrangler_py.server.streaming import cancel, send_part, while_connected
 
 if TYPE_CHECKING:
     from wrangler_py.server.asgi import Receive, Send
@@ -77,23 +77,13 @@ class EventStream:
         """Send until the events or the client are at their end."""
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         if not head:
-            await self._send_until_gone(send)
+            await while_connected(self._send_all(send), self._receive)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_until_gone(self, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send_all(send))
-        leaving = asyncio.ensure_future(_gone(self._receive))
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-        finally:
-            await _cancel(sending, leaving)
-
     async def _send_all(self, send: Send) -> None:
-        await _part(send, _RETRY)
+        await send_part(send, _RETRY)
         async for event in _with_silence(self._events):
-            await _part(send, KEEP_ALIVE if event is None else _frame(event))
+            await send_part(send, KEEP_ALIVE if event is None else _frame(event))
 
 
 async def _with_silence(events: AsyncIterator[HistoryEvent]) -> AsyncIterator[HistoryEvent | None]:
@@ -112,7 +102,7 @@ async def _with_silence(events: AsyncIterator[HistoryEvent]) -> AsyncIterator[Hi
             yield event
     finally:
         if coming is not None:
-            await _cancel(coming)
+            await cancel(coming)
         await _close(events)
 
 
@@ -122,22 +112,6 @@ def _frame(event: HistoryEvent) -> bytes:
         event.type.value.encode(),
         _encode(show_event(event)),
     )
-
-
-async def _part(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cancel(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _close(events: AsyncIterator[HistoryEvent]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any
 
 from wrangler_py.sdk.pyodide.ffi import JsBuffer, JsObject
@@ -77,6 +77,18 @@ class ReadableStream:
                 yield JsBuffer(chunk)
         finally:
             await close(source)
+
+
+class RepeatableStream(ReadableStream):
+    """A stream whose bytes are kept somewhere: every reading begins anew."""
+
+    def __init__(self, reading: Callable[[], AsyncIterator[bytes]]) -> None:
+        self._reading = reading
+        super().__init__(b"")
+
+    def begin(self) -> Source:
+        """Return an iterator of its own over all bytes."""
+        return self._reading()
 
 
 class StreamReader:

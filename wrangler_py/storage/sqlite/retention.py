@@ -19,6 +19,8 @@ _Q = load_queries("wrangler_py.storage.sqlite")
 _settings = msgspec.json.Decoder(Settings)
 #: The file is made smaller until fewer of its pages are free: those are soon used again.
 WORTH_PAGES = 256
+#: Removing a chunk of a stream takes about as long as removing so many lines of history.
+CHUNK_LINES = 16
 
 
 class _Connected(Protocol):
@@ -57,6 +59,11 @@ class Housekeeping:
             return False
         with self._transaction():
             for row in rows:
+                most = max(1, limit // CHUNK_LINES)
+                chunks = self._connection.execute(_Q["remove_chunks"], {"row": row, "limit": most}).rowcount
+                if chunks == most:
+                    break
+                limit -= chunks * CHUNK_LINES
                 removed = self._connection.execute(
                     _Q["remove_history"], {"row": row, "limit": limit}
                 ).rowcount

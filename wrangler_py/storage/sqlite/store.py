@@ -28,6 +28,7 @@ from wrangler_py.engine.model import (
 )
 from wrangler_py.engine.store import (
     Batch,
+    ChunkLine,
     Claimed,
     Creation,
     EventRow,
@@ -186,6 +187,8 @@ class SqliteStore(Housekeeping):
                     "the lease of this process is gone: another process took its instances over"
                 )
             rows = [self._create(creation) for creation in batch.creations] if batch.creations else []
+            if batch.chunks:
+                self._apply_chunks(batch.chunks)
             if batch.history:
                 self._connection.executemany(_INSERT_HISTORY, batch.history)
             if batch.statuses or batch.consumed or batch.parkings or batch.endings:
@@ -213,6 +216,13 @@ class SqliteStore(Housekeeping):
         self._execute(_INSERT_HISTORY, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
         self._execute(_Q["touch_workflow"], (new.at, new.workflow))
         return row
+
+    def _apply_chunks(self, lines: Sequence[ChunkLine]) -> None:
+        for row, step, number, data in lines:
+            if data is None:
+                self._execute(_Q["drop_chunks"], (row, step))
+            else:
+                self._execute(_Q["insert_chunk"], (row, step, number, data))
 
     def _apply_changes(self, batch: Batch) -> None:
         for change in batch.statuses:
@@ -289,6 +299,11 @@ class SqliteStore(Housekeeping):
             for r, t, at, step, n, name, data, seq in rows
         ]
 
+    async def chunk(self, row: int, step: int, number: int) -> bytes | None:
+        """Return a piece of the stream that a step stored; None if there is none."""
+        data: bytes | None = self._value(_Q["chunk"], (row, step, number))
+        return data
+
     async def rest(
         self,
         row: int,
@@ -323,10 +338,10 @@ class SqliteStore(Housekeeping):
                 return False
             seq = self._execute(_Q["last_seq"], (row,)).fetchone()[0] or 0
             if from_step is None:
-                self._execute(_Q["forget_history"], (row,))
-                self._execute(_Q["forget_events"], (row,))
+                self._forget(row)
             else:
-                self._execute(_Q["forget_steps"], {"row": row, "from_step": from_step})
+                for query in ("forget_steps", "forget_chunks_from"):
+                    self._execute(_Q[query], {"row": row, "from_step": from_step})
             # Numbers of history only grow within an instance, or a subscriber's cursor would skip what is new.
             newest = self._execute("SELECT max(seq) FROM history").fetchone()[0] or 0
             numbered = (row, HistoryType.WORKFLOW_QUEUED, now, max(seq, newest) + 1)
@@ -343,7 +358,11 @@ class SqliteStore(Housekeeping):
         return True
 
     def _delete(self, row: int) -> None:
-        for query in ("forget_history", "forget_events", "delete_instance"):
+        self._forget(row)
+        self._execute(_Q["delete_instance"], (row,))
+
+    def _forget(self, row: int) -> None:
+        for query in ("forget_history", "forget_chunks", "forget_events"):
             self._execute(_Q[query], (row,))
 
     # events

@@ -10,6 +10,12 @@ UPDATE workflows SET triggered_at = ? WHERE name = ?
 -- insert_history --
 INSERT INTO history (instance, type, at, step, attempt, name, data) VALUES (?, ?, ?, ?, ?, ?, ?)
 
+-- insert_chunk --
+INSERT INTO chunks (instance, step, number, data) VALUES (?, ?, ?, ?)
+
+-- drop_chunks --
+DELETE FROM chunks WHERE instance = ? AND step = ?
+
 -- change_status --
 UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ?
 

@@ -4,6 +4,9 @@ SELECT * FROM instances WHERE workflow = ? AND id = ?
 -- history --
 SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq LIMIT ?
 
+-- chunk --
+SELECT data FROM chunks WHERE instance = ? AND step = ? AND number = ?
+
 -- driven_by --
 SELECT epoch FROM instances WHERE number = ? AND workflow <> ''
 
@@ -25,6 +28,12 @@ DELETE FROM history WHERE instance = ?
 DELETE FROM history
 WHERE instance = :row AND (step >= :from_step OR type IN (
     'WORKFLOW_SUCCESS', 'WORKFLOW_FAILURE', 'WORKFLOW_TERMINATED', 'REPLAY_DIVERGED') OR type LIKE 'ROLLBACK%')
+
+-- forget_chunks --
+DELETE FROM chunks WHERE instance = ?
+
+-- forget_chunks_from --
+DELETE FROM chunks WHERE instance = :row AND step >= :from_step
 
 -- queue_again --
 UPDATE instances

@@ -16,6 +16,9 @@ SELECT number FROM instances WHERE workflow = '' ORDER BY number LIMIT :limit
 -- remove_history --
 DELETE FROM history WHERE seq IN (SELECT seq FROM history WHERE instance = :row ORDER BY seq LIMIT :limit)
 
+-- remove_chunks --
+DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE instance = :row LIMIT :limit)
+
 -- order_termination --
 INSERT INTO terminations (workflow, status, up_to, ordered_at)
 VALUES (:workflow, :status, (SELECT coalesce(max(number), 0) FROM instances WHERE workflow = :workflow), :now)

@@ -1,0 +1,144 @@
+"""A step that returns a stream of bytes: stored in chunks, read again from there (engine-semantics, section 2).
+
+The checkpoint of such a step says only how much there is. Of an attempt that is given up, no chunk stays: the first
+thing the next one does, or a failed one when it ends, is to drop what there was of the step. Memory holds one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from wrangler_py.errors import StoreError
+from wrangler_py.serde import NotSerialisableError, decode
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.store import Store
+
+#: A chunk holds this many bytes, the last one of a stream what is left.
+CHUNK_BYTES = 256 * 1024
+_TAG = b'{"$stream":'
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What stands for the stream: the number of the step whose chunks these are, and their bytes together."""
+
+    step: int
+    size: int
+
+
+class _Tagged(msgspec.Struct, rename={"checkpoint": "$stream"}):
+    checkpoint: Checkpoint
+
+
+class StepStream(NamedTuple):
+    """What a step stored, for whoever looks at its instance: how many bytes, and these."""
+
+    size: int
+    chunks: AsyncGenerator[bytes, None]
+
+
+class NotBytesError(NotSerialisableError):
+    """A stream gave something else than bytes."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(value, "", "a stream that a step returns yields bytes")
+
+
+_encode = msgspec.json.Encoder().encode
+_tagged = msgspec.json.Decoder(_Tagged)
+
+
+def read_checkpoint(data: bytes | None) -> Checkpoint | None:
+    """Return what a step's stored result says of its stream, None if it is a value."""
+    return _tagged.decode(data).checkpoint if data is not None and data.startswith(_TAG) else None
+
+
+def restore(runner: Runner, data: bytes) -> Any:
+    """Return the result `run()` sees: the value that is stored, or a stream that reads the chunks.
+
+    The stream may be read more than once, each time from its beginning; under strict mode once, as on Cloudflare.
+    """
+    checkpoint = read_checkpoint(data)
+    if checkpoint is None:
+        return decode(data)
+    from wrangler_py.sdk.web.streams import ReadableStream, RepeatableStream
+
+    def reading() -> AsyncIterator[bytes]:
+        return read_chunks(runner.around.store, runner.row, checkpoint)
+
+    return ReadableStream(reading()) if runner.around.strict else RepeatableStream(reading)
+
+
+async def read_chunks(store: Store, row: int, checkpoint: Checkpoint) -> AsyncGenerator[bytes, None]:
+    """Give the stored chunks in order; raise StoreError if they are gone."""
+    left, number = checkpoint.size, 0
+    while left > 0:
+        chunk = await store.chunk(row, checkpoint.step, number)
+        if chunk is None:
+            raise StoreError("The stream this step stored is gone: its instance was restarted or deleted")
+        yield chunk
+        left, number = left - len(chunk), number + 1
+
+
+async def record(runner: Runner, step: int, source: AsyncIterable[Any]) -> bytes:
+    """Read ``source`` to its end and store its chunks; return the step's checkpoint.
+
+    Raises:
+        NotBytesError: it gave something else.
+        Abort: the instance has more than its plan allows.
+    """
+    recorder = _Recorder(runner, step)
+    chunks = aiter(source)
+    try:
+        async for piece in chunks:
+            await recorder.add(piece)
+        return recorder.end()
+    except BaseException:
+        recorder.drop()
+        raise
+    finally:
+        if (close := getattr(chunks, "aclose", None)) is not None:
+            await close()
+
+
+class _Recorder:
+    """Cuts what comes into chunks, and lets no more come before they are on disk."""
+
+    def __init__(self, runner: Runner, step: int) -> None:
+        self._runner, self._step = runner, step
+        self._buffer = bytearray()
+        self._number = self._size = 0
+        runner.store_chunk(step, 0, None)
+
+    async def add(self, piece: object) -> None:
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise NotBytesError(piece)
+        view = memoryview(piece).cast("B")
+        while view.nbytes:
+            room = CHUNK_BYTES - len(self._buffer)
+            self._buffer += view[:room]
+            view = view[room:]
+            if len(self._buffer) == CHUNK_BYTES:
+                self._write()
+                await self._runner.around.commits.durable()
+                self._runner.check_going()
+
+    def end(self) -> bytes:
+        if self._buffer:
+            self._write()
+        return _encode(_Tagged(Checkpoint(self._step, self._size)))
+
+    def _write(self) -> None:
+        self._size += len(self._buffer)
+        self._runner.store_chunk(self._step, self._number, bytes(self._buffer))
+        self._runner.count_bytes(len(self._buffer))
+        self._number += 1
+        self._buffer.clear()
+
+    def drop(self) -> None:
+        self._runner.replay.stored_bytes -= self._size
+        self._runner.store_chunk(self._step, 0, None)
