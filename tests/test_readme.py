@@ -259,6 +259,7 @@ OUTPUTS: dict[str, Any] = {
         "the card has expired",
         "ValueError: invalid literal for int() with base 10: 'many'",
     ],
+    "Export": 10_000_000,
     "Short": ["hello a", "hello b"],
 }
 #: What fails, with its error, and what its rollbacks say.
