@@ -6,11 +6,12 @@ import asyncio
 import threading
 import time
 
+import msgspec
 import pytest
 
-from tests.support.world import World, in_world
+from tests.support.world import DAY, HOUR, World, in_world
 from wrangler_py.clock import SystemClock
-from wrangler_py.engine import Definition, Engine, EngineOptions, Status
+from wrangler_py.engine import Definition, Engine, EngineOptions, NewInstance, Status, limits
 from wrangler_py.errors import RateLimitedError
 from wrangler_py.serde import decode
 from wrangler_py.storage.sqlite import SqliteStore
@@ -217,3 +218,26 @@ def test_enforced_limits_refuse_the_hundred_and_first_creation(tmp_path):
         await world.engine.create("w")
 
     in_world(tmp_path, body, enforce_limits=True)
+
+
+def test_the_free_plan_runs_so_many_instances_a_day_whatever_crashes(tmp_path, monkeypatch):
+    """docs, "Maximum Workflow executions": 100,000 per day; the day is that of UTC."""
+    free = limits.PLANS["free"]
+    assert (free.daily, limits.PLANS["paid"].daily) == (100_000, None)
+    monkeypatch.setitem(limits.PLANS, "free", msgspec.structs.replace(free, daily=5))
+
+    async def body(world):
+        await world.define(steps)
+        await asyncio.sleep((DAY - world.clock.now() % DAY - HOUR) / 1000)
+        await world.engine.create_batch("w", [NewInstance() for _ in range(3)])
+        await world.crash()
+        with pytest.raises(RateLimitedError) as refused:
+            await world.engine.create_batch("w", [NewInstance() for _ in range(3)])
+        assert HOUR / 1000 - 5 < refused.value.retry_after_s <= HOUR / 1000
+        await world.engine.create_batch("w", [NewInstance() for _ in range(2)])
+        with pytest.raises(RateLimitedError, match="5 instances a day"):
+            await world.engine.create("w")
+        await asyncio.sleep(refused.value.retry_after_s)
+        await world.engine.create_batch("w", [NewInstance() for _ in range(5)])
+
+    in_world(tmp_path, body, enforce_limits=True, plan="free")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,20 +12,16 @@ from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.limits import DAY_MS, MAX_BATCH, MAX_VALUE_BYTES, PlanLimits, check_instance_id
 from wrangler_py.engine.model import InstanceRow, Occurrence, Status, Trigger
+from wrangler_py.engine.quota import Quota
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Creation, Store
 from wrangler_py.errors import (
     InstanceExistsError,
     InvalidArgumentError,
     PayloadTooLargeError,
-    QueueFullError,
-    RateLimitedError,
     WorkflowError,
 )
 from wrangler_py.serde import encode
-
-#: docs, "Maximum Workflow instance creation rate", when limits are enforced.
-RATE_COUNT, RATE_MS = 100, 10_000
 
 
 class Named(NamedTuple):
@@ -76,21 +70,18 @@ class Intake:
     def __init__(
         self, store: Store, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, enforce: bool
     ) -> None:
-        self._store = store
         self._clock = clock
         self._commits = commits
         self._limits = limits
         self._enforce = enforce
-        self._recent: deque[int] = deque()
-        self._queued = 0
-        self._queued_counted_at = -RATE_MS
+        self._quota = Quota(store, clock, limits, enforce=enforce)
 
     async def create(
         self, workflow: Named, instance: NewInstance, trigger: Trigger, schedule: Occurrence | None
     ) -> InstanceRow:
         """Store one; for the errors see `Engine.create`."""
         new = self._creation(workflow, instance, trigger, schedule)
-        await self._check_capacity(1)
+        await self._quota.take(1)
         row = await self._commits.create(new)
         if row is None:
             raise InstanceExistsError(new.id)
@@ -104,7 +95,7 @@ class Intake:
             raise InvalidArgumentError("a batch needs at least one instance")
         if len(instances) > MAX_BATCH:
             raise InvalidArgumentError(f"a batch takes up to {MAX_BATCH} instances, not {len(instances)}")
-        await self._check_capacity(len(instances))
+        await self._quota.take(len(instances))
         result = BatchResult([], [])
         pending: list[tuple[int, Creation, asyncio.Future[int | None]]] = []
         for index, instance in enumerate(instances):
@@ -147,32 +138,6 @@ class Intake:
 
     def _id(self, new: NewInstance) -> str:
         return self._clock.new_id() if new.id is None else check_instance_id(new.id)
-
-    async def _check_capacity(self, count: int) -> None:
-        now = self._clock.now()
-        if now - self._queued_counted_at > 1000:
-            self._queued, self._queued_counted_at = await self._store.count_queued(), now
-        if self._queued + count > self._limits.queued:
-            self._queued = await self._store.count_queued()
-        if self._queued + count > self._limits.queued:
-            raise QueueFullError(
-                f"{self._limits.queued} instances are queued already: wait until some have started"
-            )
-        self._queued += count
-        if self._enforce:
-            self._check_rate(now, count)
-
-    def _check_rate(self, now: int, count: int) -> None:
-        while self._recent and self._recent[0] <= now - RATE_MS:
-            self._recent.popleft()
-        over = len(self._recent) + count - RATE_COUNT
-        if over > 0:
-            wait_ms = self._recent[over - 1] + RATE_MS - now
-            raise RateLimitedError(
-                f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment",
-                retry_after_s=math.ceil(wait_ms / 1000),
-            )
-        self._recent.extend([now] * count)
 
 
 def _created(new: Creation, row: int) -> InstanceRow:

@@ -25,25 +25,33 @@ MAX_STEPS = 25_000
 MAX_STEP_NAME = 256
 #: engine-semantics, section 1.
 MAX_BATCH = 100
+#: docs, "Maximum Workflow instance creation rate", when limits are enforced.
+RATE_COUNT, RATE_MS = 100, 10_000
 #: engine-semantics, section 2: a delay function may take this long.
 DELAY_FUNCTION_S = 5.0
 
 
 class PlanLimits(msgspec.Struct, frozen=True):
-    """What a plan allows: bytes of state per instance, instances executing at once, instances queued, and how long one
-    that has ended is kept."""
+    """What a plan allows: bytes of state per instance, instances executing at once, instances queued, how long one that
+    has ended is kept, and instances created in a day (None: as many as there are)."""
 
     state_bytes: int
     state_name: str
     concurrency: int
     queued: int
     retention_ms: int
+    daily: int | None
 
 
 DAY_MS = 24 * 60 * 60 * 1000
 PLANS: dict[Plan, PlanLimits] = {
     "paid": PlanLimits(
-        state_bytes=1 << 30, state_name="1GiB", concurrency=4500, queued=100_000, retention_ms=30 * DAY_MS
+        state_bytes=1 << 30,
+        state_name="1GiB",
+        concurrency=4500,
+        queued=100_000,
+        retention_ms=30 * DAY_MS,
+        daily=None,
     ),
     "free": PlanLimits(
         state_bytes=100 * 1000 * 1000,
@@ -51,6 +59,7 @@ PLANS: dict[Plan, PlanLimits] = {
         concurrency=25,
         queued=10_000,
         retention_ms=3 * DAY_MS,
+        daily=100_000,
     ),
 }
 

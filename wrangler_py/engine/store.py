@@ -301,6 +301,10 @@ class Store(Protocol):
         """Return how many instances are queued, of all workflows."""
         ...
 
+    async def count_created(self, since: int) -> int:
+        """Return how many of the instances there are were created at ``since`` (milliseconds) or later."""
+        ...
+
     # workflows
 
     async def bind_workflow(self, workflow: WorkflowRow) -> None:

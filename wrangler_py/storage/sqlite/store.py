@@ -428,6 +428,10 @@ class SqliteStore(Housekeeping):
         """Return how many instances are queued, of all workflows."""
         return int(self._value(_Q["count_queued"]))
 
+    async def count_created(self, since: int) -> int:
+        """Return how many of the instances there are were created at ``since`` (milliseconds) or later."""
+        return int(self._value(_Q["count_created"], (since,)))
+
     # workflows
 
     async def bind_workflow(self, workflow: WorkflowRow) -> None:

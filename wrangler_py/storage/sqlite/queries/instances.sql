@@ -93,5 +93,8 @@ SELECT status, count(*) FROM instances WHERE workflow = ? GROUP BY status
 -- count_queued --
 SELECT count(*) FROM instances WHERE status = 'queued' AND workflow IN (SELECT name FROM workflows)
 
+-- count_created --
+SELECT count(*) FROM instances WHERE created_at >= ?
+
 -- workflow_rows --
 SELECT number FROM instances WHERE workflow = ?
