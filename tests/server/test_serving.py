@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from wrangler_py.server.patience import Patience
 from wrangler_py.server.serving import Serving
 
 
@@ -162,6 +163,94 @@ def test_finishing_does_not_wait_for_ever():
         gate.open.set()
         writer.close()
         await pair.end()
+
+    run(scenario)
+
+
+async def swallow(scope, receive, send):
+    """Read the body and say how long it was."""
+    size = 0
+    while (message := await receive())["type"] == "http.request":
+        size += len(message["body"])
+        if not message.get("more_body"):
+            break
+    await app(b"%d" % size)(scope, receive, send)
+
+
+async def flood(scope, receive, send):
+    """Answer more than anybody wants."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(100):
+        await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@contextlib.asynccontextmanager
+async def impatient(application, **patience):
+    serving = Serving(application, Patience(**patience))
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    await serving.accept(listener)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    yield serving, reader, writer
+    writer.close()
+    await serving.leave(None)
+    await serving.finish(5)
+
+
+BODY_OF_10 = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhos", b"GET / HTTP/1.1\r\nhost: a\r\nx: "])
+def test_a_client_that_does_not_say_what_it_wants_is_let_go(sent):
+    async def scenario():
+        async with impatient(app(b"here"), head=0.05) as (_, reader, writer):
+            writer.write(sent)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("sent", [b"", b"12345"])
+def test_a_client_that_stops_in_the_middle_of_a_body_is_let_go(sent):
+    async def scenario():
+        async with impatient(swallow, body=0.05) as (_, reader, writer):
+            writer.write(BODY_OF_10 + sent)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+
+    run(scenario)
+
+
+def test_nobody_is_blamed_for_a_body_that_is_not_read():
+    async def scenario():
+        gate = Gate()
+
+        async def late(scope, receive, send):
+            await gate.open.wait()
+            await swallow(scope, receive, send)
+
+        size = 1 << 20
+        async with impatient(late, body=0.05) as (_, reader, writer):
+            writer.write(BODY_OF_10.replace(b"10", b"%d" % size) + bytes(size))
+            looks = 5
+            asyncio.get_running_loop().call_later(looks * 0.05, gate.open.set)
+            assert await answer_of(reader) == (b"%d" % size, True)
+
+    run(scenario)
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go():
+    async def scenario():
+        async with impatient(flood, answer=0.05) as (serving, reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            while not serving._connections:
+                await asyncio.sleep(0)
+            while serving._connections:
+                await asyncio.sleep(0.01)
+            with contextlib.suppress(ConnectionError):
+                assert len(await reader.read()) < 100 << 20
 
     run(scenario)
 

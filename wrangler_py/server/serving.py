@@ -19,10 +19,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from wrangler_py.server.patience import DEFAULT, AnswerWait, BodyWait, Patience, Wait
+
 #: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
 KEEP_ALIVE = 75
-#: Seconds that the head of a request may take, from its first byte to its last: slower ones keep others out.
-HEADER_TIMEOUT = 30.0
 #: Seconds between two looks at a connection that still has bytes to send.
 FLUSH_PAUSE = 0.01
 
@@ -30,10 +30,8 @@ FLUSH_PAUSE = 0.01
 class Serving:
     """Answers connections by ``app``, an ASGI application without lifespan."""
 
-    def __init__(
-        self, app: Callable[..., Awaitable[None]], *, header_timeout: float = HEADER_TIMEOUT
-    ) -> None:
-        self.header_timeout = header_timeout
+    def __init__(self, app: Callable[..., Awaitable[None]], patience: Patience = DEFAULT) -> None:
+        self.patience = patience
         self._loop = asyncio.get_running_loop()
         self.config = Config(
             app,
@@ -170,7 +168,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(serving.config, serving.state, {})
         self._serving = serving
         self._is_receiving = False
-        self._too_late: asyncio.TimerHandle | None = None
+        self._head = Wait(serving.patience.head)
+        self._body = BodyWait(serving.patience.body)
+        self._answer = AnswerWait(serving.patience.answer)
 
     @property
     def is_idle(self) -> bool:
@@ -182,39 +182,48 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin."""
         super().connection_made(transport)
-        self._await_head()
+        self._head.begin(self.transport)
         self._serving.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
-        self._got_head()
+        for wait in (self._head, self._body, self._answer):
+            wait.end()
         self._serving.lost(self)
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._is_receiving = True
-        self._await_head()
+        self._head.begin(self.transport)
         super().on_message_begin()
 
-    def _await_head(self) -> None:
-        """Close the connection if the head of a request is not here in time."""
-        if self._too_late is None:
-            self._too_late = self.loop.call_later(self._serving.header_timeout, self.transport.close)
+    def on_body(self, body: bytes) -> None:
+        """Take some of the body, and wait for more."""
+        self._body.end()
+        self._body.begin(self.transport)
+        super().on_body(body)
 
-    def _got_head(self) -> None:
-        if self._too_late is not None:
-            self._too_late.cancel()
-            self._too_late = None
+    def pause_writing(self) -> None:
+        """Wait until the client takes what there is."""
+        self._answer.begin(self.transport)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._answer.end()
+        super().resume_writing()
 
     def on_message_complete(self) -> None:
         """Note that a request is all here."""
         self._is_receiving = False
+        self._body.end()
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """Answer; the last answer of a session says that it is the last."""
-        self._got_head()
+        self._head.end()
+        self._body.begin(self.transport)
         super().on_headers_complete()
         if self._serving.closes_connections:
             self.cycle.keep_alive = False
