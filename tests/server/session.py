@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.support.world import World, in_world
+from wrangler_py.runtime.options import HostOptions
 from wrangler_py.server.app import create_app
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class FakeHost:
         self.engine = engine
         self.load_error: Any = None
         self.config: Any = None
+        self.options = HostOptions()
         self.roots = (root,) if root else ()
         self.scheduled_calls: list[tuple[str, int]] = []
         self._fetch, self._scheduled = fetch, scheduled

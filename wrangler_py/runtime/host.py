@@ -62,8 +62,8 @@ class Host:
         self.env: Any = None
         #: Answers other Workers; None where no code is loaded.
         self.dispatcher: Dispatcher | None = None
+        self.options = HostOptions()
         self._store = store
-        self._options = HostOptions()
         self._part: Part | None = None
         self._handlers: UserCode | None = None
         self._resources: Resources | None = None
@@ -122,13 +122,13 @@ class Host:
         store = await SqliteStore.open(state_dir / DATABASE, synchronous=options.synchronous)
         engine = Engine(store, clock, options=_engine_options(config, options, owner))
         host = cls(config, state_dir, store, engine)
-        host._options = options
+        host.options = options
         return host
 
     async def _take_code(self, config: Config) -> None:
         peers = SessionPeers(config.name, partial(url_of_script, near=self.state_dir))
         resources = self._resources = Resources(
-            config, self.state_dir, self.engine, peers, synchronous=self._options.synchronous
+            config, self.state_dir, self.engine, peers, synchronous=self.options.synchronous
         )
         resources.on_close(peers.close)
         self.dispatcher = peers.home = Dispatcher(resources)

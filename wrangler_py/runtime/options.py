@@ -61,6 +61,8 @@ class HostOptions(msgspec.Struct, frozen=True):
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     #: Seconds between two looks at what other processes wrote.
     look_s: float | None = None
+    #: Whether visitors are told how the user's code failed.
+    shows_faults: bool = True
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -91,7 +93,9 @@ class ServeOptions(msgspec.Struct, frozen=True):
     @property
     def host(self) -> HostOptions:
         """Return the part the engine looks at. Seconds count when several processes share the work."""
-        return HostOptions(enforce_limits=self.enforce_limits, synchronous="FULL", look_s=LOOK_S)
+        return HostOptions(
+            enforce_limits=self.enforce_limits, synchronous="FULL", look_s=LOOK_S, shows_faults=False
+        )
 
 
 class DevOptions(msgspec.Struct, frozen=True):

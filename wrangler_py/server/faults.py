@@ -12,6 +12,8 @@ from wrangler_py.server.answer import Answer, text
 if TYPE_CHECKING:
     from wrangler_py.runtime.host import Host
 
+#: All a visitor of a deployed Worker is told (docs of Workers, "Errors", 1101).
+THREW = "error code: 1101 (the Worker threw an exception; its log says more)"
 logger = logging.getLogger(__name__)
 
 
@@ -23,8 +25,9 @@ def log_fault(host: Host, error: Exception, what: str) -> str:
 
 
 def fault_page(host: Host, error: Exception, what: str) -> Answer:
-    """Log that ``what`` failed and return the page that says so, status 500."""
-    return text(500, f"{log_fault(host, error, what)}\n")
+    """Log that ``what`` failed and return the page that says so, status 500; how, only where visitors may know."""
+    told = log_fault(host, error, what)
+    return text(500, f"{told if host.options.shows_faults else THREW}\n")
 
 
 def _mistake(error: UserError) -> str:

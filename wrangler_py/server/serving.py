@@ -13,12 +13,15 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from wrangler_py.errors import RequestError
+from wrangler_py.server.heads import MAX_HEAD, check_head, too_many_headers
 from wrangler_py.server.patience import DEFAULT, AnswerWait, BodyWait, Patience, Wait
 
 #: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
@@ -168,6 +171,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(serving.config, serving.state, {})
         self._serving = serving
         self._is_receiving = False
+        #: Bytes of the head that is not all here; None between two heads.
+        self._head_bytes: int | None = None
+        self._refusal: RequestError | None = None
         self._head = Wait(serving.patience.head)
         self._body = BodyWait(serving.patience.body)
         self._answer = AnswerWait(serving.patience.answer)
@@ -192,9 +198,32 @@ class Connection(HttpToolsProtocol):
             wait.end()
         self._serving.lost(self)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless it is a head without an end."""
+        before = self._head_bytes or 0
+        super().data_received(data)
+        if self._head_bytes is not None and not self.transport.is_closing():
+            self._head_bytes = before + len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._refuse(too_many_headers())
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser, or `check_head`, could not take."""
+        self._refuse(self._refusal or RequestError(400, msg))
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer and close; where another answer is on its way, only close."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_next = cycle is None or cycle.response_complete
+        is_unanswered = self._head_bytes is None and cycle is not None and not cycle.response_started
+        if is_next or is_unanswered:
+            self.transport.write(_refusal(error))
+        self.transport.close()
+
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._is_receiving = True
+        self._head_bytes = 0
         self._head.begin(self.transport)
         super().on_message_begin()
 
@@ -223,6 +252,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer; the last answer of a session says that it is the last."""
         self._head.end()
+        try:
+            check_head(self.parser.get_http_version(), self.url, self.headers)
+        except RequestError as error:
+            self._refusal = error
+            raise  # The parser stops, and it is refused.
+        self._head_bytes = None
         self._body.begin(self.transport)
         super().on_headers_complete()
         if self._serving.closes_connections:
@@ -247,3 +282,14 @@ def _accepted(listener: socket.socket) -> list[socket.socket]:
         while True:
             found.append(listener.accept()[0])
     return found
+
+
+def _refusal(error: RequestError) -> bytes:
+    body = f"{error}\n"
+    lines = (
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        "content-type: text/plain; charset=utf-8",
+        f"content-length: {len(body.encode())}",
+        "connection: close",
+    )
+    return "\r\n".join([*lines, "", body]).encode()

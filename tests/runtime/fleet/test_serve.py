@@ -45,6 +45,8 @@ class Default(WorkerEntrypoint):
             return Response(str(os.getpid()))
         if path == "count":
             return Response.json(await self.env.COUNTER.get_by_name("a").next())
+        if path == "fail":
+            raise ValueError("the password is 1234")
         if path == "send":
             await self.env.QUEUE.send("m")
         if path == "echo":
@@ -106,6 +108,25 @@ def test_the_api_wants_a_token_and_health_does_not(server):
     assert server.get("/cdn-cgi/pywrangler/health")[0] == 200
     assert server.get(READY) == (200, "ready\n")
     assert "No script is deployed" in server.get()[1]
+
+
+def test_visitors_are_not_told_how_the_code_failed(server):
+    server.deploy("shop", "v1", entry("one"))
+    server.start()
+    status, answer = server.get("/fail")
+    assert status == 500
+    assert answer.startswith("error code: 1101")
+    assert "1234" not in answer
+    server.says("ValueError: the password is 1234")
+
+
+def test_a_request_with_two_hosts_reaches_nobody(server):
+    """Which script it is for, and what that sees, would be a matter of opinion."""
+    server.deploy("shop", "v1", entry("one"))
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: shop.localhost\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def test_bodies_pass_in_both_directions(server):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wrangler_py.sdk.web.headers import Headers
 
@@ -81,3 +83,11 @@ def test_values_are_text_without_spaces_around() -> None:
 def test_headers_are_a_mapping_or_pairs(wrong: object) -> None:
     with pytest.raises(TypeError, match=f"not {type(wrong).__name__}"):
         Headers(wrong)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A", "a", "b", "Cookie", "set-cookie"]), st.sampled_from("xyz"))))
+def test_headers_made_at_once_are_those_appended_one_by_one(pairs: list[tuple[str, str]]) -> None:
+    headers = Headers()
+    for name, value in pairs:
+        headers.append(name, value)
+    assert list(Headers(pairs).items()) == list(headers.items())
