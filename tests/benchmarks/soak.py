@@ -240,11 +240,16 @@ class Client(threading.Thread):
             response = self._connection.getresponse()
             answer = json.loads(response.read())
         except (OSError, http.client.HTTPException):
-            self._connection.close()
-            self._connection = None
+            self.close()
             self.unanswered += 1
             return None, None
         return response.status, answer["result"] if response.status == 200 else answer
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class Turmoil(threading.Thread):
@@ -339,6 +344,8 @@ def live(folder: Path, seconds: float) -> Outcome:
             thread.join(180)
         wrong = errors or _settle(clients)
         wrong = wrong or _account(clients, journal)
+        for client in clients:
+            client.close()
         code = server.stop()
         wrong += [f"serve ended with {code}:\n{server.output[-2000:]}"] if code != 0 else []
         wrong += _check_file(server.state / "workflows.sqlite")
