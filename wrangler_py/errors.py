@@ -263,10 +263,14 @@ class NonRetryableDelayError(StepError):
 class RequestError(PywranglerError):
     """An HTTP request the server does not take: ``status`` and everything that is wrong with it."""
 
-    def __init__(self, status: int, *problems: str, allow: str | None = None) -> None:
+    def __init__(
+        self, status: int, *problems: str, allow: str | None = None, number: int | None = None
+    ) -> None:
         super().__init__("; ".join(problems))
         self.status = status
         self.problems = problems
+        #: Cloudflare's number of this error, where its own clients look at it.
+        self.number = number
         #: The methods there are, for the ``Allow`` header of a 405.
         self.allow = allow
 

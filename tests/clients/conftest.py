@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.clients.npm import install
 from tests.runtime.conftest import Dev
 from tests.support.session import configuration, place
 
@@ -35,3 +37,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 @pytest.fixture
 def base_url(dev: Dev) -> str:
     return f"http://127.0.0.1:{dev.port}/client/v4"
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    return install()

@@ -5,7 +5,7 @@ Both directions are here, so that a version on a server is started from a config
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,7 +48,7 @@ def to_metadata(config: Config, main_module: str, *, message: str | None, tag: s
     annotations = {"workers/message": message, "workers/tag": tag}
     metadata: dict[str, Any] = {
         "main_module": main_module,
-        "bindings": list(_bindings(config)),
+        "bindings": bindings_of(config),
         "compatibility_flags": list(config.compatibility_flags),
         "annotations": {key: value for key, value in annotations.items() if value is not None},
         # What was set once stays set, as on Cloudflare, until another value is given.
@@ -60,14 +60,18 @@ def to_metadata(config: Config, main_module: str, *, message: str | None, tag: s
     return metadata
 
 
+def bindings_of(config: Config, secrets: Collection[str] = ()) -> list[Binding]:
+    """Return the bindings of a configuration, of whose variables some are ``secrets``."""
+    return [*(_variable_of(name, value, secrets) for name, value in config.vars.items()), *_bindings(config)]
+
+
+def _variable_of(name: str, value: Any, secrets: Collection[str]) -> Binding:
+    if not isinstance(value, str):
+        return {"name": name, "type": "json", "json": value}
+    return {"name": name, "type": SECRET if name in secrets else "plain_text", "text": value}
+
+
 def _bindings(config: Config) -> Iterator[Binding]:
-    for name, value in config.vars.items():
-        is_text = isinstance(value, str)
-        yield {
-            "name": name,
-            "type": "plain_text" if is_text else "json",
-            "text" if is_text else "json": value,
-        }
     for workflow in config.workflows:
         script = {} if workflow.script_name is None else {"script_name": workflow.script_name}
         yield {

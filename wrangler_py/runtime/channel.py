@@ -206,7 +206,7 @@ class Asked(msgspec.Struct, tag="asked", frozen=True):
     """From the front: a deploy wants something (`server.rollout`); answered by `Answered` of the same number."""
 
     number: int
-    what: Literal["prepare", "activate", "remove"]
+    what: Literal["prepare", "discard", "activate", "remove"]
     script: str
     version: str = ""
 

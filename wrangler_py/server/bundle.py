@@ -146,6 +146,18 @@ def write_bundle(bundle: Bundle, config: Mapping[str, Any], folder: Path) -> Non
         sync_folder(one)
 
 
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Return the files that `write_bundle` has written, without the configuration.
+
+    What Python itself keeps there, compiled modules, is none of them.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and path != folder / CONFIG_FILE:
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
 def _private(path: str, flags: int) -> int:
     """Open a file for its owner alone: among what is uploaded are secrets."""
     return os.open(path, flags, 0o600)

@@ -155,7 +155,7 @@ def _ruled(error: Exception, rule: Rule, problem: Problem) -> Refusal:
 
 
 def _request_refusal(error: RequestError) -> Refusal:
-    number = _NUMBERS_BY_STATUS.get(error.status, BAD_REQUEST)
+    number = error.number or _NUMBERS_BY_STATUS.get(error.status, BAD_REQUEST)
     headers = ((b"allow", error.allow.encode()),) if error.allow else ()
     if error.status == 401:
         headers = ((b"www-authenticate", b"Bearer"),)

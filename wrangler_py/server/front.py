@@ -46,12 +46,15 @@ from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
 from wrangler_py.server.openapi import document_routes
 from wrangler_py.server.proxy import Proxy
+from wrangler_py.server.releases import Releases
 from wrangler_py.server.rest import rest_routes
 from wrangler_py.server.rollout import FleetRollout
 from wrangler_py.server.routing import Route, routes
 from wrangler_py.server.scripts import Scripts
 from wrangler_py.server.serving import Serving
 from wrangler_py.server.worker import open_log
+from wrangler_py.server.wrangler_calls import WranglerCalls
+from wrangler_py.server.wrangler_resources import WranglerResources
 from wrangler_py.storage.deployments import Deployments, Tokens
 
 if TYPE_CHECKING:
@@ -121,8 +124,13 @@ class Front:
 
     def _table(self) -> list[Route]:
         own = {"GET pywrangler/health": get_health, "GET pywrangler/ready": self._get_ready}
-        scripts = Scripts(self._deployments, self._rollout)
-        found = [*rest_routes(), *explorer_routes(), *document_routes(), *scripts.routes()]
+        releases = Releases(self._deployments, self._rollout)
+        deploying = (
+            *Scripts(self._deployments, releases).routes(),
+            *WranglerCalls(releases).routes(),
+            *WranglerResources(releases).routes(),
+        )
+        found = [*rest_routes(), *explorer_routes(), *document_routes(), *deploying]
         return [*found, *routes("cdn-cgi", rest_refusal, own)]
 
     async def _get_ready(self, call: Call) -> Answer:

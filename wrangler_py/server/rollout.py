@@ -36,6 +36,10 @@ class Rollout(Protocol):
         """
         ...
 
+    async def discard(self, script: str, version: str) -> None:
+        """Stop a version that was prepared and is not to be activated now."""
+        ...
+
     async def activate(self, script: str, version: str) -> None:
         """Let a prepared version answer its script's requests from now on, and run the instances created from now on.
 
@@ -67,6 +71,10 @@ class FleetRollout:
         """See `Rollout`."""
         return await self._ask("prepare", script, version)
 
+    async def discard(self, script: str, version: str) -> None:
+        """See `Rollout`."""
+        await self._ask("discard", script, version)
+
     async def activate(self, script: str, version: str) -> None:
         """See `Rollout`. The workflows are made known first: the new code may create instances at once."""
         await self.announce(script, version)
@@ -92,7 +100,7 @@ class FleetRollout:
         self._announced[script] = version
 
     async def _ask(
-        self, what: Literal["prepare", "activate", "remove"], script: str, version: str = ""
+        self, what: Literal["prepare", "discard", "activate", "remove"], script: str, version: str = ""
     ) -> Problem | None:
         number = next(self._numbers)
         answer: asyncio.Future[Problem | None] = asyncio.get_running_loop().create_future()

@@ -217,6 +217,9 @@ class Fleet:
         match message.what:
             case "prepare":
                 self._prepare((message.script, message.version), answer)
+            case "discard":
+                self._discard((message.script, message.version))
+                answer(None)
             case "activate":
                 answer(self._activate(message.script, message.version))
             case "remove":
@@ -241,6 +244,10 @@ class Fleet:
         if problem is not None and key in self._preparing:
             self._abandon(key)
         answer(problem)
+
+    def _discard(self, key: Key) -> None:
+        if key in self._preparing:
+            self._abandon(key)
 
     def _abandon(self, key: Key) -> None:
         """Stop a version that was never active."""
