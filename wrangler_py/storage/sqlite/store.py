@@ -251,9 +251,9 @@ class SqliteStore(Housekeeping):
 
     def _due(self, wanted: Wanted, now: int, limit: int) -> list[Any]:
         parameters = {**msgspec.structs.asdict(wanted), "now": now, "limit": limit}
-        rows = self._read(_Q["due_going_on"], parameters)
+        rows = self._read(_of(wanted, "due_going_on"), parameters)
         if len(rows) < limit:
-            rows += self._read(_Q["due_starting"], {**parameters, "limit": limit - len(rows)})
+            rows += self._read(_of(wanted, "due_starting"), {**parameters, "limit": limit - len(rows)})
         return rows
 
     def _claim(self, columns: Sequence[Any], epoch: int, now: int) -> Claimed:
@@ -273,7 +273,7 @@ class SqliteStore(Housekeeping):
     async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
         """Return when the next instance that nobody drives is due."""
         due = [
-            self._value(_Q["next_due"], {**msgspec.structs.asdict(one), "fresh": fresh})
+            self._value(_of(one, "next_due"), {**msgspec.structs.asdict(one), "fresh": fresh})
             for one in wanted
             for fresh in (0, 1)
         ]
@@ -463,6 +463,11 @@ def _workflow(columns: Sequence[Any]) -> WorkflowRow:
 
 # Columns of ``SELECT * FROM instances``, in the order of the migrations.
 _FRESH, _EPOCH, _SIGNAL, _REQUEST = 15, 16, 18, 19
+
+
+def _of(wanted: Wanted, query: str) -> str:
+    """Return the query for all versions, or for one: each has an index of its own."""
+    return _Q[query if wanted.version is None else f"{query}_of_version"]
 
 
 def _instance(columns: Sequence[Any]) -> InstanceRow:

@@ -38,13 +38,23 @@ WHERE number = ?
 DELETE FROM events WHERE instance = ?
 
 -- due_going_on --
-SELECT * FROM instances
-WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND (:version IS NULL OR version = :version)
+SELECT * FROM instances INDEXED BY instances_due
+WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now
+ORDER BY due_at LIMIT :limit
+
+-- due_going_on_of_version --
+SELECT * FROM instances INDEXED BY instances_due_of_version
+WHERE workflow = :workflow AND version = :version AND fresh = 0 AND epoch IS NULL AND due_at <= :now
 ORDER BY due_at LIMIT :limit
 
 -- due_starting --
-SELECT * FROM instances
-WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now AND (:version IS NULL OR version = :version)
+SELECT * FROM instances INDEXED BY instances_due
+WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now
+ORDER BY due_at, number LIMIT :limit
+
+-- due_starting_of_version --
+SELECT * FROM instances INDEXED BY instances_due_of_version
+WHERE workflow = :workflow AND version = :version AND fresh = 1 AND epoch IS NULL AND due_at <= :now
 ORDER BY due_at, number LIMIT :limit
 
 -- replay_history --
@@ -59,6 +69,9 @@ SET epoch = :epoch, request = NULL, fresh = 0, modified_at = :now, due_at = :now
 WHERE number = :number
 
 -- next_due --
-SELECT min(due_at) FROM instances
+SELECT min(due_at) FROM instances INDEXED BY instances_due
 WHERE workflow = :workflow AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL
-    AND (:version IS NULL OR version = :version)
+
+-- next_due_of_version --
+SELECT min(due_at) FROM instances INDEXED BY instances_due_of_version
+WHERE workflow = :workflow AND version = :version AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL
