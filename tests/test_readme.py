@@ -377,6 +377,7 @@ def test_the_table_of_limits_shows_the_limits_there_are() -> None:
         f"| sleep | {limits.MAX_SLEEP_MS // day_ms} days |",
         f"| {limits.MAX_ID_LENGTH}, {limits.MAX_STEP_NAME} characters |",
         f"| instances in a batch | {limits.MAX_BATCH} |",
+        f"{free.daily} (free), only with `--enforce-limits` |",
         f"| {paid.concurrency} (paid), {free.concurrency} (free) |",
         f"| {paid.queued} (paid), {free.queued} (free) |",
     ):

@@ -63,6 +63,7 @@ class LoadFront(msgspec.Struct, tag="load_front", frozen=True):
     """To a worker process: be the front of `pywrangler serve`. Carries the socket that the world connects to."""
 
     state_dir: str
+    options: HostOptions = HostOptions()
     #: The script that answers where a request names none.
     default: str | None = None
     max_body: int = 0

@@ -277,16 +277,14 @@ def _version(config: Config) -> str:
 
 
 def _engine_options(config: Config | None, options: HostOptions, owner: str | None) -> EngineOptions:
-    chosen = EngineOptions(owner=owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
+    chosen = EngineOptions(
+        owner=owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}",
+        strict=options.strict or (config is not None and config.dev.strict),
+        enforce_limits=options.enforce_limits or (config is not None and config.limits.enforce),
+        plan=options.plan or (config.limits.plan if config is not None else "paid"),
+    )
     if options.hibernate_after_ms is not None:
         chosen = msgspec.structs.replace(chosen, hibernate_after_ms=options.hibernate_after_ms)
     if options.look_s is not None:
         chosen = msgspec.structs.replace(chosen, look_s=options.look_s)
-    if config is None:
-        return chosen
-    return msgspec.structs.replace(
-        chosen,
-        strict=options.strict or config.dev.strict,
-        enforce_limits=options.enforce_limits or config.limits.enforce,
-        plan=config.limits.plan,
-    )
+    return chosen

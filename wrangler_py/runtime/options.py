@@ -16,6 +16,7 @@ SERVE_GRACE = 8.0
 #: Bytes a request to a Worker may have (Workers docs, "Limits", of the free and the pro plan).
 MAX_BODY = 100 * 1024 * 1024
 LogFormat = Literal["text", "json"]
+Plan = Literal["paid", "free"]
 
 
 #: Seconds between two looks of a worker of `pywrangler serve` at what the other processes wrote.
@@ -58,6 +59,8 @@ class HostOptions(msgspec.Struct, frozen=True):
     hibernate_after_ms: int | None = None
     strict: bool = False
     enforce_limits: bool = False
+    #: None: as the configuration says.
+    plan: Plan | None = None
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     #: Seconds between two looks at what other processes wrote.
     look_s: float | None = None
@@ -89,12 +92,18 @@ class ServeOptions(msgspec.Struct, frozen=True):
     log_level: LogLevel = LogLevel.LOG
     log_format: LogFormat = "text"
     enforce_limits: bool = False
+    #: That of the account, whatever a script's own configuration says.
+    plan: Plan = "paid"
 
     @property
     def host(self) -> HostOptions:
         """Return the part the engine looks at. Seconds count when several processes share the work."""
         return HostOptions(
-            enforce_limits=self.enforce_limits, synchronous="FULL", look_s=LOOK_S, shows_faults=False
+            enforce_limits=self.enforce_limits,
+            plan=self.plan,
+            synchronous="FULL",
+            look_s=LOOK_S,
+            shows_faults=False,
         )
 
 

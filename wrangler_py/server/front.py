@@ -36,7 +36,6 @@ from wrangler_py.runtime.channel import (
 )
 from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.logs import RequestLog, send_library_logs
-from wrangler_py.runtime.options import HostOptions
 from wrangler_py.server.answer import Answer
 from wrangler_py.server.app import App
 from wrangler_py.server.asgi import Scope, header
@@ -99,7 +98,7 @@ class Front:
     async def _open(self) -> None:
         state_dir, clock = Path(self._order.state_dir), SystemClock()
         send_library_logs(self._console, self._order.log_level, ())
-        self._host = await Host.open_front(state_dir, HostOptions(synchronous="FULL"))
+        self._host = await Host.open_front(state_dir, self._order.options)
         self._deployments = Deployments.open(state_dir, clock)
         self._tokens = Tokens.open(state_dir, clock)
         self._rollout = FleetRollout(self._wire.send, self._host, self._deployments.folder)

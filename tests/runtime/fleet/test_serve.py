@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.conftest import DEADLINE, eventually, is_running
-from tests.support.serving import READY, Hammer, Server, kill
+from tests.support.serving import API, READY, Hammer, Server, kill
 
 ENTRY = """
 import asyncio, os
@@ -162,6 +162,18 @@ def test_what_the_client_claims_to_be_is_replaced_by_what_it_is(server):
     assert found["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     assert "x-secret" not in found
     assert found["host"].startswith("localhost:")
+
+
+def test_limits_are_enforced_where_they_are_asked_for(server):
+    """docs, "Limits": 100 instances in 10 seconds; the plan is the account's, not a script's."""
+    server.deploy("shop", "v1", entry("one"), **FLOW, limits={"plan": "paid"})
+    server.start("--enforce-limits", "--plan", "free")
+    server.api("/flow/instances/batch", "POST", [{}] * 100)
+    status, answer = server.get(f"{API}/flow/instances", "POST", "{}", token=server.token)
+    assert (status, json.loads(answer)["errors"][0]["code"]) == (429, 10408)
+    month = {"instance_retention": {"success_retention": "30 days"}}
+    status, answer = server.get(f"{API}/flow/instances", "POST", json.dumps(month), token=server.token)
+    assert "3 days at most" in answer
 
 
 def test_an_instance_ends_on_the_version_that_began_it(server):

@@ -8,6 +8,7 @@ import typer
 from wrangler_py.cli.commands.dev import Level, read_level
 
 FORMATS = ("text", "json")
+PLANS = ("paid", "free")
 MIB = 1024 * 1024
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -26,6 +27,9 @@ MaxBody = Annotated[int, typer.Option(min=1, metavar="MIB", help="Largest reques
 EnforceLimits = Annotated[
     bool, typer.Option("--enforce-limits", help="Apply creation rate and daily caps too.")
 ]
+PlanName = Annotated[
+    str, typer.Option("--plan", metavar="|".join(PLANS), help="Whose limits hold for all scripts.")
+]
 
 
 def serve(  # noqa: PLR0917 - Typer reads the options from it
@@ -40,16 +44,15 @@ def serve(  # noqa: PLR0917 - Typer reads the options from it
     grace: Grace = 8.0,
     max_body: MaxBody = 100,
     enforce_limits: EnforceLimits = False,
+    plan: PlanName = "paid",
 ) -> None:
     """Run the Workers deployed here, each version in processes of its own, until it is told to end.
 
     Deploy to it with `pywrangler deploy`. SIGTERM lets steps and requests in flight finish; instances go on at the next
     start. Who speaks to its API needs a token: `pywrangler tokens create NAME`.
     """
-    if log_format not in FORMATS:
-        raise typer.BadParameter(
-            f"{log_format!r} is not one of {', '.join(FORMATS)}", param_hint="--log-format"
-        )
+    _check("--log-format", log_format, FORMATS)
+    _check("--plan", plan, PLANS)
     from wrangler_py.runtime.fleet.supervisor import run
     from wrangler_py.runtime.options import ServeOptions
 
@@ -67,6 +70,12 @@ def serve(  # noqa: PLR0917 - Typer reads the options from it
                 log_level=read_level(log_level),
                 log_format="json" if log_format == "json" else "text",
                 enforce_limits=enforce_limits,
+                plan="free" if plan == "free" else "paid",
             )
         )
     )
+
+
+def _check(option: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise typer.BadParameter(f"{given!r} is not one of {', '.join(known)}", param_hint=option)

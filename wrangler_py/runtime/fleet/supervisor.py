@@ -123,6 +123,7 @@ class Supervisor:
             max_body=options.max_body,
             log_level=options.log_level,
             log_format=options.log_format,
+            options=options.host,
             allowed_hosts=[*names_of(self._listener), *options.allowed_hosts],
             colour=self.journal.colour,
         )
