@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
+from tests.server.session import echo, in_session
 from wrangler_py.errors import RequestError
-from wrangler_py.server.guard import Guard
+from wrangler_py.sdk.web.response import Response
+from wrangler_py.server.app import create_app
+from wrangler_py.server.guard import Guard, admit_this_machine
 
 API = ("client", "v4", "accounts", "local", "workflows")
 HEALTH = ("cdn-cgi", "pywrangler", "health")
@@ -112,3 +116,32 @@ def test_a_link_from_another_site_opens_only_what_changes_nothing():
 def test_the_real_clients_headers_pass():
     """As recorded: undici sends Sec-Fetch-Mode without a site."""
     check(host="localhost:8787", sec_fetch_mode="cors", accept="*/*")
+
+
+@pytest.mark.parametrize(
+    "client", [None, ("127.0.0.1", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0), ("", 0)]
+)
+def test_this_machine_may_speak_to_a_session(client):
+    admit_this_machine({"client": client}, API)
+
+
+@pytest.mark.parametrize(
+    "client", [("192.168.1.5", 1), ("10.0.0.1", 1), ("2001:db8::1", 1, 0, 0), ("::ffff:8.8.8.8", 1)]
+)
+def test_other_machines_may_not(client):
+    with pytest.raises(RequestError, match="pywrangler serve"):
+        admit_this_machine({"client": client}, API)
+
+
+def test_other_machines_reach_the_worker_and_not_the_api(tmp_path):
+    async def fetch(request):
+        return Response("hello")
+
+    async def body(session):
+        others = httpx.ASGITransport(create_app(session.host), client=("192.168.1.5", 1234))
+        async with httpx.AsyncClient(transport=others, base_url="http://127.0.0.1:8787") as client:
+            assert (await client.get("/")).text == "hello"
+            for path in ("/client/v4/accounts/local/workflows", "/cdn-cgi/explorer/api/workflows"):
+                assert (await client.get(path)).status_code == 403
+
+    in_session(tmp_path, body, run=echo, fetch=fetch)

@@ -12,7 +12,7 @@ from wrangler_py.server.call import Call
 from wrangler_py.server.envelope import Success, failure, rest_refusal, success
 from wrangler_py.server.explorer import explorer_routes
 from wrangler_py.server.fetch import serve_fetch
-from wrangler_py.server.guard import Guard
+from wrangler_py.server.guard import Guard, admit_this_machine
 from wrangler_py.server.health import get_health
 from wrangler_py.server.openapi import document_routes
 from wrangler_py.server.rest import rest_routes
@@ -52,7 +52,7 @@ def create_app(
         test_scheduled: serve ``/__scheduled`` too, which is the user's path otherwise.
     """
     table = _all_routes(test_scheduled=test_scheduled)
-    return App(host, Guard(allowed_hosts), table, test_scheduled=test_scheduled)
+    return App(host, Guard(allowed_hosts), table, test_scheduled=test_scheduled, admit=admit_this_machine)
 
 
 class App:

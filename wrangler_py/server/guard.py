@@ -55,6 +55,20 @@ class Guard:
         return (_split(url.netloc)[1] or default) == (_split(host)[1] or default)
 
 
+def admit_this_machine(scope: Scope, _: tuple[str, ...]) -> None:
+    """Raise RequestError (403) if the request comes from another machine.
+
+    A session's own paths ask for no token: whatever address it listens on, only the Worker is for others.
+    """
+    client = scope.get("client")
+    if client is not None and client[0] and not _is_loopback(client[0]):
+        raise RequestError(
+            403,
+            "The API of a session answers this machine only. "
+            "For others there is pywrangler serve, which asks for a token.",
+        )
+
+
 def _is_cross_site(scope: Scope, path: tuple[str, ...]) -> bool:
     if header(scope, b"sec-fetch-site") != "cross-site":
         return False
@@ -74,6 +88,8 @@ def _is_loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ip_address(name).is_loopback
+        address = ip_address(name)
     except ValueError:
         return False
+    # An IPv4 peer of an IPv6 socket.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
