@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from wrangler_py.runtime.channel import (
 from wrangler_py.runtime.fleet.fleet import Fleet
 from wrangler_py.runtime.fleet.journal import Journal
 from wrangler_py.runtime.fleet.post import PATIENCE, Post
+from wrangler_py.runtime.fleet.sockets import sockets_folder
 from wrangler_py.runtime.listening import bind, is_open_to_others, names_of, url_of
 from wrangler_py.runtime.options import ServeOptions
 from wrangler_py.runtime.sessions import Session, SessionFile, StateLock
@@ -57,8 +57,7 @@ def run(options: ServeOptions) -> int:
         deployments = Deployments.open(options.state_dir, SystemClock())
         stack.callback(deployments.close)
         deployments.sweep()
-        deployments.sweep()
-        sockets = Path(tempfile.mkdtemp(prefix="pywrangler-"))
+        sockets = sockets_folder(options.state_dir)
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         return asyncio.run(_run(options, listener, deployments, sockets))
 
