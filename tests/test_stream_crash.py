@@ -1,4 +1,4 @@
-"""SIGKILL while a step's stream is stored: what is read in the end is of one attempt and whole; nothing else is kept."""
+"""SIGKILL while a stream is being stored: what is read in the end is whole and of one attempt; no other is kept."""
 
 from __future__ import annotations
 
