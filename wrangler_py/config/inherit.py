@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wrangler_py.config.upload import OWN, Binding
+from wrangler_py.config.upload import OWN, Binding, Metadata, read_metadata
 from wrangler_py.errors import RequestError
 
 #: The type of a binding that is to stay what it was.
@@ -18,12 +18,12 @@ def inherit(metadata: Mapping[str, Any], before: Sequence[Binding]) -> dict[str,
     """Return ``metadata`` with the bindings that it inherits from, or keeps of, those of the version ``before``.
 
     Raises:
-        RequestError: 400, there is none of a name that is to be inherited.
+        RequestError: 400, it cannot be read, or there is none of a name that is to be inherited.
     """
-    given = metadata.get("bindings") or []
+    read = read_metadata(metadata)
     known = {binding["name"]: binding for binding in before}
-    named = [_named(one, known) for one in given]
-    return {**metadata, "bindings": [*named, *_kept(metadata, before)]}
+    named = [_named(one, known) for one in read.bindings]
+    return {**metadata, "bindings": [*named, *_kept(read, before)]}
 
 
 def _named(binding: Binding, known: Mapping[str, Binding]) -> Binding:
@@ -39,10 +39,9 @@ def _named(binding: Binding, known: Mapping[str, Binding]) -> Binding:
     return {**known[name], "name": binding.get("name")}
 
 
-def _kept(metadata: Mapping[str, Any], before: Sequence[Binding]) -> Iterator[Binding]:
-    kinds = metadata.get("keep_bindings") or []
-    taken = {binding.get("name") for binding in metadata.get("bindings") or []}
-    return (one for one in before if one["type"] in kinds and one["name"] not in taken)
+def _kept(read: Metadata, before: Sequence[Binding]) -> Iterator[Binding]:
+    taken = [binding.get("name") for binding in read.bindings]
+    return (one for one in before if one["type"] in read.keep_bindings and one["name"] not in taken)
 
 
 def keep_settings(metadata: Mapping[str, Any], config: dict[str, Any], before: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class _Own(msgspec.Struct):
     queues: dict[str, list[Binding]] = {}
 
 
-class _Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct):
     """What is read of the metadata. What else Cloudflare's own tool sends means nothing here."""
 
     main_module: str
@@ -109,16 +109,21 @@ def _resources(config: Config) -> Iterator[Binding]:
         yield {"name": email.binding, "type": "send_email"}
 
 
+def read_metadata(metadata: Mapping[str, Any]) -> Metadata:
+    """Return what is looked at of an upload's metadata. Raises RequestError (400) if it is not of these shapes."""
+    try:
+        return msgspec.convert(metadata, Metadata)
+    except msgspec.ValidationError as error:
+        raise RequestError(400, f"metadata: {error}") from None
+
+
 def to_config(script: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``wrangler.json`` of an uploaded script.
 
     Raises:
         RequestError: 400, the metadata lacks something or has a binding of a kind there is not.
     """
-    try:
-        read = msgspec.convert(metadata, _Metadata)
-    except msgspec.ValidationError as error:
-        raise RequestError(400, f"metadata: {error}") from None
+    read = read_metadata(metadata)
     if not read.main_module.endswith(".py"):
         raise RequestError(400, "metadata.main_module: a Python module is needed, as in src/entry.py")
     config: dict[str, Any] = {"name": script, "main": read.main_module}

@@ -41,8 +41,8 @@ class Guard:
             raise RequestError(403, "Requests from other sites are refused.")
 
     def _is_ours(self, netloc: str) -> bool:
-        name, port = _split(netloc)
-        if _is_loopback(name):
+        name, port = split_host(netloc)
+        if is_loopback(name):
             return True
         return name in self._allowed or f"{name}:{port}" in self._allowed
 
@@ -52,7 +52,7 @@ class Guard:
         if url.scheme not in {"http", "https"} or not self._is_ours(url.netloc):
             return False
         default = 443 if url.scheme == "https" else 80
-        return (_split(url.netloc)[1] or default) == (_split(host)[1] or default)
+        return (split_host(url.netloc)[1] or default) == (split_host(host)[1] or default)
 
 
 def admit_this_machine(scope: Scope, _: tuple[str, ...]) -> None:
@@ -61,7 +61,7 @@ def admit_this_machine(scope: Scope, _: tuple[str, ...]) -> None:
     A session's own paths ask for no token: whatever address it listens on, only the Worker is for others.
     """
     client = scope.get("client")
-    if client is not None and client[0] and not _is_loopback(client[0]):
+    if client is not None and client[0] and not is_loopback(client[0]):
         raise RequestError(
             403,
             "The API of a session answers this machine only. "
@@ -76,7 +76,8 @@ def _is_cross_site(scope: Scope, path: tuple[str, ...]) -> bool:
     return not (is_visit and path[:2] == OPEN_TO_LINKS)
 
 
-def _split(netloc: str) -> tuple[str, int | None]:
+def split_host(netloc: str) -> tuple[str, int | None]:
+    """Return name and port of a ``Host`` header; the name is empty if it is none."""
     try:
         url = urlsplit(f"//{netloc}")
         return (url.hostname or "").rstrip("."), url.port
@@ -84,7 +85,8 @@ def _split(netloc: str) -> tuple[str, int | None]:
         return "", None
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Say whether a name, or an address, is of this machine alone."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,13 @@ SECRETS = "secrets"
 MESSAGE, TAG = "workers/message", "workers/tag"
 #: Cloudflare's number for a script there is none of: its own clients look at it.
 NO_SCRIPT = 10007
+
+
+class Shown(NamedTuple):
+    """A version's bindings, of secrets the names, and what it is compatible with, as Cloudflare calls it."""
+
+    bindings: list[Binding]
+    compatibility: dict[str, Any]
 
 
 class Releases:
@@ -120,6 +127,15 @@ class Releases:
         """Return the bindings of a version, with the values of its secrets."""
         return bindings_of(self.configuration(version), secret_names(version))
 
+    def shown(self, version: Version) -> Shown:
+        """Return what may be shown of a version."""
+        config = self.configuration(version)
+        date = None if config.compatibility_date is None else config.compatibility_date.isoformat()
+        return Shown(
+            [_without_secret(one) for one in bindings_of(config, secret_names(version))],
+            {"compatibility_date": date, "compatibility_flags": list(config.compatibility_flags)},
+        )
+
     def configuration(self, version: Version) -> Config:
         """Return the configuration a version is started with."""
         loaded = load(self._deployments.folder(version.script, version.id) / CONFIG_FILE)
@@ -177,8 +193,7 @@ def secret_names(version: Version) -> list[str]:
     return found
 
 
-def without_secret(binding: Binding) -> Binding:
-    """Return a binding as it may be shown."""
+def _without_secret(binding: Binding) -> Binding:
     return {key: value for key, value in binding.items() if binding["type"] != SECRET or key != "text"}
 
 

@@ -11,7 +11,7 @@ from wrangler_py.errors import RequestError
 from wrangler_py.server.asgi import header
 from wrangler_py.server.bundle import MAX_BYTES, Bundle, check_script, read_bundle
 from wrangler_py.server.envelope import Success, rest_refusal
-from wrangler_py.server.releases import MESSAGE, TAG, Releases, secret_names, without_secret
+from wrangler_py.server.releases import MESSAGE, TAG, Releases, secret_names
 from wrangler_py.server.requests import read
 from wrangler_py.server.routing import Route, routes
 from wrangler_py.storage.deployments import Deployment, Deployments, Version
@@ -65,6 +65,7 @@ class Scripts:
             "GET scripts": self.scripts,
             f"PUT {one}": self.deploy,
             f"DELETE {one}": self.delete,
+            "DELETE services/{script}": self.delete,
             f"GET {one}/versions": self.versions,
             f"POST {one}/versions": self.upload,
             f"GET {one}/versions/{{version}}": self.version,
@@ -96,17 +97,11 @@ class Scripts:
         return Success(_version_view(found) | {"resources": self._resources(found)})
 
     def _resources(self, version: Version) -> dict[str, Any]:
-        config = self._releases.configuration(version)
-        date = None if config.compatibility_date is None else config.compatibility_date.isoformat()
-        flags = list(config.compatibility_flags)
+        shown = self._releases.shown(version)
         return {
             "script": {"etag": version.id, "handlers": [], "last_deployed_from": "wrangler"},
-            "script_runtime": {
-                "compatibility_date": date,
-                "compatibility_flags": flags,
-                "usage_model": "standard",
-            },
-            "bindings": [without_secret(one) for one in self._releases.bindings(version)],
+            "script_runtime": {**shown.compatibility, "usage_model": "standard"},
+            "bindings": shown.bindings,
         }
 
     async def deployments(self, call: Call) -> Success:

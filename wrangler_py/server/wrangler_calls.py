@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wrangler_py.clock import iso
 from wrangler_py.server.asgi import header
 from wrangler_py.server.envelope import Success, rest_refusal
-from wrangler_py.server.releases import without_secret
+from wrangler_py.server.guard import is_loopback, split_host
 from wrangler_py.server.routing import Route, routes
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ class WranglerCalls:
         script = "workers/scripts/{script}"
         table = {
             "GET workers/services/{script}": self.service,
-            "DELETE workers/services/{script}": self.delete,
             "GET workers/workers/{script}": self.worker,
             f"GET {script}/references": self.references,
             "GET workers/tails/by-consumer/{script}": self.tails,
@@ -57,11 +56,6 @@ class WranglerCalls:
         script = {"id": found.script, "tag": None, "tags": None, "last_deployed_from": "wrangler"}
         environment = {"environment": "production", "script": script | _dates(found)}
         return Success({"id": found.script, "default_environment": environment, **_dates(found)})
-
-    async def delete(self, call: Call) -> Success:
-        """Remove a script; its instances stay in the store."""
-        await self._releases.remove(call.parts["script"])
-        return Success(None)
 
     async def references(self, call: Call) -> Success:
         """Return which other scripts use one, as a service or for its Durable Objects."""
@@ -87,10 +81,8 @@ class WranglerCalls:
     async def worker(self, call: Call) -> Success:
         """Return where a script is reached."""
         found = self._active(call)
-        host = header(call.scope, b"host") or DOMAIN
-        name, _, port = host.partition(":")
-        is_loopback = name in {"127.0.0.1", "[::1]", DOMAIN}
-        at = f"{found.script}.{DOMAIN if is_loopback else name}{f':{port}' if port else ''}"
+        name, port = split_host(header(call.scope, b"host") or DOMAIN)
+        at = f"{found.script}.{DOMAIN if is_loopback(name) else name}{f':{port}' if port else ''}"
         subdomain = SUBDOMAIN | {"url": f"{call.scope['scheme']}://{at}/"}
         return Success({"id": found.script, "name": found.script, "subdomain": subdomain, **_dates(found)})
 
@@ -107,12 +99,8 @@ class WranglerCalls:
     async def settings(self, call: Call) -> Success:
         """Return the bindings of the active version; of secrets the names."""
         found = self._active(call)
-        config = self._releases.configuration(found)
-        flags = list(config.compatibility_flags)
-        date = None if config.compatibility_date is None else config.compatibility_date.isoformat()
-        bindings = [without_secret(one) for one in self._releases.bindings(found)]
-        versioned = {"bindings": bindings, "compatibility_date": date, "compatibility_flags": flags}
-        return Success({**SETTINGS, **versioned})
+        shown = self._releases.shown(found)
+        return Success({**SETTINGS, "bindings": shown.bindings, **shown.compatibility})
 
     async def script_settings(self, call: Call) -> Success:
         """Return the settings that are of no version."""

@@ -145,3 +145,20 @@ def test_settings_name_secrets_and_do_not_tell_them(shop):
         *BINDINGS[:2],
         {"name": "SECRET", "type": "secret_text"},
     ]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"bindings": "all"},
+        {"bindings": [1]},
+        {"bindings": [{"name": ["a"], "type": "inherit"}]},
+        {"bindings": [{"name": ["a"], "type": "plain_text", "text": "a"}]},
+        {"keep_bindings": 5},
+        {"keep_bindings": [[]]},
+    ],
+)
+def test_metadata_of_the_wrong_shape_is_told(shop, metadata):
+    refused = shop.upload("two", **metadata)
+    assert refused.status_code == 400, refused.text
+    assert "metadata" in refused.json()["errors"][0]["message"]
