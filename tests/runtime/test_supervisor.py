@@ -356,7 +356,9 @@ def test_a_second_ctrl_c_does_not_wait_for_code_that_never_ends(dev, project):
     eventually(lambda: not (project.state / "session.json").exists(), "the session begins to end")
     began = time.monotonic()
     assert session.stop(signal.SIGINT) == 130
-    assert time.monotonic() - began < DEV_GRACE + LAST_LINGER + PATIENCE, "it waited as long as after the first"
+    assert time.monotonic() - began < DEV_GRACE + LAST_LINGER + PATIENCE, (
+        "it waited as long as after the first"
+    )
 
 
 def test_a_port_in_use_is_named_with_what_to_do(dev, project):
