@@ -6,8 +6,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+from wrangler_py.storage.schema import open_database
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import open_database
 
 _INSERT = load_queries("wrangler_py.storage.sqlite")["insert_history"]
 
@@ -19,7 +19,7 @@ def rewrite(source: Path, target: Path, *, rows_per_commit: int) -> float:
         "SELECT instance, type, at, step, attempt, name, data FROM history ORDER BY seq"
     ).fetchall()
     reader.close()
-    writer = open_database(target, synchronous="NORMAL")
+    writer = open_database(target, synchronous="NORMAL", package="wrangler_py.storage.sqlite")
     started = time.perf_counter()
     for start in range(0, len(rows), rows_per_commit):
         writer.execute("BEGIN IMMEDIATE")

@@ -13,7 +13,7 @@ from tests.benchmarks.table import Result
 from wrangler_py.bindings.kv.namespace import KvNamespace
 from wrangler_py.clock import SystemClock
 from wrangler_py.storage.kv import KvStore
-from wrangler_py.storage.sqlite.schema import connect
+from wrangler_py.storage.schema import connect
 
 ENTRIES, ROUNDS = 5_000, 7
 VALUE = "v" * 100

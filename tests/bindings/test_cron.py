@@ -72,7 +72,7 @@ class Site:
         """As kill -9: nothing more is written."""
         for task in [self.cron._turning, *self.cron._running]:
             task.cancel()
-        await self.world.settle(2)
+        await self.world.turns(2)
         self.resources.close()
 
 
@@ -180,7 +180,7 @@ def test_the_minute_in_which_a_script_first_starts_has_passed(tmp_path):
 def test_a_minute_that_begins_with_the_process_is_due(tmp_path):
     async def body(world):
         site = await Site(world, "* * * * *").open()
-        await world.settle(5)
+        await world.turns(5)
         await site.hand_over()
         return site.code.minutes
 
@@ -458,10 +458,10 @@ def test_scripts_of_one_state_have_their_own_marks_and_two_processes_see_them(tm
 
 def test_while_the_mark_cannot_be_written_nothing_fires_and_then_it_does(tmp_path, caplog):
     async def body(site):
-        site.cron._marks._connection.execute("PRAGMA query_only = 1")
+        site.cron._marks._file.execute("PRAGMA query_only = 1")
         await wait(70 * SECOND)
         before = site.code.minutes
-        site.cron._marks._connection.execute("PRAGMA query_only = 0")
+        site.cron._marks._file.execute("PRAGMA query_only = 0")
         await wait(2 * SECOND)
         return before, site.code.minutes
 

@@ -125,7 +125,7 @@ def test_small_writes_wait_for_the_large_one_in_another_thread_and_none_is_lost(
 
     async def body(kv):
         await kv.put("first", "v")
-        kv._store._here._connection.execute("PRAGMA busy_timeout = 0")
+        kv._store._here.execute("PRAGMA busy_timeout = 0")
         large = kv.put("large", b"x" * (8 * MIB))
         small = [kv.put(f"small-{n}", str(n)) for n in range(20)]
         await asyncio.gather(large, *small, kv.delete("never there"))
@@ -450,7 +450,7 @@ def test_a_database_that_cannot_be_written_now_says_so(tmp_path):
     async def body(kv):
         await kv.put("key", "v")
         other = sqlite3.connect(tmp_path / "kv" / "id.sqlite", isolation_level=None)
-        kv._store._here._connection.execute("PRAGMA busy_timeout = 0")
+        kv._store._here.execute("PRAGMA busy_timeout = 0")
         other.execute("BEGIN IMMEDIATE")
         try:
             with pytest.raises(StoreUnavailableError, match="locked"):

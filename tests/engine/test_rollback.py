@@ -346,7 +346,7 @@ def test_crashes_at_any_moment_forget_nothing_and_change_no_order(
             await asyncio.sleep(60)
             await world.engine.terminate("w", row.id, rollback=True)
         for turns in crashes:
-            await world.settle(turns)
+            await world.turns(turns)
             await world.crash()
         return await world.finish(row), await world.engine.detail("w", row.id)
 

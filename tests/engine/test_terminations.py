@@ -84,7 +84,7 @@ def test_an_order_survives_the_death_of_who_carries_it_out(tmp_path):
         await fill(world)
         await world.engine.upkeep.terminate_all("w")
         for _ in range(5):
-            await world.settle(7)
+            await world.turns(7)
             await world.crash()
         assert (await counts(world)).get("terminated", 0) < 120
         await asyncio.sleep(1)

@@ -9,14 +9,14 @@ PROCESSES, ROUNDS = 4, 40
 #: Opens each of the databases as soon as all processes have come to it: they wait for each other by their marks.
 OPENER = """
 import pathlib, sys
-from wrangler_py.storage.sqlite.schema import open_database
+from wrangler_py.storage.schema import open_database
 folder, me, processes, rounds = pathlib.Path(sys.argv[1]), *sys.argv[2:3], *map(int, sys.argv[3:])
 for number in range(rounds):
     (folder / f"{number}.{me}.mark").touch()
     while len(list(folder.glob(f"{number}.*.mark"))) < processes:
         pass
     try:
-        open_database(folder / f"{number}.sqlite", synchronous="NORMAL").close()
+        open_database(folder / f"{number}.sqlite", synchronous="NORMAL", package="wrangler_py.storage.sqlite").close()
     except Exception as error:
         print(repr(error), file=sys.stderr)
 """

@@ -17,6 +17,10 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
+#: Seconds; more than what the loop takes to be no time at all, less than any clock here shows.
+A_MOMENT = 1e-5
+
+
 def run_virtual(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine on an event loop whose time jumps."""
     loop = VirtualLoop()
@@ -73,7 +77,7 @@ class World:
     async def crash(self) -> None:
         """As kill -9: nothing more is written; then a new process opens the same file."""
         me = asyncio.current_task()
-        self.store._connection.close()
+        self.store._database.close()
         self.engine._commits.on_failure = None
         self.engine._scheduler.on_lost = lambda: None
         # Again and again: what is cancelled may clean up by waiting for something else.
@@ -86,8 +90,13 @@ class World:
         await self.open()
         await self.start()
 
-    async def settle(self, turns: int = 60) -> None:
-        for _ in range(turns):
+    async def settle(self) -> None:
+        """Wait until nothing happens any more without time passing: it passes only when all else waits."""
+        await asyncio.sleep(A_MOMENT)
+
+    async def turns(self, count: int) -> None:
+        """Let the event loop turn so often, to be in the middle of something."""
+        for _ in range(count):
             await asyncio.sleep(0)
 
     async def status(self, instance: InstanceRow) -> Status:

@@ -139,7 +139,7 @@ def test_the_largest_message_and_batch_are_taken(tmp_path):
 def test_all_sends_of_one_turn_share_a_transaction_and_are_on_disk_when_they_return(tmp_path):
     async def body(world):
         commits = []
-        world.queues._store._connection.set_trace_callback(
+        world.queues._store._database.connection.set_trace_callback(
             lambda sql: commits.append(sql) if sql == "COMMIT" else 0
         )
         await asyncio.gather(*(world.producer().send(n) for n in range(300)))
@@ -154,7 +154,7 @@ def test_all_sends_of_one_turn_share_a_transaction_and_are_on_disk_when_they_ret
 def test_many_sends_are_split_so_that_no_turn_is_long(tmp_path):
     async def body(world):
         commits = []
-        world.queues._store._connection.set_trace_callback(
+        world.queues._store._database.connection.set_trace_callback(
             lambda sql: commits.append(sql) if sql == "COMMIT" else 0
         )
         await asyncio.gather(*(world.producer().send(n) for n in range(1800)))
@@ -165,7 +165,7 @@ def test_many_sends_are_split_so_that_no_turn_is_long(tmp_path):
 
 def test_a_failed_write_is_told_to_every_sender(tmp_path):
     async def body(world):
-        world.queues._store._connection.execute("DROP TABLE bodies")
+        world.queues._store._database.connection.execute("DROP TABLE bodies")
         results = await asyncio.gather(*(world.producer().send(n) for n in range(3)), return_exceptions=True)
         assert [type(one) for one in results] == [QueueError] * 3
         assert "no such table: bodies" in str(results[0])

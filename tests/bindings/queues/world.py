@@ -72,7 +72,7 @@ class QueueWorld:
 
     async def crash(self) -> None:
         """As kill -9: nothing more is written, the kernel takes the locks; then a new process opens the file."""
-        self.queues._store._connection.close()
+        self.queues._store._database.close()
         if self.consumers is not None and self.consumers._around is not None:
             os.close(self.consumers._around.holder._file)
         me = asyncio.current_task()

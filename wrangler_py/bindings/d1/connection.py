@@ -63,7 +63,7 @@ class Connection:
         except OSError as error:
             raise StateError(f"{path.parent} cannot be made: {error.strerror}") from None
         except sqlite3.Error as error:
-            from wrangler_py.storage.sqlite.schema import explain as explain_file
+            from wrangler_py.storage.schema import explain as explain_file
 
             raise explain_file(error, path) from None
         self._page_size: int = self._sqlite.execute("PRAGMA page_size").fetchone()[0]

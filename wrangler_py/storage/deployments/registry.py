@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from wrangler_py.storage.deployments.file import Q, Registry
+from wrangler_py.storage.database import Database
+from wrangler_py.storage.deployments.file import Q, open_registry
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -64,13 +65,13 @@ class Deployments:
     Every method raises StoreUnavailableError if the file cannot be used at the moment.
     """
 
-    def __init__(self, folder: Path, file: Registry, clock: Clock) -> None:
+    def __init__(self, folder: Path, file: Database, clock: Clock) -> None:
         self._folder, self._file, self._clock = folder, file, clock
 
     @classmethod
     def open(cls, state_dir: Path, clock: Clock) -> Self:
         """Open the registry, or make it; raises StateError as `open_database` does."""
-        return cls(state_dir / "deployments", Registry.open(state_dir), clock)
+        return cls(state_dir / "deployments", open_registry(state_dir), clock)
 
     def add(self, version: Version) -> Version:
         """Record a version, unless it is recorded; return it as it stands there, numbered and dated."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from wrangler_py.errors import UserError
-from wrangler_py.storage.deployments.file import Q, Registry
+from wrangler_py.storage.database import Database
+from wrangler_py.storage.deployments.file import Q, open_registry
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -39,13 +39,13 @@ class Tokens:
     Every method raises StoreUnavailableError if the file cannot be used at the moment.
     """
 
-    def __init__(self, file: Registry, clock: Clock) -> None:
+    def __init__(self, file: Database, clock: Clock) -> None:
         self._file, self._clock = file, clock
 
     @classmethod
     def open(cls, state_dir: Path, clock: Clock) -> Self:
         """Open the tokens, or make the file; raises StateError as `open_database` does."""
-        return cls(Registry.open(state_dir), clock)
+        return cls(open_registry(state_dir), clock)
 
     def create(self, name: str) -> tuple[str, str]:
         """Make a token; return its id, and its secret, which nobody can read again.
@@ -54,13 +54,11 @@ class Tokens:
             UserError: the name is taken.
         """
         token_id, secret = self._clock.new_id(), PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-        try:
-            self._file.write(Q["add_token"], (token_id, name, _digest(secret), self._clock.now()))
-        except sqlite3.IntegrityError:
+        if not self._file.write(Q["add_token"], (token_id, name, _digest(secret), self._clock.now())):
             raise UserError(
                 f"There is a token '{name}' already.",
                 hint=f"Choose another name, or revoke it first: pywrangler tokens revoke {name}",
-            ) from None
+            )
         return token_id, secret
 
     def list(self) -> list[Token]:

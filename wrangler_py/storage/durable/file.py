@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from wrangler_py.storage.durable.statements import Censor, StatementRefusedError, split
+from wrangler_py.storage.schema import open_database
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import open_database
 
 _PACKAGE = "wrangler_py.storage.durable"
 _Q = load_queries(_PACKAGE)

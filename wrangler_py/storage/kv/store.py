@@ -8,16 +8,14 @@ of those may be waiting for us: in `def` handlers.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
-from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import explain, open_database
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -48,34 +46,6 @@ class ListedKey(NamedTuple):
     metadata: str | None
 
 
-class _Connection:
-    """A connection whose errors come out as ours."""
-
-    def __init__(self, path: Path, synchronous: str) -> None:
-        self._path = path
-        self._connection = open_database(path, synchronous=synchronous, package=_PACKAGE)
-
-    def read(self, query: str, parameters: tuple[Any, ...]) -> list[Any]:
-        try:
-            return self._connection.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def write(self, query: str, parameters: tuple[Any, ...]) -> int:
-        """Run one statement, which is one transaction; return how many rows it changed."""
-        try:
-            return self._connection.execute(query, parameters).rowcount
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
-        meaning = explain(error, self._path)
-        return StoreUnavailableError(f"{meaning} ({meaning.hint})")
-
-
 class KvStore:
     """Entries by key. The file is opened, or made, when it is first needed.
 
@@ -87,12 +57,15 @@ class KvStore:
         self._sweep_at = 0
 
     @cached_property
-    def _here(self) -> _Connection:
-        return _Connection(self._path, self._synchronous)
+    def _here(self) -> Database:
+        return self._open()
 
     @cached_property
-    def _aside(self) -> _Connection:
-        return _Connection(self._path, self._synchronous)
+    def _aside(self) -> Database:
+        return self._open()
+
+    def _open(self) -> Database:
+        return Database.open(self._path, synchronous=self._synchronous, package=_PACKAGE)
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:

@@ -6,16 +6,15 @@ was taken for dead cannot change what others hold by now.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.database import Database
 from wrangler_py.storage.queues.holder import Holder, holder_file, is_alive, sweep
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import connect, explain, open_database
 
 PACKAGE = "wrangler_py.storage.queues"
 _Q = load_queries(PACKAGE)
@@ -81,53 +80,23 @@ class Backlog(NamedTuple):
 class QueueStore:
     """One database; several processes may use it at a time."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
-        self._execute = connection.execute
-        self._data_version = 0
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._execute, self._execute_many = database.execute, database.execute_many
+        self._transaction = database.transaction
 
     @classmethod
     def open(cls, path: Path, *, synchronous: str = "NORMAL") -> QueueStore:
         """Open or make the database at ``path``; raise StateError if it cannot be used."""
-        return cls(path, open_database(path, synchronous=synchronous, package=PACKAGE))
+        return cls(Database.open(path, synchronous=synchronous, package=PACKAGE))
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _read(self, query: str, parameters: Any = ()) -> list[Any]:
-        try:
-            return self._execute(_Q[query], parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
-        meaning = explain(error, self._path)
-        return StoreUnavailableError(f"{meaning} ({meaning.hint})")
+        self._database.close()
 
     def changed_elsewhere(self) -> bool:
-        """Say whether another process has written since the last call."""
-        try:
-            version: int = self._execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-        changed, self._data_version = version != self._data_version, version
-        return changed
+        """Say whether another process has written since the last call; raise StoreUnavailableError."""
+        return self._database.changed_elsewhere()
 
     # writing
 
@@ -142,40 +111,38 @@ class QueueStore:
     def _insert(self, sent: Sequence[NewMessage]) -> None:
         last = self._execute(_Q["last_number"]).fetchone()
         numbered = list(enumerate(sent, (last[0] if last else 0) + 1))
-        insert = self._connection.executemany
-        insert(_Q["insert_message"], [(number, *new[:6], len(new.body)) for number, new in numbered])
-        insert(_Q["insert_body"], [(number, new.body) for number, new in numbered])
+        self._execute_many(
+            _Q["insert_message"], [(number, *new[:6], len(new.body)) for number, new in numbered]
+        )
+        self._execute_many(_Q["insert_body"], [(number, new.body) for number, new in numbered])
 
     def _settle(self, settled: Settlement) -> None:
         holder = settled.holder
         if settled.removed:
             self._remove(settled.removed, holder)
-        change = self._connection.executemany
         if settled.retried:
-            change(_Q["retry"], [(*one, holder) for one in settled.retried])
+            self._execute_many(_Q["retry"], [(*one, holder) for one in settled.retried])
         if settled.moved:
-            change(_Q["move"], [(*one, holder) for one in settled.moved])
+            self._execute_many(_Q["move"], [(*one, holder) for one in settled.moved])
         if settled.returned:
-            change(_Q["give_back"], [(number, holder) for number in settled.returned])
+            self._execute_many(_Q["give_back"], [(number, holder) for number in settled.returned])
 
     def _remove(self, numbers: Sequence[int], holder: int | None) -> int:
-        removed = self._connection.executemany(
-            _Q["remove_message"], [(number, holder) for number in numbers]
-        ).rowcount
-        self._connection.executemany(_Q["remove_body"], [(number,) for number in numbers])
+        removed = self._execute_many(_Q["remove_message"], [(number, holder) for number in numbers]).rowcount
+        self._execute_many(_Q["remove_body"], [(number,) for number in numbers])
         return removed
 
     # delivering
 
     def due_times(self, queue: str, limit: int) -> list[int]:
         """Return when the next ``limit`` free messages of a queue are due, earliest first."""
-        return [at for (at,) in self._read("due_times", (queue, limit))]
+        return [at for (at,) in self._database.read(_Q["due_times"], (queue, limit))]
 
     def take(self, queue: str, now: int, limit: int, holder: int) -> list[HeldMessage]:
         """Hold up to ``limit`` messages that are due, and count the attempt: who dies over them has had it."""
         with self._transaction():
             rows = self._execute(_Q["due_messages"], (queue, now, limit)).fetchall()
-            self._connection.executemany(_Q["hold"], [(holder, row[0]) for row in rows])
+            self._execute_many(_Q["hold"], [(holder, row[0]) for row in rows])
         return [HeldMessage(*row) for row in rows]
 
     # holders
@@ -184,22 +151,22 @@ class QueueStore:
         """Return the right to hold messages, and remove the files of dead holders; raise StoreUnavailableError."""
         # The transaction keeps others from looking at the file before it is locked.
         with self._transaction():
-            sweep(self._path)
+            sweep(self._database.path)
             self._execute(_Q["count_holder"])
             number = self._execute(_Q["last_holder"]).fetchone()[0]
             try:
-                return Holder(number, holder_file(self._path, number))
+                return Holder(number, holder_file(self._database.path, number))
             except OSError as error:
                 raise StoreUnavailableError(f"{error.filename} cannot be used: {error.strerror}") from error
 
     def free_dead(self, own: int) -> bool:
         """Free what dead processes held; say whether there was any."""
-        if not self._read("other_holders", (own,)):
+        if not self._database.read(_Q["other_holders"], (own,)):
             return False
         with self._transaction():
             others = self._execute(_Q["other_holders"], (own,)).fetchall()
-            dead = [number for (number,) in others if not is_alive(holder_file(self._path, number))]
-            self._connection.executemany(_Q["free_held"], [(number,) for number in dead])
+            dead = [number for (number,) in others if not is_alive(holder_file(self._database.path, number))]
+            self._execute_many(_Q["free_held"], [(number,) for number in dead])
         return bool(dead)
 
     # upkeep
@@ -216,7 +183,7 @@ class QueueStore:
         return purged
 
     def _remove_some(self, query: str, parameter: Any) -> int:
-        numbers = [number for (number,) in self._read(query, (parameter, _CHUNK))]
+        numbers = [number for (number,) in self._database.read(_Q[query], (parameter, _CHUNK))]
         if not numbers:
             return 0
         with self._transaction():
@@ -224,12 +191,9 @@ class QueueStore:
 
     def backlog(self, queue: str, now: int) -> Backlog:
         """Count what a queue holds, on a connection of its own: for a long queue, do it in a thread."""
-        try:
-            with closing(connect(self._path, synchronous="NORMAL")) as connection:
-                return Backlog(*connection.execute(_Q["backlog"], {"queue": queue, "now": now}).fetchone())
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        with closing(self._database.another()) as beside:
+            return Backlog(*beside.read(_Q["backlog"], {"queue": queue, "now": now})[0])
 
     def queue_names(self) -> list[str]:
         """Return the queues that hold messages."""
-        return [name for (name,) in self._read("queue_names")]
+        return [name for (name,) in self._database.read(_Q["queue_names"])]

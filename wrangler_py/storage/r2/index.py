@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
+from wrangler_py.storage.schema import connect, open_database
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import connect, open_database
 
 _PACKAGE = "wrangler_py.storage.r2"
 _Q = load_queries(_PACKAGE)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
-
 import msgspec
 
 from wrangler_py.engine.model import Status
 from wrangler_py.engine.settings import Settings
 from wrangler_py.engine.store import TerminationOrder
+from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
-
-if TYPE_CHECKING:
-    import sqlite3
 
 _Q = load_queries("wrangler_py.storage.sqlite")
 _settings = msgspec.json.Decoder(Settings)
@@ -23,110 +18,103 @@ WORTH_PAGES = 256
 CHUNK_LINES = 16
 
 
-class _Connected(Protocol):
-    _connection: sqlite3.Connection
-
-    def _transaction(self) -> AbstractContextManager[None]: ...
-    def _read(self, query: str, parameters: Any = ()) -> list[Any]: ...
-    def _value(self, query: str, parameters: Any = ()) -> Any: ...
-    def _delete(self, row: int) -> None: ...
-
-
 class Housekeeping:
     """The part of `SqliteStore` that makes room, and that ends many instances at once."""
 
+    _database: Database
+
+    def _delete(self, row: int) -> None:
+        """Remove an instance, inside a transaction."""
+        raise NotImplementedError
+
     # retention
 
-    async def next_expiry(self: _Connected) -> int | None:
+    async def next_expiry(self) -> int | None:
         """Return when the next ended instance has to go; what was discarded and is still there is due at once."""
-        if self._value(_Q["discarded_any"]):
+        if self._database.value(_Q["discarded_any"]):
             return 0
-        due: int | None = self._value(_Q["next_expiry"])
+        due: int | None = self._database.value(_Q["next_expiry"])
         return due
 
-    async def discard_expired(self: _Connected, *, now: int, limit: int) -> bool:
+    async def discard_expired(self, *, now: int, limit: int) -> bool:
         """Discard up to ``limit`` instances whose time is up; say whether there may be more."""
-        if not self._read(f"{_Q['next_expiry']} AND expires_at <= ?", (now,))[0][0]:
+        if not self._database.read(f"{_Q['next_expiry']} AND expires_at <= ?", (now,))[0][0]:
             return False
-        with self._transaction():
-            cursor = self._connection.execute(_Q["discard_expired"], {"now": now, "limit": limit})
+        with self._database.transaction():
+            cursor = self._database.execute(_Q["discard_expired"], {"now": now, "limit": limit})
         return cursor.rowcount > 0
 
-    async def remove_discarded(self: _Connected, *, limit: int) -> bool:
+    async def remove_discarded(self, *, limit: int) -> bool:
         """Remove up to ``limit`` lines of what discarded instances stored; say whether there may be more."""
-        rows = [row for (row,) in self._read(_Q["discarded"], {"limit": limit})]
+        rows = [row for (row,) in self._database.read(_Q["discarded"], {"limit": limit})]
         if not rows:
             return False
-        with self._transaction():
+        with self._database.transaction():
             for row in rows:
                 most = max(1, limit // CHUNK_LINES)
-                chunks = self._connection.execute(_Q["remove_chunks"], {"row": row, "limit": most}).rowcount
+                chunks = self._database.execute(_Q["remove_chunks"], {"row": row, "limit": most}).rowcount
                 if chunks == most:
                     break
                 limit -= chunks * CHUNK_LINES
-                removed = self._connection.execute(
-                    _Q["remove_history"], {"row": row, "limit": limit}
-                ).rowcount
+                removed = self._database.execute(_Q["remove_history"], {"row": row, "limit": limit}).rowcount
                 limit -= removed + 1
                 if limit <= 0:
                     break
                 self._delete(row)
         return True
 
-    async def give_back(self: _Connected, *, limit: int) -> bool:
+    async def give_back(self, *, limit: int) -> bool:
         """Give up to ``limit`` free pages of the file back; say whether there may be more worth the effort."""
-        if self._value("PRAGMA freelist_count") < WORTH_PAGES:
+        if self._database.value("PRAGMA freelist_count") < WORTH_PAGES:
             return False
-        before = self._value("PRAGMA page_count")
-        self._read(f"PRAGMA incremental_vacuum({limit:d})")
-        return bool(self._value("PRAGMA page_count") < before)
+        before = self._database.value("PRAGMA page_count")
+        self._database.read(f"PRAGMA incremental_vacuum({limit:d})")
+        return bool(self._database.value("PRAGMA page_count") < before)
 
     # terminations
 
-    async def order_termination(self: _Connected, workflow: str, status: Status | None, *, now: int) -> bool:
+    async def order_termination(self, workflow: str, status: Status | None, *, now: int) -> bool:
         """Store an order; False if there is one for the workflow already."""
         asked = {"workflow": workflow, "status": status, "now": now}
-        with self._transaction():
-            return self._connection.execute(_Q["order_termination"], asked).rowcount == 1
+        with self._database.transaction():
+            return self._database.execute(_Q["order_termination"], asked).rowcount == 1
 
-    async def take_terminations(self: _Connected, epoch: int | None) -> list[TerminationOrder]:
+    async def take_terminations(self, epoch: int | None) -> list[TerminationOrder]:
         """Take the orders that no living process carries out, and return all that this one has."""
-        if not self._value("SELECT 1 FROM terminations"):
+        if not self._database.value("SELECT 1 FROM terminations"):
             return []
-        with self._transaction():
-            self._connection.execute(_Q["take_terminations"], {"epoch": epoch})
+        with self._database.transaction():
+            self._database.execute(_Q["take_terminations"], {"epoch": epoch})
         return [
             TerminationOrder(workflow, None if status is None else Status(status), up_to)
-            for workflow, status, up_to in self._read(_Q["terminations_of"], {"epoch": epoch})
+            for workflow, status, up_to in self._database.read(_Q["terminations_of"], {"epoch": epoch})
         ]
 
-    async def to_terminate(
-        self: _Connected, order: TerminationOrder, *, after: int, limit: int
-    ) -> list[tuple[int, str]]:
+    async def to_terminate(self, order: TerminationOrder, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Return ``(row, id)`` of the next instances an order is for, behind the row ``after``."""
         asked = {**msgspec.structs.asdict(order), "after": after, "limit": limit}
-        return self._read(_Q["to_terminate"], asked)
+        return self._database.read(_Q["to_terminate"], asked)
 
-    async def finish_termination(self: _Connected, workflow: str) -> None:
+    async def finish_termination(self, workflow: str) -> None:
         """Forget an order that has been carried out."""
-        with self._transaction():
-            self._connection.execute(_Q["finish_termination"], (workflow,))
+        with self._database.transaction():
+            self._database.execute(_Q["finish_termination"], (workflow,))
 
-    async def is_terminating(self: _Connected, workflow: str) -> bool:
+    async def is_terminating(self, workflow: str) -> bool:
         """Say whether there is an order for a workflow."""
-        return bool(self._value(_Q["terminating"], (workflow,)))
+        return bool(self._database.value(_Q["terminating"], (workflow,)))
 
-    async def is_driven(self: _Connected) -> bool:
+    async def is_driven(self) -> bool:
         """Say whether any process has a lease."""
-        return bool(self._value(_Q["driven"]))
+        return bool(self._database.value(_Q["driven"]))
 
     # settings
 
-    async def change_settings(self: _Connected, name: str, settings: Settings, *, now: int) -> None:
+    async def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
         """Store what is set for a workflow, in place of what was."""
-        with self._transaction():
+        with self._database.transaction():
             values = {"settings": msgspec.json.encode(settings), "name": name, "now": now}
-            self._connection.execute(_Q["change_settings"], values)
+            self._database.execute(_Q["change_settings"], values)
 
 
 def read_settings(stored: bytes | None) -> Settings:

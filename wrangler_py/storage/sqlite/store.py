@@ -7,9 +7,7 @@ because it must not share fate with a step that blocks the loop.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +35,14 @@ from wrangler_py.engine.store import (
     ListQuery,
     Wanted,
 )
-from wrangler_py.errors import StaleEpochError, StoreUnavailableError
+from wrangler_py.errors import StaleEpochError
+from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
-from wrangler_py.storage.sqlite.schema import connect, explain, open_database
 
-_Q = load_queries("wrangler_py.storage.sqlite")
+_PACKAGE = "wrangler_py.storage.sqlite"
+_Q = load_queries(_PACKAGE)
 _INSERT_HISTORY = _Q["insert_history"]
 _encode = msgspec.json.Encoder().encode
 _error = msgspec.json.Decoder(ErrorRecord)
@@ -58,13 +57,11 @@ DATABASE_NAME = "workflows.sqlite"
 class SqliteStore(Housekeeping):
     """One SQLite database in WAL mode."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
-        self.path = path
-        self.synchronous = synchronous
-        self._connection = connection
-        self._execute = connection.execute
-        self._background: sqlite3.Connection | None = None
-        self._data_version = 0
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._execute, self._transaction = database.execute, database.transaction
+        self._read, self._value = database.read, database.value
+        self._background: Database | None = None
 
     @classmethod
     async def open(cls, path: Path, *, synchronous: str = "NORMAL") -> SqliteStore:
@@ -75,46 +72,26 @@ class SqliteStore(Housekeeping):
         Raises:
             StateError: the file cannot be used; its subclasses say why. Nothing was changed.
         """
-        connection = open_database(path, synchronous=synchronous)
-        connection.row_factory = None
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
-        return cls(path, connection, synchronous)
+        database = Database.open(path, synchronous=synchronous, package=_PACKAGE, shrinks=True)
+        database.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+        return cls(database)
+
+    @property
+    def path(self) -> Path:
+        """Return where the file is."""
+        return self._database.path
+
+    @property
+    def synchronous(self) -> str:
+        """Return how much a commit survives; see `open`."""
+        return self._database.synchronous
 
     async def close(self) -> None:
         """Close the connections; the database is left checkpointed."""
         if self._background is not None:
             self._background.close()
             self._background = None
-        self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Run a block as one write transaction; errors of SQLite come out as ours."""
-        try:
-            self._execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
-        meaning = explain(error, self.path)
-        return StoreUnavailableError(f"{meaning} ({meaning.hint})")
-
-    def _read(self, query: str, parameters: Any = ()) -> list[Any]:
-        try:
-            return self._execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _value(self, query: str, parameters: Any = ()) -> Any:
-        rows = self._read(query, parameters)
-        return rows[0][0] if rows else None
+        self._database.close()
 
     # leases
 
@@ -130,13 +107,9 @@ class SqliteStore(Housekeeping):
         """Extend a lease and move the write-ahead log along; False if the lease is gone. Any one thread may call
         it."""
         if self._background is None:
-            self._background = connect(self.path, synchronous=self.synchronous)
-        try:
-            parameters = {"epoch": epoch, "expires_at": expires_at}
-            stands = self._background.execute(_Q["renew_lease"], parameters).rowcount == 1
-            self._background.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.OperationalError as error:
-            raise self._unavailable(error) from error
+            self._background = self._database.another()
+        stands = self._background.write(_Q["renew_lease"], {"epoch": epoch, "expires_at": expires_at}) == 1
+        self._background.read("PRAGMA wal_checkpoint(PASSIVE)")
         return stands
 
     async def release_lease(self, epoch: int) -> None:
@@ -173,9 +146,7 @@ class SqliteStore(Housekeeping):
 
     def changed_elsewhere(self) -> bool:
         """Say whether another process has written since the last call."""
-        version = self._value("PRAGMA data_version")
-        changed, self._data_version = version != self._data_version, version
-        return bool(changed)
+        return self._database.changed_elsewhere()
 
     # the hot path
 
@@ -190,7 +161,7 @@ class SqliteStore(Housekeeping):
             if batch.chunks:
                 self._apply_chunks(batch.chunks)
             if batch.history:
-                self._connection.executemany(_INSERT_HISTORY, batch.history)
+                self._database.execute_many(_INSERT_HISTORY, batch.history)
             if batch.statuses or batch.consumed or batch.parkings or batch.endings:
                 self._apply_changes(batch)
         return rows

@@ -1,5 +1,5 @@
 -- add_token --
-INSERT INTO tokens (id, name, digest, created_at) VALUES (?, ?, ?, ?)
+INSERT INTO tokens (id, name, digest, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING
 
 -- tokens --
 SELECT id, name, created_at, last_used_at FROM tokens ORDER BY created_at, name

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from wrangler_py.storage.schema import open_database
 from wrangler_py.storage.sql import load_queries
-from wrangler_py.storage.sqlite.schema import open_database
 
 _PACKAGE = "wrangler_py.storage.durable.alarms"
 _Q = load_queries(_PACKAGE)

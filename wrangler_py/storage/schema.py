@@ -27,14 +27,13 @@ _UNWRITABLE = frozenset(
 
 #: SQLite's number for "incremental", and up to what size a file is written anew to become so.
 _INCREMENTAL, _REWRITTEN_BYTES = 2, 64 * 1024 * 1024
-#: The package whose migrations make the engine's own database.
-ENGINE = "wrangler_py.storage.sqlite"
 
 
-def open_database(path: Path, *, synchronous: str, package: str = ENGINE) -> sqlite3.Connection:
+def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool = False) -> sqlite3.Connection:
     """Return a connection to ``path`` with the newest schema; make the file and its folder if they are missing.
 
-    ``package`` is where the migrations are: each kind of database has one of its own under ``storage``.
+    ``package`` is where the migrations are: each kind of database has one of its own under ``storage``. A file that
+    ``shrinks`` gives back what becomes free in it, if it is asked to.
 
     Raises:
         StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
@@ -47,7 +46,7 @@ def open_database(path: Path, *, synchronous: str, package: str = ENGINE) -> sql
     except sqlite3.Error as error:
         raise explain(error, path) from None
     try:
-        _check_and_migrate(connection, path, package)
+        _check_and_migrate(connection, path, package, shrinks=shrinks)
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from None
@@ -90,10 +89,10 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
     )
 
 
-def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:
+def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str, *, shrinks: bool) -> None:
     migrations = load_migrations(package)
     found = _check(connection, path, migrations[-1].number)
-    if package == ENGINE:
+    if shrinks:
         _make_shrinkable(connection)
     _use_write_ahead_log(connection)
     for migration in migrations:

@@ -1,0 +1,86 @@
+"""A database file of ours, whose errors come out as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.schema import connect, explain, open_database
+
+
+class Database:
+    """A connection; several processes may have one to the same file, and any thread of this one use it, one at a time.
+
+    Every method raises StoreUnavailableError if the file cannot be used at the moment.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
+        self.path, self.connection, self.synchronous = path, connection, synchronous
+        #: Run a statement, once or for each of many rows. Inside `transaction` their sqlite3.Error comes out as ours.
+        self.execute, self.execute_many = connection.execute, connection.executemany
+        self._data_version = 0
+
+    @classmethod
+    def open(cls, path: Path, *, synchronous: str, package: str, shrinks: bool = False) -> Self:
+        """Open or make the file; for the arguments and the StateError it raises see `open_database`."""
+        connection = open_database(path, synchronous=synchronous, package=package, shrinks=shrinks)
+        return cls(path, connection, synchronous)
+
+    def another(self) -> Self:
+        """Return another connection to the same file: for a thread, or to read while this one is in a transaction."""
+        try:
+            return type(self)(self.path, connect(self.path, synchronous=self.synchronous), self.synchronous)
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """Return all rows."""
+        try:
+            return self.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def value(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """Return the first column of the first row, None if there is no row."""
+        rows = self.read(query, parameters)
+        return rows[0][0] if rows else None
+
+    def write(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
+        """Run one statement, a transaction of its own outside `transaction`; return how many rows it changed."""
+        try:
+            return self.execute(query, parameters).rowcount
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a block as one write transaction: all of it or, if it raises, nothing."""
+        try:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def changed_elsewhere(self) -> bool:
+        """Say whether another connection has written since the last call."""
+        version: int = self.value("PRAGMA data_version")
+        changed, self._data_version = version != self._data_version, version
+        return changed
+
+    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
+        meaning = explain(error, self.path)
+        return StoreUnavailableError(f"{meaning} ({meaning.hint})")
