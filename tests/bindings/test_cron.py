@@ -132,7 +132,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LIVES, st.sampled_from(["* * * * *", "*/2 * * * *", "*/7 * * * *"]))
 def test_no_minute_is_lost_or_doubled_however_processes_follow_each_other(lives, cron):
     """Pauses are under a minute, however short or long the lives and however they end."""

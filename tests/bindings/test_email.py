@@ -411,7 +411,7 @@ def test_something_else_is_no_message(outbox):
 TEXT = st.text(max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=TEXT, subject=TEXT.filter(bool), text=TEXT, value=TEXT)
 def test_no_text_in_any_field_makes_a_header_of_its_own(tmp_path_factory, name, subject, text, value):
     """Either it is refused, or the message has just the headers it was given, and they say what was given."""

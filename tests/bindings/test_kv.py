@@ -260,7 +260,7 @@ def test_pages_follow_each_other_by_cursor(tmp_path):
     in_kv(tmp_path, body)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     before=st.sets(KEYS, max_size=12),
     writes=st.lists(st.tuples(st.sampled_from(["put", "delete"]), KEYS), max_size=12),

@@ -40,7 +40,7 @@ def test_every_value_of_section_4_survives_the_way_there_and_back():
         service = here.service("there")
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=100, suppress_health_check=list(HealthCheck))
         @given(VALUES)
         def survives(value):
             found = asyncio.run_coroutine_threadsafe(service.echo(value), loop).result(10)

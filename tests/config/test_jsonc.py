@@ -14,7 +14,7 @@ DOCUMENTS = nested(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DOCUMENTS, st.sampled_from([None, 2]), st.booleans())
 def test_json_is_read_as_json_and_every_key_has_its_place(value, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
@@ -32,7 +32,7 @@ def test_comments_and_trailing_commas_pass():
     assert text[places["a", 1] :].startswith("2")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from('{}[]",:/*1-.eEtruefalsn \n\\u'), max_size=25))
 def test_it_fails_only_with_a_place(text):
     offset = None

@@ -10,14 +10,14 @@ from tests.config.shapes import KEYS, SCALARS, nested, paths
 from wrangler_py.config.toml_places import find_places
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, nested(SCALARS, KEYS), max_size=5), st.booleans())
 def test_every_key_and_element_has_a_place(data, multiline):
     text = tomli_w.dumps(data, multiline_strings=multiline)
     assert set(paths(tomli.loads(text))) <= set(find_places(text))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), nested(SCALARS, KEYS), max_size=5))
 def test_at_the_place_of_a_key_stands_its_text(data):
     text = tomli_w.dumps(data)

@@ -233,7 +233,7 @@ def outcome(folder, program, crashes, hibernate_after_ms):
 
 
 @given(program=PROGRAM, crashes=CRASHES, hibernate_after_ms=st.sampled_from([0, 5000, 10**9]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_crashes_at_any_moment_change_nothing_but_the_number_of_attempts(
     tmp_path_factory, program, crashes, hibernate_after_ms
 ):

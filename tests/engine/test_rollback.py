@@ -321,7 +321,7 @@ def test_a_step_inside_another_has_no_rollback(tmp_path: Any) -> None:
     assert row.error.message == 'Step "inner" runs inside another step: give its rollback to the outer one'
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     crashes=st.lists(st.integers(0, 80), max_size=5),
     broken=st.sampled_from([{}, {"b": 1}, {"c": 2}, {"a": 99}, {"b": 99}]),

@@ -57,7 +57,7 @@ def test_a_stream_larger_than_any_value_may_be_comes_back_byte_for_byte(tmp_path
     in_world(tmp_path, body)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 2 * CHUNK_BYTES + 3), max_size=5), st.integers(0, 2**32))
 def test_however_it_is_cut_the_same_bytes_come_back(tmp_path_factory, sizes, seed):
     rng = random.Random(seed)

@@ -109,7 +109,7 @@ def test_when_the_process_ends_followers_are_let_go_before_the_end(tmp_path):
     in_world(tmp_path, body)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 12), max_size=5), crash=st.booleans())
 def test_no_event_is_lost_or_doubled_however_often_a_follower_comes_back(cuts, crash):
     """Each visit takes some events and breaks off; now and then the process is killed in between."""

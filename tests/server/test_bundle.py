@@ -6,7 +6,7 @@ import json
 import stat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wrangler_py.errors import RequestError
@@ -90,7 +90,6 @@ FILES = st.dictionaries(
 )
 
 
-@settings(deadline=None)  # It writes to a disk, and waits for it.
 @given(FILES)
 def test_what_is_taken_is_on_disk_below_its_folder(tmp_path_factory, files):
     """Whatever is accepted comes out as it was, and never beside the folder it is for."""

@@ -73,7 +73,6 @@ def test_every_operation_answers_as_its_document_says(session, which, method, pa
         max_examples=EXAMPLES,
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())

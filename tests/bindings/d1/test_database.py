@@ -319,7 +319,7 @@ def test_a_batch_returns_the_results_in_order(on):
     assert third.results == [{"v": "a"}, {"v": "b"}]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8))
 def test_a_batch_is_all_or_nothing(numbers):
     """Whatever is inserted: a batch with a duplicate changes nothing, one without changes all."""

@@ -21,7 +21,7 @@ SAFE = st.integers(-(2**53) + 1, 2**53 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.none() | SAFE | st.floats(allow_nan=False, allow_infinity=False) | TEXT | st.binary(), max_size=20

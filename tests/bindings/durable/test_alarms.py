@@ -334,7 +334,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_alarm_is_lost_whenever_the_process_dies(steps):
     """Dies between the hint and the alarm, between the alarm and the hint, or elsewhere: what is on disk rings."""
 

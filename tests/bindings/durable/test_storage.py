@@ -171,7 +171,7 @@ KEYS = st.text(st.sampled_from("ab\0ä\ud7ff\ue000\U0010ffff"), max_size=3)
     st.none() | st.integers(1, 5),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_list_is_what_a_sorted_dict_gives(entries, start, after, end, prefix, limit, reverse):
     """Whatever the options: keys between them, in the order of their bytes, the last ones first if reversed."""
     after = None if start is not None else after
@@ -285,7 +285,7 @@ def model(state, program, *, nested=False, sync=False):
 
 
 @given(st.lists(PROGRAM, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_storage_behaves_like_a_dict_with_undo(program):
     """Any nesting of transactions, async and sync, of which any raise or roll back; then seen by a new life too."""
     wanted: dict[str, int] = {}

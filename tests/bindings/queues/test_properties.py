@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bindings.queues.world import in_queues
@@ -77,7 +77,7 @@ class Worker:
         self.acked.update(number for number, act in acts.items() if act in ("nothing", "hang"))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(plans=PLANS, config=CONFIGS, crashes=CRASHES)
 def test_every_message_is_acked_once_or_ends_as_a_dead_letter(plans, config, crashes):
     worker = Worker(plans)
