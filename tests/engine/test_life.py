@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.support.world import DAY, HOUR, World, in_world
-from wrangler_py.clock import SystemClock
+from wrangler_py.clock import LoopClock, SystemClock
 from wrangler_py.engine import Definition, Engine, EngineOptions, NewInstance, Status, limits
 from wrangler_py.errors import RateLimitedError
 from wrangler_py.serde import decode
@@ -216,6 +216,30 @@ def test_enforced_limits_refuse_the_hundred_and_first_creation(tmp_path):
             await world.engine.create("w")
         await asyncio.sleep(10.1)
         await world.engine.create("w")
+
+    in_world(tmp_path, body, enforce_limits=True)
+
+
+def test_the_creation_rate_is_that_of_all_processes_together(tmp_path):
+    async def body(world):
+        await world.define(steps)
+        other = World(tmp_path, enforce_limits=True)
+        other.clock = LoopClock(seed=1)
+        await other.open()
+        await other.define(steps)
+        await world.engine.create_batch("w", [NewInstance() for _ in range(60)])
+        await asyncio.sleep(4)
+        await other.engine.create_batch("w", [NewInstance() for _ in range(39)])
+        await world.engine.create("w")
+        for one in (world, other):
+            with pytest.raises(RateLimitedError) as refused:
+                await one.engine.create("w")
+            assert refused.value.retry_after_s == 6
+        await asyncio.sleep(6)
+        await other.engine.create_batch("w", [NewInstance() for _ in range(60)])
+        with pytest.raises(RateLimitedError):
+            await world.engine.create("w")
+        await other.close()
 
     in_world(tmp_path, body, enforce_limits=True)
 

@@ -24,7 +24,7 @@ class Quota:
 
     def __init__(self, store: Store, clock: Clock, limits: PlanLimits, *, enforce: bool) -> None:
         self._store, self._clock, self._limits, self._enforce = store, clock, limits, enforce
-        self._recent: deque[int] = deque()
+        self._recent: deque[int] = deque(maxlen=RATE_COUNT)
         self._queued = _Count(-_QUEUED_MS)
         self._daily = _Count(-DAY_MS)
 
@@ -39,7 +39,7 @@ class Quota:
         await self._check_queue(now, count)
         if self._enforce:
             await self._check_day(now, count)
-            self._check_rate(now, count)
+            await self._check_rate(now, count)
             self._recent.extend([now] * count)
         self._queued.value += count
         self._daily.value += count
@@ -66,15 +66,15 @@ class Quota:
                 retry_after_s=math.ceil((midnight + DAY_MS - now) / 1000),
             )
 
-    def _check_rate(self, now: int, count: int) -> None:
-        while self._recent and self._recent[0] <= now - RATE_MS:
-            self._recent.popleft()
-        over = len(self._recent) + count - RATE_COUNT
-        if over > 0:
-            wait_ms = self._recent[over - 1] + RATE_MS - now
+    async def _check_rate(self, now: int, count: int) -> None:
+        """Check the last ten seconds, whoever created what is stored; own creations may still be on their way there."""
+        leaver = RATE_COUNT - count + 1
+        own = self._recent[-leaver] if leaver <= len(self._recent) else 0
+        free_at = RATE_MS + max(own, await self._store.created_at(leaver) or 0)
+        if free_at > now:
             raise RateLimitedError(
                 f"more than {RATE_COUNT} instances in {RATE_MS // 1000} seconds: try again in a moment",
-                retry_after_s=math.ceil(wait_ms / 1000),
+                retry_after_s=math.ceil((free_at - now) / 1000),
             )
 
 

@@ -305,6 +305,10 @@ class Store(Protocol):
         """Return how many of the instances there are were created at ``since`` (milliseconds) or later."""
         ...
 
+    async def created_at(self, place: int) -> int | None:
+        """Return when the newest but ``place - 1`` of all instances was created, None if there are not so many."""
+        ...
+
     # workflows
 
     async def bind_workflow(self, workflow: WorkflowRow) -> None:

@@ -403,6 +403,11 @@ class SqliteStore(Housekeeping):
         """Return how many of the instances there are were created at ``since`` (milliseconds) or later."""
         return int(self._value(_Q["count_created"], (since,)))
 
+    async def created_at(self, place: int) -> int | None:
+        """Return when the newest but ``place - 1`` of all instances was created, None if there are not so many."""
+        at: int | None = self._value(_Q["created_at"], (place - 1,))
+        return at
+
     # workflows
 
     async def bind_workflow(self, workflow: WorkflowRow) -> None:

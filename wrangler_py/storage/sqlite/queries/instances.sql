@@ -96,5 +96,8 @@ SELECT count(*) FROM instances WHERE status = 'queued' AND workflow IN (SELECT n
 -- count_created --
 SELECT count(*) FROM instances WHERE created_at >= ?
 
+-- created_at --
+SELECT created_at FROM instances ORDER BY number DESC LIMIT 1 OFFSET ?
+
 -- workflow_rows --
 SELECT number FROM instances WHERE workflow = ?
