@@ -15,6 +15,7 @@ from wrangler_py.bindings.d1.rules import MAX_STATEMENT, Rules
 from wrangler_py.bindings.d1.statements import is_empty, named_parameter
 from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
+from wrangler_py.storage.parameters import bound
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
 LONGEST_S = 30.0
@@ -107,7 +108,7 @@ class Connection:
         """
         _check(sql, values)
         try:
-            cursor = self._sqlite.execute(sql, values)
+            cursor = self._sqlite.execute(*bound(sql, values))
             found = cursor.fetchall()
         except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
             raise self._failure(error, sql) from None

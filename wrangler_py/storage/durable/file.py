@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from wrangler_py.storage.durable.statements import Censor, StatementRefusedError, split
+from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.schema import open_database
 from wrangler_py.storage.sql import load_queries
 
@@ -232,7 +233,7 @@ class ObjectFile:
         before = db.total_changes
         self._censor.is_on, self._censor.why = True, None
         try:
-            cursor = db.execute(statement, bindings)
+            cursor = db.execute(*bound(statement, bindings))
             rows = cursor.fetchall()
         except sqlite3.DatabaseError:
             if self._censor.why is not None:

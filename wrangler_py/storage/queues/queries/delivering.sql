@@ -16,7 +16,7 @@ UPDATE messages SET holder = ?, attempts = attempts + 1 WHERE number = ?
 DELETE FROM messages WHERE number = ? AND holder IS ?
 
 -- remove_body --
-DELETE FROM bodies WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM messages WHERE number = ?1)
+DELETE FROM bodies WHERE number = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.number = bodies.number)
 
 -- retry --
 UPDATE messages SET holder = NULL, due_at = ? WHERE number = ? AND holder = ?
