@@ -184,7 +184,7 @@ def test_a_sweep_that_is_cut_off_is_gone_on_with(tmp_path):
         in_between = 0
         for _ in range(20):
             await world.crash()
-            await world.settle()
+            await world.turns(60)
             in_between += await count(world, "instances WHERE workflow = ''") > 0
             for one in await ids(world):
                 assert len((await world.engine.detail("w", one)).steps) == whole[one]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
 from wrangler_py.storage.sql import Migration, load_migrations
@@ -29,6 +32,13 @@ _UNWRITABLE = frozenset(
 _INCREMENTAL, _REWRITTEN_BYTES = 2, 64 * 1024 * 1024
 
 
+class Closable(Protocol):
+    """A connection, or what has one."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool = False) -> sqlite3.Connection:
     """Return a connection to ``path`` with the newest schema; make the file and its folder if they are missing.
 
@@ -46,13 +56,10 @@ def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool =
     except sqlite3.Error as error:
         raise explain(error, path) from None
     try:
-        _check_and_migrate(connection, path, package, shrinks=shrinks)
+        with closed_if_it_fails(connection):
+            _check_and_migrate(connection, path, package, shrinks=shrinks)
     except sqlite3.Error as error:
-        connection.close()
         raise explain(error, path) from None
-    except StateError:
-        connection.close()
-        raise
     return connection
 
 
@@ -61,10 +68,21 @@ def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=BUSY_S
     )
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA cache_size = -32768")
-    connection.execute("PRAGMA temp_store = memory")
+    with closed_if_it_fails(connection):
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA cache_size = -32768")
+        connection.execute("PRAGMA temp_store = memory")
     return connection
+
+
+@contextmanager
+def closed_if_it_fails(connection: Closable) -> Iterator[None]:
+    """Let go of a connection if what is done with it inside fails."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def explain(error: sqlite3.Error, path: Path) -> StateError:

@@ -60,6 +60,8 @@ class Room:
         )
         self.world, self.folder, self.classes = world, folder, classes
         self.peers = peers or Recorded()
+        #: All processes over this state.
+        self.family: list[Room] = [self]
         self.resources = Resources(self.config, folder / "state", world.engine, self.peers)
         self.env = build_env(self.resources)
         self.resources.code = Classes(*classes)
@@ -81,7 +83,10 @@ class Room:
 
     def successor(self, *classes: type) -> Room:
         """Another process over the same state, not started."""
-        return Room(self.world, self.folder, *(classes or self.classes), peers=self.peers)
+        found = Room(self.world, self.folder, *(classes or self.classes), peers=self.peers)
+        found.family = self.family
+        self.family.append(found)
+        return found
 
     async def crash(self) -> Room:
         """As kill -9 does: nothing more is written; then a new process drives the same state."""
@@ -111,7 +116,8 @@ def in_room(folder: Path, body: Callable[[Room], Awaitable[Any]], *classes: type
         try:
             return await body(room)
         finally:
-            room.resources.close()
+            for one in room.family:
+                one.resources.close()
 
     return in_world(folder, main)
 

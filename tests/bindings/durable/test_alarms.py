@@ -487,5 +487,6 @@ def test_the_index_is_found_again(tmp_path):
     index.lower(Hint("A", "1", None, 3))
     index.close()
     index.close()
-    assert AlarmIndex(index.path).upcoming("A", 9) == [Hint("A", "1", "one", 3)]
     assert os.path.exists(index.path)
+    assert index.upcoming("A", 9) == [Hint("A", "1", "one", 3)]
+    index.close()

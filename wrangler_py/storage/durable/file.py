@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from wrangler_py.storage.durable.statements import Censor, StatementRefusedError, split
 from wrangler_py.storage.parameters import bound
-from wrangler_py.storage.schema import open_database
+from wrangler_py.storage.schema import closed_if_it_fails, open_database
 from wrangler_py.storage.sql import load_queries
 
 _PACKAGE = "wrangler_py.storage.durable"
@@ -89,13 +89,14 @@ class ObjectFile:
         if self._closed_by is not None:
             raise self._closed_by
         connection = open_database(self.path, synchronous=self._synchronous, package=_PACKAGE)
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        # A handler that was running has died with its process: its alarm is due again.
-        connection.execute(_Q["forget_firing"])
-        if (row := connection.execute(_Q["alarm"]).fetchone()) is not None:
-            self._watch.before_commit(row[0])  # a power cut may have taken the hint and left the alarm
-        connection.set_authorizer(self._censor)
+        with closed_if_it_fails(connection):
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # A handler that was running has died with its process: its alarm is due again.
+            connection.execute(_Q["forget_firing"])
+            if (row := connection.execute(_Q["alarm"]).fetchone()) is not None:
+                self._watch.before_commit(row[0])  # a power cut may have taken the hint and left the alarm
+            connection.set_authorizer(self._censor)
         return connection
 
     def _is_empty(self) -> bool:

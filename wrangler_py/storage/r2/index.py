@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
-from wrangler_py.storage.schema import connect, open_database
+from wrangler_py.storage.schema import closed_if_it_fails, connect, open_database
 from wrangler_py.storage.sql import load_queries
 
 _PACKAGE = "wrangler_py.storage.r2"
@@ -30,7 +30,8 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._reader = open_database(path, synchronous=_SYNCHRONOUS, package=_PACKAGE)
-        self._writer = connect(path, synchronous=_SYNCHRONOUS)
+        with closed_if_it_fails(self._reader):
+            self._writer = connect(path, synchronous=_SYNCHRONOUS)
         self._writing = threading.Lock()
 
     def close(self) -> None:

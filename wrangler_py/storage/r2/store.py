@@ -12,6 +12,7 @@ from pathlib import Path
 from wrangler_py.storage.r2.blobs import Blobs, NewBlob, OpenBlob
 from wrangler_py.storage.r2.index import Index
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
+from wrangler_py.storage.schema import closed_if_it_fails
 
 _DATABASE = "index.sqlite"
 _BLOBS = "blobs"
@@ -35,10 +36,11 @@ class BucketStore:
             StateError: the folder or its database cannot be used.
         """
         index = Index(folder / _DATABASE)
-        (folder / _BLOBS).mkdir(exist_ok=True)
-        found = cls(index, Blobs(folder / _BLOBS, new_id))
-        index.forget_uploads(forget_uploads_before)
-        found._sweep()
+        with closed_if_it_fails(index):
+            (folder / _BLOBS).mkdir(exist_ok=True)
+            found = cls(index, Blobs(folder / _BLOBS, new_id))
+            index.forget_uploads(forget_uploads_before)
+            found._sweep()
         return found
 
     def _sweep(self) -> None:
