@@ -1,0 +1,119 @@
+"""A workflow's class -> its diagram."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from wrangler_py.diagram.expressions import Expressions
+from wrangler_py.diagram.modules import Function, Module, Modules
+from wrangler_py.diagram.nodes import Break, FunctionDef, Node, Workflow
+from wrangler_py.diagram.statements import Statements
+from wrangler_py.diagram.values import STEPS, Declared, Local, Steps, Value
+
+
+def read_workflow(modules: Modules, module: Module, owner: ast.ClassDef) -> Workflow:
+    """Return the diagram of a class; one without `run()` does nothing."""
+    book = Book(modules, module, owner)
+    found = modules.method(module, owner, "run")
+    nodes = book.read_run(*found) if found else []
+    return Workflow(owner.name, book.functions, nodes)
+
+
+class Book:
+    """What the functions of one workflow have in common."""
+
+    def __init__(self, modules: Modules, module: Module, owner: ast.ClassDef) -> None:
+        self.modules = modules
+        self.functions: dict[str, FunctionDef] = {}
+        #: Steps by name, as parameters of later ones name them.
+        self.declared: dict[str, Declared] = {}
+        self._module, self._owner = module, owner
+        self._names: dict[tuple[ast.AST, frozenset[str]], str | None] = {}
+        self._inside: set[ast.AST] = set()
+
+    def read_run(self, module: Module, run: Function) -> list[Node]:
+        """Return what `run(self, event, step)` does."""
+        parameters = [one.arg for one in (*run.args.posonlyargs, *run.args.args)]
+        names: dict[str, Value | None] = dict.fromkeys(parameters)
+        names.update(dict.fromkeys(parameters[2:3], STEPS))
+        return self._read(module, run, names)
+
+    def _read(
+        self, module: Module, function: Function | ast.Lambda, names: Mapping[str, Value | None]
+    ) -> list[Node]:
+        body = Statements(self, module, names)
+        if isinstance(function, ast.Lambda):
+            body.read([ast.Expr(ast.Await(function.body))])
+        else:
+            body.read(function.body)
+        while body.out and isinstance(body.out[-1], Break):
+            body.out.pop()
+        return body.out
+
+    def target(self, reader: Expressions, node: ast.expr) -> Value | None:
+        """Return the step or function of ours that an expression names."""
+        match node:
+            case ast.Name(id=name) if name in reader.names:
+                return reader.names[name]
+            case ast.Name(id=name):
+                found = self.modules.find(reader.module, name)
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                method = self.modules.method(self._module, self._owner, name)
+                return Local(*method, {}, is_method=not _is_static(method[1])) if method else None
+            case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias not in reader.names:
+                found = self.modules.member(reader.module, alias, name)
+            case _:
+                return None
+        if found and isinstance(found.statement, Function):
+            return Local(found.module, found.statement, {})
+        return None
+
+    def function(self, target: Local, names: Mapping[str, Value | None]) -> str | None:
+        """Return under which name a function is in the diagram; None if there is no step in it."""
+        given = frozenset(name for name, value in names.items() if isinstance(value, Steps))
+        key = (target.function, given)
+        if key not in self._names:
+            name = self._free_name(getattr(target.function, "name", "lambda"))
+            # A function that calls itself is met again before it is read to its end.
+            self._names[key], self.functions[name] = name, FunctionDef(name, [])
+            nodes = self._read(target.module, target.function, {**target.around, **names})
+            if _runs_something(nodes):
+                self.functions[name].nodes.extend(nodes)
+            else:
+                del self.functions[name]
+                self._names[key] = None
+        return self._names[key]
+
+    def _free_name(self, name: str) -> str:
+        names = (name, *(f"{name} ({number})" for number in range(2, len(self.functions) + 2)))
+        return next(one for one in names if one not in self.functions)
+
+    def inside(self, callback: Local) -> list[Node]:
+        """Return what runs inside of a step's callback."""
+        if callback.function in self._inside:
+            return []
+        self._inside.add(callback.function)
+        names = {**callback.around, **dict.fromkeys(callback.parameters)}
+        nodes = self._read(callback.module, callback.function, names)
+        self._inside.discard(callback.function)
+        return nodes if _runs_something(nodes) else []
+
+
+def _is_static(function: Function) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in function.decorator_list)
+
+
+def _runs_something(nodes: list[Node]) -> bool:
+    """Say whether there is a step, or a call of a function with steps, at any depth."""
+    for node in nodes:
+        if isinstance(node, Break):
+            continue
+        parts = [getattr(node, name, None) for name in ("try_block", "catch_block", "finally_block")]
+        blocks = [part.nodes for part in parts if part] + [way.nodes for way in getattr(node, "branches", ())]
+        if type(node).__name__ in {"Try", "If", "Switch", "Loop", "Parallel", "Block"}:
+            if any(_runs_something(one) for one in [*blocks, getattr(node, "nodes", [])]):
+                return True
+        else:
+            return True
+    return False

@@ -1,0 +1,168 @@
+"""Statements: the order in which steps run, and what that depends on."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wrangler_py.diagram.expressions import Expressions
+from wrangler_py.diagram.modules import Function
+from wrangler_py.diagram.nodes import Block, Branch, Break, Loop, Node, Switch, Try
+from wrangler_py.diagram.texts import source
+from wrangler_py.diagram.values import Declaration, Declared, Group, Local, Many, Value
+
+
+class Statements(Expressions):
+    """Reads the statements of one function."""
+
+    def block(self, body: Sequence[ast.stmt], *, loop: bool = False) -> list[Node]:
+        """Return what statements run."""
+        with self.into(loop=loop) as nodes:
+            self.read(body)
+        return nodes
+
+    def read(self, body: Sequence[ast.stmt]) -> None:
+        """Append what statements run, up to one that ends the block."""
+        for statement in body:
+            self._statement(statement)
+            if isinstance(statement, ast.Return | ast.Break | ast.Continue | ast.Raise):
+                break
+
+    def _statement(self, node: ast.stmt) -> None:
+        read: Callable[[Any], object] = getattr(self, f"_{type(node).__name__.lower()}", self._other)
+        read(node)
+
+    def _assign(self, node: ast.Assign) -> None:
+        found = self.visit(node.value)
+        for target in node.targets:
+            self.bind(target, found, node.value)
+
+    def _annassign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.bind(node.target, self.visit(node.value), node.value)
+
+    def _augassign(self, node: ast.AugAssign) -> None:
+        found = self.visit(node.value)
+        if isinstance(node.target, ast.Name) and isinstance(many := self.names.get(node.target.id), Many):
+            many.add(found, self.depth)
+
+    def _return(self, node: ast.Return) -> None:
+        self.visit(node.value)
+        self.out.append(Break("return"))
+
+    def _break(self, _: ast.Break) -> None:
+        self.out.append(Break("break"))
+
+    def _classdef(self, _: ast.ClassDef) -> None:
+        """A class inside of a function does nothing yet."""
+
+    def _functiondef(self, node: Function) -> None:
+        function = Local(self.module, node, self.names)
+        value: Value = function
+        for decorator in reversed(node.decorator_list):
+            found = self.visit(decorator)
+            if isinstance(found, Declaration):
+                value = self.declare(found, function)
+        self.names[node.name] = value
+        if not isinstance(value, Declared):
+            self.constants[node.name] = None
+
+    _asyncfunctiondef = _functiondef
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for one in node.names:
+            name = one.asname or one.name
+            found = self.book.modules.find(self.module._replace(names={name: node}), name)
+            if found and isinstance(found.statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.names[name] = Local(found.module, found.statement, {})
+
+    _importfrom = _import
+
+    def _if(self, node: ast.If) -> None:
+        self.visit(node.test)
+        branches = [Branch(source(node.test), self.block(node.body))]
+        rest = node.orelse
+        while len(rest) == 1 and isinstance(rest[0], ast.If):
+            other = rest[0]
+            branches.append(Branch(source(other.test), self.block([ast.Expr(other.test), *other.body])))
+            rest = other.orelse
+        if rest:
+            branches.append(Branch(None, self.block(rest)))
+        self.branch(branches)
+
+    def _for(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
+        body: list[ast.stmt] = node.body
+        if isinstance(node, ast.While):
+            body = [ast.Expr(node.test), *body]
+        else:
+            self.visit(node.iter)
+            self.bind(node.target, None)
+        nodes = self.block(body, loop=True)
+        if ends_more_than_a_loop(nodes):
+            self.out.append(Loop(nodes))
+        self.read(node.orelse)
+
+    _asyncfor = _while = _for
+
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
+        tried = self.block([*node.body, *node.orelse])
+        ways = [Branch(source(one.type) if one.type else None, self.block(one.body)) for one in node.handlers]
+        if len(ways) == 1:
+            caught = ways[0].nodes
+        else:
+            with self.into() as caught:
+                self.branch(ways)
+        last = self.block(node.finalbody)
+        if tried or caught or last:
+            self.out.append(Try(_block(tried), _block(caught), _block(last)))
+
+    _trystar = _try
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+        groups = []
+        for item in node.items:
+            self.visit(item.context_expr)
+            if source(item.context_expr).endswith("TaskGroup()"):
+                groups.append(Group(Many([], self.depth)))
+                if item.optional_vars is not None:
+                    self.bind(item.optional_vars, groups[-1])
+            elif item.optional_vars is not None:
+                self.bind(item.optional_vars, None)
+        nodes = self.block(node.body)
+        for group in groups[1:]:
+            groups[0].started.items.extend(group.started.items)
+        if groups:
+            self.finish(groups[0], nodes)
+        else:
+            self.out.extend(nodes)
+
+    _asyncwith = _with
+
+    def _match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        branches = [Branch(_condition(one), self.block(one.body)) for one in node.cases]
+        if any(one.nodes for one in branches):
+            self.out.append(Switch(source(node.subject), branches))
+
+
+def _condition(case: ast.match_case) -> str | None:
+    pattern = source(case.pattern)
+    if case.guard is None:
+        return None if pattern == "_" else pattern
+    return f"{pattern} if {source(case.guard)}"
+
+
+def _block(nodes: list[Node]) -> Block | None:
+    return Block(nodes) if nodes else None
+
+
+def ends_more_than_a_loop(nodes: list[Node]) -> bool:
+    """Say whether something is there besides the ends of loops."""
+    return any(
+        one.kind == "return"
+        if isinstance(one, Break)
+        else not (branches := getattr(one, "branches", None))
+        or any(ends_more_than_a_loop(way.nodes) for way in branches)
+        for one in nodes
+    )
