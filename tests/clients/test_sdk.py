@@ -68,9 +68,12 @@ def test_workflows_and_their_versions(sdk):
     assert (found.class_name, found.script_name) == ("Steps", "my-app")
     (version,) = sdk.all(lambda w: w.versions.list("steps", **A))
     again = sdk.run(lambda w: w.versions.get(version.id, **A, workflow_name="steps"))
-    assert (again.language, again.limits.steps, again.has_dag) == ("python", 1024, False)
-    with pytest.raises(cloudflare.NotFoundError, match="diagram"):
-        sdk.run(lambda w: w.versions.graph(version.id, **A, workflow_name="steps"))
+    assert (again.language, again.limits.steps, again.has_dag) == ("python", 1024, True)
+    drawn = sdk.run(lambda w: w.versions.graph(version.id, **A, workflow_name="steps"))
+    assert (drawn.id, drawn.class_name, drawn.graph.version) == (version.id, "Steps", 1)
+    assert drawn.graph.workflow.nodes[0].type == "step_do"
+    with pytest.raises(cloudflare.NotFoundError, match="no version 'nope'"):
+        sdk.run(lambda w: w.versions.graph("nope", **A, workflow_name="steps"))
 
 
 def test_update(sdk):

@@ -103,9 +103,12 @@ def test_terminate_all(tmp_path):
     in_session(tmp_path, body, run=sleeper)
 
 
-def test_there_is_no_diagram_yet(tmp_path):
+def test_a_version_whose_code_is_not_here_has_no_diagram(tmp_path):
     async def body(session):
-        response = await session.rest("GET", "/workflows/w/versions/v1/graph")
+        found = result(await session.rest("GET", "/workflows/w/versions/v1/graph"))
+        assert (found["id"], found["class_name"], found["graph"]) == ("v1", "W", None)
+        assert result(await session.rest("GET", "/workflows/w/versions/v1"))["has_dag"] is False
+        response = await session.rest("GET", "/workflows/w/versions/v2/graph")
         assert (response.status_code, len(errors(response))) == (404, 1)
 
     in_session(tmp_path, body, run=echo)

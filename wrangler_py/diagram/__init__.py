@@ -22,8 +22,8 @@ __all__ = ["Graph", "draw"]
 def draw(main: Path, class_name: str) -> Graph | None:
     """Return the diagram of the class ``class_name`` that the module in file ``main`` has; None if it has none.
 
-    Nothing is run. Files that cannot be read or parsed, and code of other projects, count as empty. A class that is nested
-    too deep to follow has no diagram either.
+    Nothing is run. Files that cannot be read or parsed, and code of other projects, count as empty. A class that is
+    nested too deep to follow has no diagram either.
     """
     modules = Modules(main.parent)
     found = modules.find_class(modules.module_of(main), class_name)

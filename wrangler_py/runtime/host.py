@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +29,7 @@ from wrangler_py.runtime.loader import load, own_workflows, roots_of
 from wrangler_py.runtime.options import HostOptions, Part
 from wrangler_py.runtime.sessions import DATABASE, find_session, url_of_script
 from wrangler_py.runtime.version import version_id
+from wrangler_py.runtime.versions import Versions
 from wrangler_py.sdk.context import Context, WaitUntil
 from wrangler_py.sdk.environment import set_env
 from wrangler_py.storage.sqlite import SqliteStore
@@ -200,6 +201,8 @@ class Host:
         await self._close_user_resources()
         if self._resources is not None:
             self._resources.close()
+        if "versions" in self.__dict__:
+            self.versions.close()
         await self._store.close()
 
     async def _close_user_resources(self) -> None:
@@ -210,6 +213,11 @@ class Host:
 
             await close_applications()
             await close_client()
+
+    @cached_property
+    def versions(self) -> Versions:
+        """The versions of workflows' code; raises StateError where it cannot be seen what was deployed."""
+        return Versions(self.config, self.version, self.state_dir, self.engine.clock)
 
     async def engine_of(self, workflow: str) -> Workflows:
         """Return what steers a workflow's instances: the engine here, or that of the session's Worker that runs them.

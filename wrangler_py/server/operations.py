@@ -16,6 +16,7 @@ from wrangler_py.server import requests
 from wrangler_py.server.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 from wrangler_py.server.views import (
     CreatedView,
+    GraphView,
     InstanceView,
     StepOutputView,
     VersionView,
@@ -219,7 +220,7 @@ REST: dict[str, Operation] = {
     f"DELETE {_W}": Operation(RemovedView),
     f"GET {_W}/versions": Operation(list[VersionView], PageQuery, info=PageInfo),
     f"GET {_W}/versions/{{version}}": Operation(VersionView),
-    f"GET {_W}/versions/{{version}}/graph": Operation(Any),
+    f"GET {_W}/versions/{{version}}/graph": Operation(GraphView),
     f"GET {_W}/instances": Operation(list[InstanceView], InstancesQuery, info=PageInfo),
     f"PUT {_W}/instances/terminate": Operation(OrderView, TerminateQuery),
     f"POST {_W}/instances": Operation(

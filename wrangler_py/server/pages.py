@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wrangler_py.engine.model import Status
 from wrangler_py.engine.store import ListQuery
@@ -112,6 +112,17 @@ def cut(items: list[T], page: int, per_page: int) -> list[T]:
 def page_count(total: int, per_page: int) -> int:
     """Return how many pages there are; nothing fills one page too (recorded)."""
     return max(1, math.ceil(total / per_page))
+
+
+def page_info(count: int, page: int, per_page: int, total: int) -> dict[str, Any]:
+    """Return what is told of a page: how many items it has, which it is, and how many there are in all."""
+    return {
+        "count": count,
+        "page": page,
+        "per_page": per_page,
+        "total_count": total,
+        "total_pages": page_count(total, per_page),
+    }
 
 
 def _page(reader: QueryReader) -> tuple[int, int]:

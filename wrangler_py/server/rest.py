@@ -13,18 +13,18 @@ from wrangler_py.errors import InstanceNotFoundError, InvalidInstanceIdError, Re
 from wrangler_py.serde import encode
 from wrangler_py.server import requests
 from wrangler_py.server.envelope import Success, rest_refusal
-from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_count, page_of
+from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_info, page_of
 from wrangler_py.server.routing import Handler, Route, routes
 from wrangler_py.server.streaming import ByteStream
+from wrangler_py.server.versions import get_graph, get_version, list_versions
 from wrangler_py.server.views import (
     WorkflowView,
     view_created,
     view_instance,
     view_step,
-    view_version,
     view_workflow,
 )
-from wrangler_py.server.workflows import get_graph, put_workflow, terminate_all
+from wrangler_py.server.workflows import put_workflow, terminate_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ async def list_workflows(call: Call) -> Success:
     rows = [row for row in await call.engine.workflows() if search in row.name.lower()]
     rows.sort(key=lambda row: row.created_at, reverse=True)
     shown = [await _shown(call, row) for row in cut(rows, page, per_page)]
-    return Success(shown, _page_info(len(shown), page, per_page, len(rows)))
+    return Success(shown, page_info(len(shown), page, per_page, len(rows)))
 
 
 async def get_workflow(call: Call) -> Success:
@@ -61,23 +61,6 @@ async def delete_workflow(call: Call) -> Success:
     """Remove a workflow and its instances."""
     await call.engine.delete_workflow(call.workflow)
     return Success({"status": "ok", "success": True})
-
-
-async def list_versions(call: Call) -> Success:
-    """Return the version that new instances run: under `dev` there is one at a time."""
-    page, per_page = page_of(call.query)
-    row = await call.engine.workflow(call.workflow)
-    shown = cut([view_version(row, await call.engine.upkeep.settings(row.name))], page, per_page)
-    return Success(shown, _page_info(len(shown), page, per_page, 1))
-
-
-async def get_version(call: Call) -> Success:
-    """Return one version."""
-    row = await call.engine.workflow(call.workflow)
-    version = call.parts["version"]
-    if version != row.version:
-        raise RequestError(404, f"Workflow '{row.name}' has no version '{version}'; it runs '{row.version}'.")
-    return Success(view_version(row, await call.engine.upkeep.settings(row.name)))
 
 
 # instances
@@ -276,20 +259,10 @@ async def _shown(call: Call, row: WorkflowRow) -> WorkflowView:
 
 
 def _instances_info(page: InstancePage, query: ListQuery) -> dict[str, Any]:
-    info = _page_info(len(page.items), query.page, query.per_page, page.total_count)
+    info = page_info(len(page.items), query.page, query.per_page, page.total_count)
     if page.next_cursor is not None:
         info["cursor"] = info["next_cursor"] = page.next_cursor
     return info
-
-
-def _page_info(count: int, page: int, per_page: int, total: int) -> dict[str, Any]:
-    return {
-        "count": count,
-        "page": page,
-        "per_page": per_page,
-        "total_count": total,
-        "total_pages": page_count(total, per_page),
-    }
 
 
 _W = "workflows/{workflow}"

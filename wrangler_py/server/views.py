@@ -10,9 +10,11 @@ import msgspec
 
 from wrangler_py.clock import iso
 from wrangler_py.config.schedule import Schedule
+from wrangler_py.diagram.nodes import Graph
 from wrangler_py.engine.limits import DEFAULT_STEPS
 from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Settings
+from wrangler_py.runtime.versions import CodeVersion
 
 _NAMESPACE = UUID("7c9a3f52-5d1e-4b8a-9a61-2f0f6f7a4e11")
 
@@ -71,6 +73,17 @@ class VersionView(msgspec.Struct):
     limits: LimitsView
     concurrency: ConcurrencyView | None
     default_retention: RetentionView | None
+
+
+class GraphView(msgspec.Struct):
+    """What a version of a workflow's code does; ``graph`` None: there is no code to read it from."""
+
+    id: str
+    class_name: str
+    created_on: str
+    graph: Graph | None
+    modified_on: str
+    workflow_id: str
 
 
 class CreatedView(msgspec.Struct):
@@ -132,21 +145,27 @@ def _schedule(expression: str, now: int) -> ScheduleView:
     return ScheduleView(expression, _iso(Schedule(expression).next_after(now)))
 
 
-def view_version(row: WorkflowRow, settings: Settings) -> VersionView:
-    """Return the version a workflow runs now, with the settings that hold for it."""
+def view_version(row: WorkflowRow, code: CodeVersion, settings: Settings, graph: Graph | None) -> VersionView:
+    """Return a version of a workflow, with the settings that hold for all of them now."""
     kept = settings.retention
     return VersionView(
-        id=row.version,
-        class_name=row.class_name,
-        created_on=iso(row.modified_at),
-        modified_on=iso(row.modified_at),
+        id=code.id,
+        class_name=code.class_name,
+        created_on=iso(code.created_at),
+        modified_on=iso(code.created_at),
         workflow_id=workflow_id(row.name),
-        has_dag=False,
+        has_dag=graph is not None,
         language="python",
         limits=LimitsView(settings.step_limit or DEFAULT_STEPS),
         concurrency=ConcurrencyView(settings.concurrency) if settings.concurrency else None,
         default_retention=RetentionView(kept.success_ms, kept.error_ms) if kept != KEPT_FOR_EVER else None,
     )
+
+
+def view_graph(row: WorkflowRow, code: CodeVersion, graph: Graph | None) -> GraphView:
+    """Return the diagram of a version."""
+    at = iso(code.created_at)
+    return GraphView(code.id, code.class_name, at, graph, at, workflow_id(row.name))
 
 
 def view_created(row: InstanceRow) -> CreatedView:

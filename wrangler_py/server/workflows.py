@@ -68,12 +68,6 @@ async def terminate_all(call: Call) -> Success:
     return Success(OrderView("ok" if is_new else "already_running"))
 
 
-async def get_graph(call: Call) -> Success:
-    """Refuse: there is no diagram of a workflow yet."""
-    await call.engine.workflow(call.workflow)
-    raise RequestError(404, "No diagram of this version is kept.")
-
-
 def _read_settings(body: requests.WorkflowBody) -> Settings:
     schedules = tuple(one.cron for one in body.schedules or ())
     complaints = ((one, cron_problem(one)) for one in schedules)

@@ -11,13 +11,16 @@ _PACKAGE = "wrangler_py.storage.deployments"
 Q = load_queries(_PACKAGE)
 
 
+def registry_file(state_dir: Path) -> Path:
+    """Return where the registry of a state directory is."""
+    return state_dir / "deployments" / "deployments.sqlite"
+
+
 def open_registry(state_dir: Path) -> Database:
     """Open the file of a state directory, or make it, readable by this user only; raises StateError.
 
     What it was told to write is on disk, past a loss of power too.
     """
-    database = Database.open(
-        state_dir / "deployments" / "deployments.sqlite", synchronous="FULL", package=_PACKAGE
-    )
+    database = Database.open(registry_file(state_dir), synchronous="FULL", package=_PACKAGE)
     database.path.parent.chmod(0o700)
     return database

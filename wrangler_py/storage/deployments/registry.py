@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from wrangler_py.storage.database import Database
-from wrangler_py.storage.deployments.file import Q, open_registry
+from wrangler_py.storage.deployments.file import Q, open_registry, registry_file
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -72,6 +72,11 @@ class Deployments:
     def open(cls, state_dir: Path, clock: Clock) -> Self:
         """Open the registry, or make it; raises StateError as `open_database` does."""
         return cls(state_dir / "deployments", open_registry(state_dir), clock)
+
+    @classmethod
+    def find(cls, state_dir: Path, clock: Clock) -> Self | None:
+        """Open the registry if something was deployed here, else make nothing; raises as `open`."""
+        return cls.open(state_dir, clock) if registry_file(state_dir).is_file() else None
 
     def add(self, version: Version) -> Version:
         """Record a version, unless it is recorded; return it as it stands there, numbered and dated."""
