@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.support.world import World, in_world
+from wrangler_py.clock import SystemClock
 from wrangler_py.runtime.options import HostOptions
+from wrangler_py.runtime.versions import Versions
 from wrangler_py.server.app import create_app
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class FakeHost:
         self.roots = (root,) if root else ()
         self.scheduled_calls: list[tuple[str, int]] = []
         self._fetch, self._scheduled = fetch, scheduled
+        self.versions = Versions(None, "", Path("nowhere"), SystemClock())
 
     def configure(self, **fields: Any) -> None:
         self.config = SimpleNamespace(**fields)
