@@ -96,6 +96,7 @@ class WorkflowsGroup(LazyGroup):
         "describe": "workflows.describe:describe",
         "trigger": "workflows.trigger:trigger",
         "delete": "workflows.delete:delete",
+        "diagram": "workflows.diagram:diagram",
         "instances": _group(InstancesGroup, "Look at and steer the instances of a workflow."),
     }
     aliases: ClassVar = {"instance": "instances"}

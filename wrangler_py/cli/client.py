@@ -63,6 +63,10 @@ class Client:
         """Return one workflow with its instance counts."""
         return self._result("GET", _path(name), workflow=name)
 
+    def graph(self, name: str, version: str) -> dict[str, Any]:
+        """Return ``{graph, ...}``: what a version of a workflow does; null where its code is not there."""
+        return self._result("GET", _path(name, "versions", version, "graph"), workflow=name)
+
     def delete_workflow(self, name: str) -> dict[str, Any]:
         """Remove a workflow and its instances."""
         return self._result("DELETE", _path(name), workflow=name)

@@ -171,3 +171,57 @@ def test_delete_says_what_it_did(run, session):
 def test_names_are_quoted_in_the_path(run, session):
     session.answer("GET /a%20b%2F..%3F", WORKFLOW)
     assert run("workflows", "describe", "a b/..?").exit_code == 0
+
+
+STEP = {"retries": {"limit": 5, "delay": 10_000, "backoff": "exponential"}, "timeout": "10 minutes"}
+OWN = {"retries": {"limit": 2, "delay": 1, "backoff": "linear"}, "timeout": 90_000}
+NODES = [
+    {"type": "step_do", "name": "get [cat]", "config": OWN, "nodes": []},
+    {"type": "if", "branches": [
+        {"condition": "x > 1", "nodes": [{"type": "step_sleep", "name": "nap", "duration": "1 minute"}]},
+        {"condition": None, "nodes": [{"type": "break", "kind": "return"}]},
+    ]},
+    {"type": "step_do", "name": "beside", "config": STEP, "nodes": [], "starts": 1, "resolves": 2},
+    {"type": "parallel", "kind": "all", "nodes": [{"type": "function_call", "name": "send"}]},
+    {"type": "try", "try_block": {"type": "block", "nodes": [
+        {"type": "step_wait_for_event", "name": "w", "options": {"event_type": "go", "timeout": 1500}}]},
+     "catch_block": None, "finally_block": None},
+]  # fmt: skip
+DRAWN = """\
+workflows-starter (MyWorkflow)
+├── 🎯 get [cat] · retries 2, timeout 1 min 30 s
+├── If
+│   ├── x > 1
+│   │   └── 💤 nap · 1 minute
+│   └── else
+│       └── ⏹ End
+├── 🎯 beside · starts at 1, awaited at 2
+├── ⇉ At once, all must succeed
+│   └── → send · see below
+├── Guarded
+│   └── Try
+│       └── 👀 w · go, at most 1.5 s
+└── Functions
+    └── send
+        └── 🎯 mail
+"""
+
+
+def test_a_diagram_is_a_tree(run, session):
+    functions = {"send": {"type": "function_def", "name": "send", "nodes": [
+        {"type": "step_do", "name": "mail", "config": STEP, "nodes": []}]}}  # fmt: skip
+    graph = {"version": 1, "workflow": {"class_name": "MyWorkflow", "functions": functions, "nodes": NODES}}
+    session.answer("GET /workflows-starter", WORKFLOW | {"version_id": "v1"})
+    session.answer("GET /workflows-starter/versions/v1/graph", {"graph": graph})
+    result = run("workflows", "diagram", "workflows-starter")
+    assert (result.exit_code, result.stdout) == (0, DRAWN)
+    assert json.loads(run("workflows", "diagram", "workflows-starter", "--json").stdout) == graph
+
+
+def test_a_diagram_without_code_says_where_to_ask(run, session):
+    session.answer("GET /workflows-starter/versions/old/graph", {"graph": None})
+    result = run("workflows", "diagram", "workflows-starter", "--version-id", "old")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "✘ [ERROR] The code of workflow 'workflows-starter', version old, is not here."
+    )

@@ -203,6 +203,17 @@ def test_an_instance_ends_on_the_version_that_began_it(server):
     eventually(lambda: len(server.children) == len(before), "the old version's worker is gone")
 
 
+def test_the_api_knows_every_version_that_is_kept_and_what_it_does(server):
+    server.deploy("shop", "v1", entry("one").replace('"first"', '"old first"'), **FLOW)
+    server.deploy("shop", "v2", entry("two"), **FLOW)
+    server.start()
+    assert [one["id"] for one in server.api("/flow/versions")] == ["v2", "v1"]
+    assert server.api("/flow/versions/v1")["has_dag"] is True
+    drawn = [server.api(f"/flow/versions/{one}/graph")["graph"]["workflow"]["nodes"] for one in ("v1", "v2")]
+    assert [nodes[0]["name"] for nodes in drawn] == ["old first", "first"]
+    assert drawn[1][1]["branches"][0]["nodes"][0]["type"] == "step_wait_for_event"
+
+
 def test_after_a_start_old_instances_have_their_old_version(server):
     server.deploy("shop", "v1", entry("one"), **FLOW)
     server.start()
