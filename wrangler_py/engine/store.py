@@ -15,10 +15,11 @@ Three ideas hold it together:
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from wrangler_py.engine.analytics import Analysis
 from wrangler_py.engine.model import (
     ErrorRecord,
     HistoryEvent,
@@ -307,6 +308,14 @@ class Store(Protocol):
 
     async def created_at(self, place: int) -> int | None:
         """Return when the newest but ``place - 1`` of all instances was created, None if there are not so many."""
+        ...
+
+    async def analyse(self, asked: Analysis) -> list[dict[str, Any]]:
+        """Answer a question about history, beside all else that goes on.
+
+        Returns rows by name: the dimensions; of a group ``count`` and, if it measures, ``sum_wallTime``,
+        ``avg_wallTime``, ``min_wallTime`` and ``max_wallTime`` in milliseconds; of a single event ``wallTime``.
+        """
         ...
 
     # workflows

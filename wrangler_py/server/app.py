@@ -12,6 +12,7 @@ from wrangler_py.server.call import Call
 from wrangler_py.server.envelope import Success, failure, rest_refusal, success
 from wrangler_py.server.explorer import explorer_routes
 from wrangler_py.server.fetch import serve_fetch
+from wrangler_py.server.graphql import graphql_routes
 from wrangler_py.server.guard import Guard, admit_this_machine
 from wrangler_py.server.health import get_health
 from wrangler_py.server.openapi import document_routes
@@ -139,7 +140,7 @@ async def _deepest(error: Exception, call: Call) -> Exception:
 
 def _all_routes(*, test_scheduled: bool) -> list[Route]:
     found = [*rest_routes(), *explorer_routes(), *routes("cdn-cgi", rest_refusal, SESSION)]
-    found += document_routes()
+    found += [*document_routes(), *graphql_routes()]
     if test_scheduled:
         found += [Route(method, TEST_SCHEDULED, run_scheduled, rest_refusal) for method in ("GET", "POST")]
     return found

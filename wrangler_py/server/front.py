@@ -41,6 +41,7 @@ from wrangler_py.server.app import App
 from wrangler_py.server.asgi import Scope, header
 from wrangler_py.server.envelope import rest_refusal
 from wrangler_py.server.explorer import explorer_routes
+from wrangler_py.server.graphql import graphql_routes
 from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
 from wrangler_py.server.openapi import document_routes
@@ -129,7 +130,7 @@ class Front:
             *WranglerCalls(releases).routes(),
             *WranglerResources(releases).routes(),
         )
-        found = [*rest_routes(), *explorer_routes(), *document_routes(), *deploying]
+        found = [*rest_routes(), *explorer_routes(), *document_routes(), *graphql_routes(), *deploying]
         return [*found, *routes("cdn-cgi", rest_refusal, own)]
 
     async def _get_ready(self, call: Call) -> Answer:

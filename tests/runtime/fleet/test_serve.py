@@ -108,6 +108,11 @@ def test_the_api_wants_a_token_and_health_does_not(server):
     assert server.get("/cdn-cgi/explorer/api/workflows")[0] == 401
     assert server.get("/cdn-cgi/pywrangler/nothing")[0] == 401
     assert server.get("/client/v4/accounts/a/workflows", token=server.token)[0] == 200
+    query = '{"query": "{__typename}"}'
+    assert server.get("/client/v4/graphql", "POST", query)[0] == 401
+    assert (
+        json.loads(server.get("/client/v4/graphql", "POST", query, token=server.token)[1])["errors"] is None
+    )
     assert server.get("/cdn-cgi/pywrangler/health")[0] == 200
     assert server.get(READY) == (200, "ready\n")
     assert "No script is deployed" in server.get()[1]

@@ -7,12 +7,15 @@ because it must not share fate with a step that blocks the loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from wrangler_py.engine.analytics import Analysis
 from wrangler_py.engine.model import (
     ErrorRecord,
     HistoryEvent,
@@ -38,6 +41,7 @@ from wrangler_py.engine.store import (
 from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.sqlite.analytics import analyse
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
 
@@ -407,6 +411,15 @@ class SqliteStore(Housekeeping):
         """Return when the newest but ``place - 1`` of all instances was created, None if there are not so many."""
         at: int | None = self._value(_Q["created_at"], (place - 1,))
         return at
+
+    async def analyse(self, asked: Analysis) -> list[dict[str, Any]]:
+        """Answer a question about history, in a thread and on a connection of its own: it may read all there is."""
+
+        def work() -> list[dict[str, Any]]:
+            with closing(self._database.another()) as beside:
+                return analyse(beside, asked)
+
+        return await asyncio.to_thread(work)
 
     # workflows
 
