@@ -35,7 +35,7 @@ def test_the_commands_are_those_of_the_specification():
         "init", "dev", "serve", "deploy", "rollback", "versions", "deployments", "tokens", "pages", "types",
         "workflows", "kv", "d1", "r2", "queues",
     ]  # fmt: skip
-    assert list(WorkflowsGroup.members) == ["list", "describe", "trigger", "delete", "instances"]
+    assert list(WorkflowsGroup.members) == ["list", "describe", "trigger", "delete", "diagram", "instances"]
     assert set(InstancesGroup.members) == {
         "list", "describe", "watch", "send-event", "pause", "resume", "restart", "terminate", "terminate-all", "delete",
     }  # fmt: skip
