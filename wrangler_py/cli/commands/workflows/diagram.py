@@ -11,7 +11,9 @@ from wrangler_py.cli.options import AsJson, WorkflowName, targeted
 from wrangler_py.cli.target import Target
 from wrangler_py.errors import UserError
 
-Version = Annotated[str | None, typer.Option("--version-id", help="Another version than new instances run.")]
+Version = Annotated[
+    str | None, typer.Option("--version-id", metavar="ID", help="Another version than new instances run.")
+]
 
 
 @targeted
