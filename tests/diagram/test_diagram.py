@@ -258,10 +258,11 @@ CASES = {
                 group.create_task(step.do(f"a {one}", f))
             group.create_task(step.do("b", f))
             await step.do("c", f)
+            await step.do("e", f)
         async with other() as thing:
             await step.do("d", f)
         """,
-        [{"all": [{"loop": ["do a {one}"]}, "do b", "do c"]}, "do d"],
+        [{"all": [{"loop": ["do a {one}"]}, "do b", {"block": ["do c", "do e"]}]}, "do d"],
     ),
     "comprehensions": (
         "[await step.do(f'a {x}', f) for x in y]\nz = {k: await step.do('b', f) async for k in y if k}",

@@ -3,7 +3,9 @@
     nodes      what a diagram is made of
     modules    the project's source files, parsed; what a name in one of them stands for
     texts      names, durations and settings as a diagram shows them
-    reader     statements and expressions of `run()` -> nodes
+    values     what an expression may stand for: a coroutine, a task, a step
+    expressions, calls, statements   the code of one function -> nodes
+    reader     a class: its `run()`, and the functions that calls lead to
 
 The shapes are those of Cloudflare's API, ``GET /workflows/{name}/versions/{id}/graph``.
 """

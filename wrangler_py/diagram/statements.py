@@ -6,14 +6,14 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wrangler_py.diagram.expressions import Expressions
+from wrangler_py.diagram.calls import Calls
 from wrangler_py.diagram.modules import Function
 from wrangler_py.diagram.nodes import Block, Branch, Break, Loop, Node, Switch, Try
 from wrangler_py.diagram.texts import source
 from wrangler_py.diagram.values import Declaration, Declared, Group, Local, Many, Value
 
 
-class Statements(Expressions):
+class Statements(Calls):
     """Reads the statements of one function."""
 
     def block(self, body: Sequence[ast.stmt], *, loop: bool = False) -> list[Node]:

@@ -1,0 +1,231 @@
+"""Calls: of steps, of functions of the project, of asyncio."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from wrangler_py.diagram.expressions import Expressions, as_one
+from wrangler_py.diagram.nodes import (
+    EventOptions,
+    FunctionCall,
+    Node,
+    Parallel,
+    ParallelKind,
+    StepDo,
+    StepSleep,
+    StepSleepUntil,
+    StepWaitForEvent,
+)
+from wrangler_py.diagram.texts import config_of, duration_of, source, text_of
+from wrangler_py.diagram.values import (
+    Coroutine,
+    Declaration,
+    Declared,
+    Group,
+    Local,
+    Many,
+    Steps,
+    Task,
+    Value,
+)
+
+_CAMEL = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
+_EVENT_TIMEOUT = "24 hours"
+_CTX = "ctx"
+#: Methods of task groups and of collections that take in what can be awaited.
+_TAKES = frozenset({"create_task", "append", "add", "extend"})
+_STARTS = frozenset({"create_task", "ensure_future"})
+_ASYNCIO = _STARTS | {"wait", "as_completed", "wait_for", "shield"}
+
+
+class _Known(NamedTuple):
+    """What a call that we know stands for."""
+
+    value: Value | None
+
+
+class Calls(Expressions):
+    """Reads the calls of one function."""
+
+    def _call(self, node: ast.Call) -> Value | None:
+        if isinstance(node.func, ast.Attribute) and isinstance(self.visit(node.func.value), Steps):
+            return self._step(node, _CAMEL.get(node.func.attr, node.func.attr))
+        target = self.book.target(self, node.func) or (
+            self.visit(node.func) if isinstance(node.func, ast.Call) else None
+        )
+        match target:
+            case Declared():
+                return Coroutine(self._run(target))
+            case Declaration():
+                function = self.visit(node.args[0]) if node.args else None
+                return self.declare(target, function) if isinstance(function, Local) else None
+            case Local():
+                return self._helper(node, target)
+        return self._library(node)
+
+    def _library(self, node: ast.Call) -> Value | None:
+        """Read a call of asyncio, of a collection, or of something that is no concern of ours."""
+        match node.func:
+            case ast.Name(id=name):
+                known = self._known(name, node)
+            case ast.Attribute(value=owner, attr=name):
+                value = self.visit(owner)
+                known = self._given(value, name, node) or self._known(name, node)
+            case _:
+                known = None
+        if known is not None:
+            return known.value
+        self._other(node)
+        return None
+
+    def _given(self, owner: Value | None, name: str, node: ast.Call) -> _Known | None:
+        """Read what is done with a task group or a collection."""
+        if not node.args or not isinstance(owner, Group | Many) or name not in _TAKES:
+            return None
+        value = self.visit(node.args[0])
+        many = owner.started if isinstance(owner, Group) else owner
+        many.add(value, self.depth)
+        return _Known(
+            Task(value.nodes) if isinstance(value, Coroutine) and isinstance(owner, Group) else None
+        )
+
+    def _known(self, name: str, node: ast.Call) -> _Known | None:
+        """Read a function of asyncio."""
+        if name == "gather":
+            is_patient = any(
+                one.arg == "return_exceptions" and source(one.value) == "True" for one in node.keywords
+            )
+            return _Known(self._parallel(node.args, "all_settled" if is_patient else "all"))
+        if not node.args or name not in _ASYNCIO:
+            return None
+        if name == "wait":
+            return _Known(self._parallel(node.args[:1], _kind_of_wait(node)))
+        if name == "as_completed":
+            self.wait_for(self._parallel(node.args[:1], "all"))
+            return _Known(None)
+        value = self.visit(node.args[0])
+        return _Known(self._start(value) if name in _STARTS else value)
+
+    def _parallel(self, parts: Iterable[ast.expr], kind: ParallelKind) -> Coroutine:
+        many = self._collect(parts)
+        ways = [one for item in many.items if isinstance(item, Coroutine) for one in as_one(item.nodes)]
+        tasks = [item for item in many.items if isinstance(item, Task)]
+        tasks += [task for item in many.items if isinstance(item, Coroutine) for task in item.tasks]
+        return Coroutine([Parallel(kind, ways)] if ways else [], tasks)
+
+    def _helper(self, node: ast.Call, target: Local) -> Coroutine | None:
+        names: dict[str, Value | None] = dict.fromkeys(target.parameters)
+        places = iter(target.parameters)
+        for given in node.args:
+            value = self.visit(given)
+            if (place := next(places, None)) is not None:
+                names[place] = value
+        for keyword in node.keywords:
+            value = self.visit(keyword.value)
+            if keyword.arg in names:
+                names[keyword.arg] = value
+        name = self.book.function(target, names)
+        return None if name is None else Coroutine([FunctionCall(name)])
+
+    # steps
+
+    def _step(self, node: ast.Call, method: str) -> Value | None:
+        named = {one.arg: one.value for one in node.keywords}
+        if method == "do":
+            return self._do(node.args, named)
+        name, what = [*node.args, *[None] * 2][:2]
+        name = name or named.get("name")
+        if name is None:
+            return None
+        text = text_of(name, self.lookup)
+        match method:
+            case "sleep":
+                duration = duration_of(what or named.get("duration"), self.lookup, 0)
+                return Coroutine([StepSleep(text, duration)])
+            case "sleep_until":
+                timestamp = what or named.get("timestamp")
+                return Coroutine([StepSleepUntil(text, source(timestamp) if timestamp else "")])
+            case "wait_for_event":
+                timeout = node.args[2] if len(node.args) > 2 else named.get("timeout")
+                event_type = what or named.get("event_type")
+                options = EventOptions(
+                    text_of(event_type, self.lookup) if event_type else "",
+                    duration_of(timeout, self.lookup, _EVENT_TIMEOUT),
+                )
+                return Coroutine([StepWaitForEvent(text, options)])
+        return None
+
+    def _do(self, args: list[ast.expr], named: Mapping[str | None, ast.expr]) -> Value:
+        name = args[0] if args else named.get("name")
+        config, depends, rest = named.get("config"), named.get("depends"), args[1:]
+        if len(rest) == 1 and isinstance(rest[0], ast.List | ast.Tuple):
+            depends, rest = rest[0], []
+        if not rest:
+            is_concurrent = "concurrent" in named and source(named["concurrent"]) == "True"
+            return Declaration(name, config, depends, is_concurrent)
+        callback = self._callback(rest[-1])
+        text = text_of(name, self.lookup) if name is not None else ""
+        settings = config_of(rest[0] if len(rest) > 1 else config, self.lookup)
+        nodes = self.book.inside(callback) if callback else []
+        return Coroutine([StepDo(text, settings, nodes)])
+
+    def _callback(self, node: ast.expr) -> Local | None:
+        match node:
+            case ast.Call(func=function, args=[first, *_]) if source(function).endswith("partial"):
+                return self._callback(first)
+            case ast.Lambda():
+                return Local(self.module, node, self.names)
+        found = self.book.target(self, node)
+        return found if isinstance(found, Local) else None
+
+    def declare(self, declaration: Declaration, function: Local) -> Declared:
+        """Return the step that a function becomes."""
+        own_name = getattr(function.function, "name", "")
+        name = text_of(declaration.name, self.lookup) if declaration.name is not None else own_name
+        if isinstance(declaration.depends, ast.List | ast.Tuple):
+            needed = [self.visit(one) for one in declaration.depends.elts]
+        else:
+            needed = [self.book.declared.get(one) for one in function.parameters if one != _CTX]
+        depends = [one for one in needed if isinstance(one, Declared)]
+        found = Declared(name, declaration.config, function, depends, declaration.is_concurrent)
+        self.book.declared[name] = found
+        return found
+
+    def _run(self, step: Declared) -> list[Node]:
+        """Return a step behind those it depends on which have not run yet."""
+        together = step.is_concurrent and len(step.depends) > 1
+        nodes = [one for shared in _shared(step.depends) for one in self._once(shared)] if together else []
+        before = [found for one in step.depends if (found := self._once(one))]
+        if together and len(before) > 1:
+            nodes.append(Parallel("all", [one for way in before for one in as_one(way)]))
+        else:
+            nodes += [one for way in before for one in way]
+        inside = self.book.inside(step.callback)
+        return [*nodes, StepDo(step.name, config_of(step.config, self.lookup), inside)]
+
+    def _once(self, step: Declared) -> list[Node]:
+        if step in self._ran:
+            return []
+        self._ran.add(step)
+        return self._run(step)
+
+
+def _shared(steps: Iterable[Declared]) -> list[Declared]:
+    """Return what more than one of ``steps`` needs, or is and another needs: it runs before they run together."""
+    counts = Counter(one for step in steps for one in dict.fromkeys([*_needs(step), step]))
+    return [one for one, count in counts.items() if count > 1]
+
+
+def _needs(step: Declared) -> list[Declared]:
+    """Return all that has to run before a step, in an order that serves."""
+    return [one for needed in step.depends for one in [*_needs(needed), needed]]
+
+
+def _kind_of_wait(node: ast.Call) -> ParallelKind:
+    when = next((source(one.value) for one in node.keywords if one.arg == "return_when"), "")
+    if when.endswith("FIRST_COMPLETED"):
+        return "race"
+    return "all" if when.endswith("FIRST_EXCEPTION") else "all_settled"
