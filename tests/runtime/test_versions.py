@@ -11,7 +11,7 @@ import pytest
 from wrangler_py import config
 from wrangler_py.clock import SystemClock
 from wrangler_py.engine.model import WorkflowRow
-from wrangler_py.runtime.versions import Versions
+from wrangler_py.runtime.versions import CodeVersion, Versions
 from wrangler_py.storage.deployments import Deployments, Version
 
 ROW = WorkflowRow("flow", "shop", "Flow", "v2", 5, 7)
@@ -43,6 +43,10 @@ def deployed(tmp_path):
     deployments.close()
 
 
+def all_of(versions: Versions, row: WorkflowRow = ROW) -> list[CodeVersion]:
+    return asyncio.run(versions.of(row))
+
+
 def first_step(versions: Versions, code) -> str | None:
     graph = asyncio.run(versions.graph(code))
     return None if graph is None else graph.workflow.nodes[0].name
@@ -50,7 +54,7 @@ def first_step(versions: Versions, code) -> str | None:
 
 def test_of_a_deployed_script_all_that_have_the_workflow(tmp_path, deployed):
     versions = Versions(None, "", tmp_path, SystemClock())
-    found = versions.of(ROW)
+    found = all_of(versions)
     assert [one[:3] for one in found] == [("v2", "Flow", 1001), ("v1", "Old", 1000)]
     assert [first_step(versions, one) for one in found] == ["v2", "v1"]
     versions.close()
@@ -59,28 +63,32 @@ def test_of_a_deployed_script_all_that_have_the_workflow(tmp_path, deployed):
 def test_a_version_whose_files_are_gone_has_no_diagram(tmp_path, deployed):
     (deployed.folder("shop", "v1") / "wrangler.json").unlink()
     versions = Versions(None, "", tmp_path, SystemClock())
-    assert [(one.id, first_step(versions, one)) for one in versions.of(ROW)] == [("v2", "v2"), ("v1", None)]
+    assert [(one.id, first_step(versions, one)) for one in all_of(versions)] == [("v2", "v2"), ("v1", None)]
     versions.close()
 
 
 def test_a_version_that_was_never_deployed_is_there_all_the_same(tmp_path, deployed):
     versions = Versions(None, "", tmp_path, SystemClock())
     row = WorkflowRow("flow", "shop", "Flow", "v9", 5, 7)
-    assert [(one.id, one.created_at) for one in versions.of(row)] == [("v9", 7), ("v2", 1001), ("v1", 1000)]
+    assert [(one.id, one.created_at) for one in all_of(versions, row)] == [
+        ("v9", 7),
+        ("v2", 1001),
+        ("v1", 1000),
+    ]
     versions.close()
 
 
 def test_of_ones_own_script_the_one_that_runs(tmp_path):
     own = config.load(write(tmp_path / "project", "here")).config
     versions = Versions(own, "v2", tmp_path, SystemClock())
-    (found,) = versions.of(ROW)
+    (found,) = all_of(versions)
     assert (found.id, found.created_at, first_step(versions, found)) == ("v2", 7, "here")
-    (other,) = Versions(own, "v3", tmp_path, SystemClock()).of(ROW)
+    (other,) = all_of(Versions(own, "v3", tmp_path, SystemClock()))
     assert first_step(versions, other) is None
     assert list(tmp_path.iterdir()) == [tmp_path / "project"]
 
 
 def test_where_nothing_was_deployed_nothing_is_made(tmp_path):
-    (found,) = Versions(None, "", tmp_path, SystemClock()).of(ROW)
+    (found,) = all_of(Versions(None, "", tmp_path, SystemClock()))
     assert (found.id, found.main) == ("v2", None)
     assert list(tmp_path.iterdir()) == []

@@ -36,17 +36,27 @@ class Versions:
         self._config, self._version = config, version
         self._deployments = Deployments.find(state_dir, clock)
         self._graphs: dict[CodeVersion, Graph | None] = {}
+        #: What was found of deployed versions, by script, version and workflow: it never changes.
+        self._known: dict[tuple[str, str, str], CodeVersion | None] = {}
 
-    def of(self, row: WorkflowRow) -> list[CodeVersion]:
+    async def of(self, row: WorkflowRow) -> list[CodeVersion]:
         """Return the versions of a workflow, the newest first; the one that new instances run is among them."""
         if self._config is not None and self._config.name == row.script:
             main = self._config.main if self._version == row.version else None
             return [CodeVersion(row.version, row.class_name, row.modified_at, main)]
         kept = self._deployments.versions(row.script) if self._deployments else []
-        found = [code for one in kept if (code := self._deployed(one, row)) is not None]
+        found = await asyncio.to_thread(self._all_deployed, kept, row)
         if row.version in {one.id for one in found}:
             return found
         return [CodeVersion(row.version, row.class_name, row.modified_at, None), *found]
+
+    def _all_deployed(self, kept: list[Version], row: WorkflowRow) -> list[CodeVersion]:
+        for one in kept:
+            key = (one.script, one.id, row.name)
+            if key not in self._known:
+                self._known[key] = self._deployed(one, row)
+        found = (self._known[one.script, one.id, row.name] for one in kept)
+        return [code for code in found if code is not None]
 
     def _deployed(self, version: Version, row: WorkflowRow) -> CodeVersion | None:
         """Return a version of a script, if the workflow is in it."""

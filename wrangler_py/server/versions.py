@@ -19,7 +19,7 @@ async def list_versions(call: Call) -> Success:
     """Return the versions, newest first: under `dev` the one that runs, under `serve` all that are kept."""
     page, per_page = page_of(call.query)
     row = await call.engine.workflow(call.workflow)
-    found = call.host.versions.of(row)
+    found = await call.host.versions.of(row)
     shown = [await _shown(call, row, code) for code in cut(found, page, per_page)]
     return Success(shown, page_info(len(shown), page, per_page, len(found)))
 
@@ -37,7 +37,7 @@ async def get_graph(call: Call) -> Success:
 
 async def _version(call: Call) -> tuple[WorkflowRow, CodeVersion]:
     row, wanted = await call.engine.workflow(call.workflow), call.parts["version"]
-    for code in call.host.versions.of(row):
+    for code in await call.host.versions.of(row):
         if code.id == wanted:
             return row, code
     raise RequestError(404, f"Workflow '{row.name}' has no version '{wanted}'; it runs '{row.version}'.")
