@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import textwrap
 from pathlib import Path
 
@@ -148,11 +149,13 @@ CASES = {
             print()
         x = await step.do("e", f) if event.payload.e else await step.do("f", f)
         event.payload.g and await step.do("g", f)
+        event.payload.h or await step.do("h", f)
         """,
         [
             {"if": {"event.payload.a": ["do a"], "event.payload.b": [], None: ["do c"]}},
             {"if": {"event.payload.e": ["do e"], None: ["do f"]}},
             {"if": {"event.payload.g": ["do g"]}},
+            {"if": {"not event.payload.h": ["do h"]}},
         ],
     ),
     "ends": (
@@ -169,6 +172,19 @@ CASES = {
             {"if": {"not event.payload": ["return"]}},
             {"loop": ["do poll", {"if": {"await step.do('poll', f)": ["break"]}}, "sleep pause for 60000"]},
         ],
+    ),
+    "what is called on a result": (
+        "x = (await step.do('a', f)).strip().lower()\ny = x.a().b(await step.do('b', f)).c()" + ".d()" * 40,
+        ["do a", "do b"],
+    ),
+    "a coroutine given back": ("def start(s): return s.do('a', f)\nawait start(step)", ["call start"]),
+    "a function without steps that calls itself": (
+        "async def poll():\n    if x: await poll()\nawait poll()\nawait step.do('a', f)",
+        ["do a"],
+    ),
+    "loops that only end": (
+        "for one in x:\n    try:\n        break\n    except E: pass\nawait step.do('a', f)",
+        ["do a"],
     ),
     "loops without steps are not shown": (
         "for one in x:\n    if one: break\nawait step.do('a', f)",
@@ -312,6 +328,7 @@ def test_settings_of_a_step_are_given_in_full(tmp_path):
 
 SEVERAL = {
     "entry.py": """
+        import shop.mail
         from shop.tell import notify_user as notify
         import tools
         from shop import mail
@@ -327,6 +344,11 @@ SEVERAL = {
                 await tools.notify(step)
                 await mail.send(step=step)
                 await late(step)
+                await shop.mail.send(step=step)
+                from shop import mail as post
+                await post.send(step=step)
+                tools = step
+                await tools.notify(step)
                 await outside.thing(step)
                 await self.no_steps(step)
                 await harmless(1)
@@ -363,7 +385,7 @@ def test_functions_are_followed_wherever_they_are(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     found = msgspec.to_builtins(draw(tmp_path / "entry.py", "Flow"))["workflow"]
-    calls = ["charge", "notify_user", "notify_user", "send", "late"]
+    calls = ["charge", "notify_user", "notify_user", "send", "late", "send", "send"]
     assert short(found["nodes"]) == [f"call {name}" for name in calls]
     assert {name: short(one["nodes"]) for name, one in found["functions"].items()} == {
         "charge": ["do charge", {"if": {"n": ["call charge", "return"]}}],
@@ -421,6 +443,44 @@ def test_any_code_can_be_read(tmp_path):
                 Book(modules, module, owner).read_run(module, node)
                 count += 1
     assert count > 800
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (r"await step.do('\ud800', f)", [r"do \ud800"]),
+        ("await step.sleep('a', 10000000000000000000000000)", ["sleep a for 0"]),
+        ("await step.sleep('a', 1e999)", ["sleep a for 0"]),
+        ("await step.do('a', {'timeout': 10 ** 50, 'retries': {'limit': 10 ** 50}}, f)", ["do a"]),
+    ],
+)
+def test_what_json_cannot_say_is_said_in_another_way(tmp_path, run, expected):
+    found = graph_of(tmp_path, run)
+    assert short(json.loads(msgspec.json.encode(found))["nodes"]) == expected
+
+
+def layers(count, inside):
+    """Return steps in layers, each of which uses all of those before it."""
+    lines = ["@step.do('a0')\nasync def a0(): ...\n@step.do('b0')\nasync def b0(): ..."]
+    for number in range(1, count):
+        for name in "ab":
+            lines.append(inside.format(name=name, number=number, before=number - 1))
+    return "\n".join([*lines, f"await a{count - 1}()"])
+
+
+def test_many_layers_of_dependencies_are_each_drawn_once(tmp_path):
+    need = "@step.do('{name}{number}', concurrent=True)\nasync def {name}{number}(a{before}, b{before}): ..."
+    nodes = graph_of(tmp_path, layers(60, need))["nodes"]
+    assert short(nodes)[:3] == ["do a0", "do b0", "do a1"]
+    assert short(nodes)[-2:] == [{"all": ["do a58", "do b58"]}, "do a59"]
+    assert len(nodes) == 2 * 58 + 2
+
+
+def test_a_diagram_that_doubles_with_each_layer_is_none(tmp_path):
+    call = "@step.do('{name}{number}')\nasync def {name}{number}():\n    await a{before}()\n    await b{before}()"
+    run = textwrap.indent(layers(60, call), "        ")
+    (tmp_path / "entry.py").write_text(f"class Flow:\n    async def run(self, event, step):\n{run}\n")
+    assert draw(tmp_path / "entry.py", "Flow") is None
 
 
 def test_code_nested_without_end_has_no_diagram(tmp_path):

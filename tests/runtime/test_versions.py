@@ -11,6 +11,7 @@ import pytest
 from wrangler_py import config
 from wrangler_py.clock import SystemClock
 from wrangler_py.engine.model import WorkflowRow
+from wrangler_py.errors import StateCorruptError
 from wrangler_py.runtime.versions import CodeVersion, Versions
 from wrangler_py.storage.deployments import Deployments, Version
 
@@ -92,3 +93,12 @@ def test_where_nothing_was_deployed_nothing_is_made(tmp_path):
     (found,) = all_of(Versions(None, "", tmp_path, SystemClock()))
     assert (found.id, found.main) == ("v2", None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registry_that_cannot_be_read_is_said_by_who_needs_it(tmp_path):
+    own = config.load(write(tmp_path / "project", "here")).config
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "deployments.sqlite").write_bytes(b"no database" * 400)
+    assert len(all_of(Versions(own, "v2", tmp_path, SystemClock()))) == 1
+    with pytest.raises(StateCorruptError):
+        all_of(Versions(None, "", tmp_path, SystemClock()))

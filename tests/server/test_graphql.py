@@ -198,6 +198,18 @@ def test_variables_may_be_declared_and_fragments_used(tmp_path):
     assert sorted((one["dimensions"]["instanceId"], one["count"]) for one in found) == [("i0", 1), ("i1", 1)]
 
 
+def test_a_variable_that_is_not_declared_has_the_type_of_its_place(tmp_path):
+    query = """{viewer{accounts{x: workflowsAdaptiveGroups(limit: $many, orderBy: $order,
+        filter: {eventType_in: $kinds}){count dimensions{eventType}}}}}"""
+    variables = {"many": 1, "kinds": ["STEP_START", "WORKFLOW_START"], "order": ["count_DESC"]}
+
+    async def body(session):
+        return await rows(session, query, variables)
+
+    found = with_naps(tmp_path, body)["x"]
+    assert found == [{"count": 4, "dimensions": {"eventType": "STEP_START"}}]
+
+
 def test_the_schema_can_be_looked_into(tmp_path):
     async def body(session):
         found = await ask(session, '{__type(name: "AccountWorkflowsAdaptiveGroupsDimensions"){fields{name}}}')

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from tests.server.session import echo, errors, in_session, result, sleeper
+from wrangler_py.clock import SystemClock
+from wrangler_py.runtime.versions import Versions
 
 PUT = {"class_name": "W", "script_name": "script"}
 HOUR_MS = 3_600_000
@@ -110,6 +112,19 @@ def test_a_version_whose_code_is_not_here_has_no_diagram(tmp_path):
         assert result(await session.rest("GET", "/workflows/w/versions/v1"))["has_dag"] is False
         response = await session.rest("GET", "/workflows/w/versions/v2/graph")
         assert (response.status_code, len(errors(response))) == (404, 1)
+
+    in_session(tmp_path, body, run=echo)
+
+
+def test_what_was_deployed_and_cannot_be_read_is_a_503_that_says_so(tmp_path):
+    async def body(session):
+        folder = tmp_path / "served" / "deployments"
+        folder.mkdir(parents=True)
+        (folder / "deployments.sqlite").write_bytes(b"no database" * 400)
+        session.host.versions = Versions(None, "", tmp_path / "served", SystemClock())
+        response = await session.rest("GET", "/workflows/w/versions")
+        assert response.status_code == 503
+        assert "is not a usable database" in errors(response)[0][1]
 
     in_session(tmp_path, body, run=echo)
 

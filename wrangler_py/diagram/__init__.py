@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wrangler_py.diagram.modules import Modules
 from wrangler_py.diagram.nodes import Graph
-from wrangler_py.diagram.reader import read_workflow
+from wrangler_py.diagram.reader import TooLargeError, read_workflow
 
 __all__ = ["Graph", "draw"]
 
@@ -25,11 +25,11 @@ def draw(main: Path, class_name: str) -> Graph | None:
     """Return the diagram of the class ``class_name`` that the module in file ``main`` has; None if it has none.
 
     Nothing is run. Files that cannot be read or parsed, and code of other projects, count as empty. A class that is
-    nested too deep to follow has no diagram either.
+    nested too deep to follow, or whose diagram would have no end, has none either.
     """
     modules = Modules(main.parent)
     found = modules.find_class(modules.module_of(main), class_name)
     try:
         return None if found is None else Graph(read_workflow(modules, *found))
-    except RecursionError:
+    except (RecursionError, TooLargeError):
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from wrangler_py.diagram.expressions import Expressions, as_one
 from wrangler_py.diagram.nodes import (
@@ -31,83 +30,64 @@ from wrangler_py.diagram.values import (
     Task,
     Value,
 )
+from wrangler_py.engine.dag import CTX
+from wrangler_py.engine.step import SPELLINGS
 
-_CAMEL = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
 _EVENT_TIMEOUT = "24 hours"
-_CTX = "ctx"
 #: Methods of task groups and of collections that take in what can be awaited.
 _TAKES = frozenset({"create_task", "append", "add", "extend"})
-_STARTS = frozenset({"create_task", "ensure_future"})
-_ASYNCIO = _STARTS | {"wait", "as_completed", "wait_for", "shield"}
-
-
-class _Known(NamedTuple):
-    """What a call that we know stands for."""
-
-    value: Value | None
 
 
 class Calls(Expressions):
     """Reads the calls of one function."""
 
     def _call(self, node: ast.Call) -> Value | None:
-        if isinstance(node.func, ast.Attribute) and isinstance(self.visit(node.func.value), Steps):
-            return self._step(node, _CAMEL.get(node.func.attr, node.func.attr))
-        target = self.book.target(self, node.func) or (
-            self.visit(node.func) if isinstance(node.func, ast.Call) else None
-        )
+        function = node.func
+        # Once: a step that is awaited in here would be there twice, and a chain of calls would take for ever.
+        owner = self.visit(function.value if isinstance(function, ast.Attribute) else function)
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if isinstance(owner, Steps):
+            return self._step(node, SPELLINGS.get(name, name))
+        target = owner if isinstance(owner, Declaration) else self.book.target(self, function)
+        if isinstance(target, Declared | Declaration | Local):
+            return self._ours(node, target)
+        if isinstance(owner, Group | Many) and name in _TAKES and node.args:
+            return self._take(owner, node.args[0])
+        return self._library(node, name)
+
+    def _ours(self, node: ast.Call, target: Declared | Declaration | Local) -> Value | None:
         match target:
             case Declared():
                 return Coroutine(self._run(target))
-            case Declaration():
-                function = self.visit(node.args[0]) if node.args else None
-                return self.declare(target, function) if isinstance(function, Local) else None
             case Local():
                 return self._helper(node, target)
-        return self._library(node)
+        function = self.visit(node.args[0]) if node.args else None
+        return self.declare(target, function) if isinstance(function, Local) else None
 
-    def _library(self, node: ast.Call) -> Value | None:
-        """Read a call of asyncio, of a collection, or of something that is no concern of ours."""
-        match node.func:
-            case ast.Name(id=name):
-                known = self._known(name, node)
-            case ast.Attribute(value=owner, attr=name):
-                value = self.visit(owner)
-                known = self._given(value, name, node) or self._known(name, node)
-            case _:
-                known = None
-        if known is not None:
-            return known.value
-        self._other(node)
-        return None
-
-    def _given(self, owner: Value | None, name: str, node: ast.Call) -> _Known | None:
-        """Read what is done with a task group or a collection."""
-        if not node.args or not isinstance(owner, Group | Many) or name not in _TAKES:
-            return None
-        value = self.visit(node.args[0])
+    def _take(self, owner: Group | Many, given: ast.expr) -> Task | None:
+        """Read what is given to a task group, which starts it, or to a collection."""
+        value = self.visit(given)
         many = owner.started if isinstance(owner, Group) else owner
         many.add(value, self.depth)
-        return _Known(
-            Task(value.nodes) if isinstance(value, Coroutine) and isinstance(owner, Group) else None
-        )
+        return Task(value.nodes) if isinstance(value, Coroutine) and isinstance(owner, Group) else None
 
-    def _known(self, name: str, node: ast.Call) -> _Known | None:
-        """Read a function of asyncio."""
-        if name == "gather":
-            is_patient = any(
-                one.arg == "return_exceptions" and source(one.value) == "True" for one in node.keywords
-            )
-            return _Known(self._parallel(node.args, "all_settled" if is_patient else "all"))
-        if not node.args or name not in _ASYNCIO:
-            return None
-        if name == "wait":
-            return _Known(self._parallel(node.args[:1], _kind_of_wait(node)))
-        if name == "as_completed":
-            self.wait_for(self._parallel(node.args[:1], "all"))
-            return _Known(None)
-        value = self.visit(node.args[0])
-        return _Known(self._start(value) if name in _STARTS else value)
+    def _library(self, node: ast.Call, name: str) -> Value | None:
+        """Read a call of asyncio, or of something that is no concern of ours."""
+        match name:
+            case "gather":
+                return self._parallel(node.args, _kind_of_gather(node))
+            case "wait" if node.args:
+                return self._parallel(node.args[:1], _kind_of_wait(node))
+            case "as_completed" if node.args:
+                self.wait_for(self._parallel(node.args[:1], "all"))
+                return None
+            case "create_task" | "ensure_future" if node.args:
+                return self._start(self.visit(node.args[0]))
+            case "wait_for" | "shield" if node.args:
+                return self.visit(node.args[0])
+        for given in (*node.args, *(one.value for one in node.keywords)):
+            self.visit(given)
+        return None
 
     def _parallel(self, parts: Iterable[ast.expr], kind: ParallelKind) -> Coroutine:
         many = self._collect(parts)
@@ -188,7 +168,7 @@ class Calls(Expressions):
         if isinstance(declaration.depends, ast.List | ast.Tuple):
             needed = [self.visit(one) for one in declaration.depends.elts]
         else:
-            needed = [self.book.declared.get(one) for one in function.parameters if one != _CTX]
+            needed = [self.book.declared.get(one) for one in function.parameters if one != CTX]
         depends = [one for one in needed if isinstance(one, Declared)]
         found = Declared(name, declaration.config, function, depends, declaration.is_concurrent)
         self.book.declared[name] = found
@@ -215,13 +195,22 @@ class Calls(Expressions):
 
 def _shared(steps: Iterable[Declared]) -> list[Declared]:
     """Return what more than one of ``steps`` needs, or is and another needs: it runs before they run together."""
-    counts = Counter(one for step in steps for one in dict.fromkeys([*_needs(step), step]))
+    counts = Counter(one for step in steps for one in [*_needs(step, {}), step])
     return [one for one, count in counts.items() if count > 1]
 
 
-def _needs(step: Declared) -> list[Declared]:
-    """Return all that has to run before a step, in an order that serves."""
-    return [one for needed in step.depends for one in [*_needs(needed), needed]]
+def _needs(step: Declared, found: dict[Declared, None]) -> dict[Declared, None]:
+    """Add to ``found``, in an order that serves, all that has to run before a step; return it."""
+    for needed in step.depends:
+        if needed not in found:
+            _needs(needed, found)
+            found[needed] = None
+    return found
+
+
+def _kind_of_gather(node: ast.Call) -> ParallelKind:
+    is_patient = any(one.arg == "return_exceptions" and source(one.value) == "True" for one in node.keywords)
+    return "all_settled" if is_patient else "all"
 
 
 def _kind_of_wait(node: ast.Call) -> ParallelKind:

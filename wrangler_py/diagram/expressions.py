@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -38,7 +37,7 @@ class Expressions:
 
     def __init__(self, book: Book, module: Module, names: Mapping[str, Value | None]) -> None:
         self.book, self.module = book, module
-        self.names: ChainMap[str, Value | None] = ChainMap({}, dict(names))
+        self.names: dict[str, Value | None] = dict(names)
         self.constants: dict[str, ast.expr | None] = {}
         self.out: list[Node] = []
         #: Loops around what is read just now.
@@ -118,7 +117,8 @@ class Expressions:
     def _boolop(self, node: ast.BoolOp) -> None:
         first, *rest = node.values
         self.visit(first)
-        self.branch([Branch(source(first), [one for value in rest for one in self._apart(value)])])
+        goes_on = first if isinstance(node.op, ast.And) else ast.UnaryOp(ast.Not(), first)
+        self.branch([Branch(source(goes_on), [one for value in rest for one in self._apart(value)])])
 
     def _list(self, node: ast.List | ast.Tuple | ast.Set) -> Many:
         return self._collect(node.elts)
@@ -198,13 +198,10 @@ class Expressions:
         self.out.extend(value.nodes)
         return task
 
-    def finish(self, group: Group, own: list[Node]) -> None:
-        """Append what ran while a task group was open, its tasks beside the rest."""
-        ways = [one for item in group.started.items for one in as_one(item.nodes)]
-        if ways:
-            self.out.append(Parallel("all", [*ways, *as_one(own)]))
-        else:
-            self.out.extend(own)
+    def finish(self, groups: list[Group], own: list[Node]) -> None:
+        """Append what ran while task groups, if any, were open: their tasks beside the rest."""
+        ways = [one for group in groups for item in group.started.items for one in as_one(item.nodes)]
+        self.out += [Parallel("all", [*ways, *as_one(own)])] if ways else own
 
 
 def as_one(nodes: list[Node]) -> list[Node]:

@@ -71,17 +71,21 @@ class Modules:
             module, name = self._origin(module, statement), origin
         return None
 
-    def member(self, module: Module, alias: str, name: str) -> Found | None:
-        """Return what ``alias.name`` stands for, where ``alias`` is an imported module."""
+    def named(self, module: Module, path: str) -> Found | None:
+        """Return what ``name`` or ``module.name``, written in a module, stands for."""
+        # ``import shop.mail`` gives the name ``shop.mail``, as far as we are concerned.
+        alias, _, name = path.rpartition(".")
+        return self._member(module, alias, name) if alias else self.find(module, name)
+
+    def _member(self, module: Module, alias: str, name: str) -> Found | None:
         statement = module.names.get(alias)
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            return None
+        origin = next(one.name for one in statement.names if (one.asname or one.name) == alias)
         if isinstance(statement, ast.Import):
-            target = next(one.name for one in statement.names if (one.asname or one.name) == alias)
-            return self.find(self.module(target), name)
-        if isinstance(statement, ast.ImportFrom):
-            origin = next(one.name for one in statement.names if (one.asname or one.name) == alias)
-            package = self._origin(module, statement).name
-            return self.find(self.module(f"{package}.{origin}" if package else origin), name)
-        return None
+            return self.find(self.module(origin), name)
+        package = self._origin(module, statement).name
+        return self.find(self.module(f"{package}.{origin}" if package else origin), name)
 
     def find_class(self, module: Module, name: str) -> tuple[Module, ast.ClassDef] | None:
         """Return a class by name, and the module that defines it."""
@@ -101,9 +105,11 @@ class Modules:
             if isinstance(statement, Function) and statement.name == name:
                 return module, statement
         for base in owner.bases if far else ():
-            found = self.find_class(module, base.id) if isinstance(base, ast.Name) else None
-            if found and (inherited := self._method(*found, name, far - 1)):
-                return inherited
+            found = self.named(module, dotted(base))
+            if found and isinstance(found.statement, ast.ClassDef):
+                inherited = self._method(found.module, found.statement, name, far - 1)
+                if inherited:
+                    return inherited
         return None
 
     def _origin(self, module: Module, statement: ast.ImportFrom) -> Module:
@@ -115,15 +121,25 @@ class Modules:
         return self.module(".".join([*package, *([statement.module] if statement.module else [])]))
 
 
+def dotted(node: ast.expr) -> str:
+    """Return ``a.b.c`` as text, and an empty one for any other expression."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=owner, attr=name):
+            path = dotted(owner)
+            return f"{path}.{name}" if path else ""
+    return ""
+
+
 def _top_level(body: list[ast.stmt]) -> dict[str, ast.stmt]:
     """Return the statements that give names, later ones instead of earlier; ``if`` and ``try`` are looked into."""
     names: dict[str, ast.stmt] = {}
     for statement in body:
         for name in _names_of(statement):
             names[name] = statement
-        for field in ("body", "orelse", "handlers", "finalbody"):
-            if isinstance(statement, ast.If | ast.Try):
-                inner = [one for one in getattr(statement, field, []) if isinstance(one, ast.stmt)]
+        if isinstance(statement, ast.If | ast.Try):
+            for inner in (statement.body, statement.orelse, getattr(statement, "finalbody", [])):
                 names = {**_top_level(inner), **names}
     return names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -143,6 +144,21 @@ class Break(msgspec.Struct, tag_field="type", tag="break"):
 Step: TypeAlias = StepDo | StepSleep | StepSleepUntil | StepWaitForEvent | FunctionCall
 Way: TypeAlias = Loop | Parallel | Block | Try | If | Switch | Break
 Node: TypeAlias = Step | FunctionDef | Way
+
+
+def leaves(nodes: Iterable[Node]) -> Iterator[Step | FunctionDef | Break]:
+    """Give the steps, calls and ends among nodes, at any depth of loops, branches and blocks."""
+    for node in nodes:
+        match node:
+            case Loop() | Parallel() | Block():
+                yield from leaves(node.nodes)
+            case If() | Switch():
+                yield from leaves(one for way in node.branches for one in way.nodes)
+            case Try():
+                blocks = (node.try_block, node.catch_block, node.finally_block)
+                yield from leaves(one for block in blocks if block for one in block.nodes)
+            case _:
+                yield node
 
 
 class Workflow(msgspec.Struct):

@@ -6,14 +6,25 @@ import ast
 from collections.abc import Mapping
 
 from wrangler_py.diagram.expressions import Expressions
-from wrangler_py.diagram.modules import Function, Module, Modules
-from wrangler_py.diagram.nodes import Break, FunctionDef, Node, Workflow
+from wrangler_py.diagram.modules import Function, Module, Modules, dotted
+from wrangler_py.diagram.nodes import Break, FunctionCall, FunctionDef, Node, Workflow, leaves
 from wrangler_py.diagram.statements import Statements
 from wrangler_py.diagram.values import STEPS, Declared, Local, Steps, Value
 
+#: Functions in functions, each called twice, make a diagram that doubles with each of them.
+MOST_READS = 10_000
+
+
+class TooLargeError(Exception):
+    """The diagram would be too large for anybody to look at."""
+
 
 def read_workflow(modules: Modules, module: Module, owner: ast.ClassDef) -> Workflow:
-    """Return the diagram of a class; one without `run()` does nothing."""
+    """Return the diagram of a class; one without `run()` does nothing.
+
+    Raises:
+        TooLargeError, RecursionError: it is too large, or the code is nested too deep.
+    """
     book = Book(modules, module, owner)
     found = modules.method(module, owner, "run")
     nodes = book.read_run(*found) if found else []
@@ -31,6 +42,7 @@ class Book:
         self._module, self._owner = module, owner
         self._names: dict[tuple[ast.AST, frozenset[str]], str | None] = {}
         self._inside: set[ast.AST] = set()
+        self._reads = 0
 
     def read_run(self, module: Module, run: Function) -> list[Node]:
         """Return what `run(self, event, step)` does."""
@@ -42,6 +54,9 @@ class Book:
     def _read(
         self, module: Module, function: Function | ast.Lambda, names: Mapping[str, Value | None]
     ) -> list[Node]:
+        self._reads += 1
+        if self._reads > MOST_READS:
+            raise TooLargeError
         body = Statements(self, module, names)
         if isinstance(function, ast.Lambda):
             body.read([ast.Expr(ast.Await(function.body))])
@@ -53,18 +68,14 @@ class Book:
 
     def target(self, reader: Expressions, node: ast.expr) -> Value | None:
         """Return the step or function of ours that an expression names."""
-        match node:
-            case ast.Name(id=name) if name in reader.names:
-                return reader.names[name]
-            case ast.Name(id=name):
-                found = self.modules.find(reader.module, name)
-            case ast.Attribute(value=ast.Name(id="self"), attr=name):
-                method = self.modules.method(self._module, self._owner, name)
-                return Local(*method, {}, is_method=not _is_static(method[1])) if method else None
-            case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias not in reader.names:
-                found = self.modules.member(reader.module, alias, name)
-            case _:
-                return None
+        path = dotted(node)
+        first, _, rest = path.partition(".")
+        if first == "self" and rest:
+            method = self.modules.method(self._module, self._owner, rest)
+            return Local(*method, {}, is_method=not _is_static(method[1])) if method else None
+        if first in reader.names:
+            return None if rest else reader.names[first]
+        found = self.modules.named(reader.module, path)
         if found and isinstance(found.statement, Function):
             return Local(found.module, found.statement, {})
         return None
@@ -78,7 +89,7 @@ class Book:
             # A function that calls itself is met again before it is read to its end.
             self._names[key], self.functions[name] = name, FunctionDef(name, [])
             nodes = self._read(target.module, target.function, {**target.around, **names})
-            if _runs_something(nodes):
+            if _has_steps(nodes, name):
                 self.functions[name].nodes.extend(nodes)
             else:
                 del self.functions[name]
@@ -97,23 +108,13 @@ class Book:
         names = {**callback.around, **dict.fromkeys(callback.parameters)}
         nodes = self._read(callback.module, callback.function, names)
         self._inside.discard(callback.function)
-        return nodes if _runs_something(nodes) else []
+        return nodes if _has_steps(nodes) else []
 
 
 def _is_static(function: Function) -> bool:
     return any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in function.decorator_list)
 
 
-def _runs_something(nodes: list[Node]) -> bool:
-    """Say whether there is a step, or a call of a function with steps, at any depth."""
-    for node in nodes:
-        if isinstance(node, Break):
-            continue
-        parts = [getattr(node, name, None) for name in ("try_block", "catch_block", "finally_block")]
-        blocks = [part.nodes for part in parts if part] + [way.nodes for way in getattr(node, "branches", ())]
-        if type(node).__name__ in {"Try", "If", "Switch", "Loop", "Parallel", "Block"}:
-            if any(_runs_something(one) for one in [*blocks, getattr(node, "nodes", [])]):
-                return True
-        else:
-            return True
-    return False
+def _has_steps(nodes: list[Node], own_name: str = "") -> bool:
+    """Say whether a step runs, or a function with steps is called; that a function calls itself is no step."""
+    return any(not isinstance(one, Break) and one != FunctionCall(own_name) for one in leaves(nodes))

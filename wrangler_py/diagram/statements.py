@@ -8,9 +8,9 @@ from typing import Any
 
 from wrangler_py.diagram.calls import Calls
 from wrangler_py.diagram.modules import Function
-from wrangler_py.diagram.nodes import Block, Branch, Break, Loop, Node, Switch, Try
+from wrangler_py.diagram.nodes import Block, Branch, Break, Loop, Node, Switch, Try, leaves
 from wrangler_py.diagram.texts import source
-from wrangler_py.diagram.values import Declaration, Declared, Group, Local, Many, Value
+from wrangler_py.diagram.values import Declaration, Group, Local, Many, Value
 
 
 class Statements(Calls):
@@ -48,7 +48,8 @@ class Statements(Calls):
             many.add(found, self.depth)
 
     def _return(self, node: ast.Return) -> None:
-        self.visit(node.value)
+        # A coroutine that is given back is awaited by the caller, where the call stands.
+        self.wait_for(self.visit(node.value))
         self.out.append(Break("return"))
 
     def _break(self, _: ast.Break) -> None:
@@ -65,17 +66,16 @@ class Statements(Calls):
             if isinstance(found, Declaration):
                 value = self.declare(found, function)
         self.names[node.name] = value
-        if not isinstance(value, Declared):
-            self.constants[node.name] = None
+        self.constants[node.name] = None
 
     _asyncfunctiondef = _functiondef
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for one in node.names:
-            name = one.asname or one.name
-            found = self.book.modules.find(self.module._replace(names={name: node}), name)
-            if found and isinstance(found.statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.names[name] = Local(found.module, found.statement, {})
+        """What is imported here is found like what the module imports, and by this function only."""
+        names = {one.asname or one.name: node for one in node.names}
+        for name in names:
+            self.names.pop(name, None)
+        self.module = self.module._replace(names={**self.module.names, **names})
 
     _importfrom = _import
 
@@ -99,7 +99,7 @@ class Statements(Calls):
             self.visit(node.iter)
             self.bind(node.target, None)
         nodes = self.block(body, loop=True)
-        if ends_more_than_a_loop(nodes):
+        if any(one != Break("break") for one in leaves(nodes)):
             self.out.append(Loop(nodes))
         self.read(node.orelse)
 
@@ -130,12 +130,7 @@ class Statements(Calls):
             elif item.optional_vars is not None:
                 self.bind(item.optional_vars, None)
         nodes = self.block(node.body)
-        for group in groups[1:]:
-            groups[0].started.items.extend(group.started.items)
-        if groups:
-            self.finish(groups[0], nodes)
-        else:
-            self.out.extend(nodes)
+        self.finish(groups, nodes)
 
     _asyncwith = _with
 
@@ -155,14 +150,3 @@ def _condition(case: ast.match_case) -> str | None:
 
 def _block(nodes: list[Node]) -> Block | None:
     return Block(nodes) if nodes else None
-
-
-def ends_more_than_a_loop(nodes: list[Node]) -> bool:
-    """Say whether something is there besides the ends of loops."""
-    return any(
-        one.kind == "return"
-        if isinstance(one, Break)
-        else not (branches := getattr(one, "branches", None))
-        or any(ends_more_than_a_loop(way.nodes) for way in branches)
-        for one in nodes
-    )

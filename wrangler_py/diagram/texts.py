@@ -7,27 +7,35 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, get_args
 
 from wrangler_py.diagram.nodes import Backoff, Duration, Retries, StepConfig
+from wrangler_py.engine.retry import DEFAULT_CONFIG
 
 #: Gives the expression a name was assigned, or None.
 Lookup: TypeAlias = Callable[[str], ast.expr | None]
 
-#: The settings of a step that says nothing (docs, "Sleeping and retrying": default retry configuration).
-_RETRIES: Mapping[str, Any] = {"limit": 5, "delay": 10_000, "backoff": "exponential"}
-_TIMEOUT = "10 minutes"
+#: The settings of a step that says nothing.
+_RETRIES: Mapping[str, Any] = DEFAULT_CONFIG.shown["retries"]
+_TIMEOUT: str = DEFAULT_CONFIG.shown["timeout"]
+#: Larger numbers are not exact in JSON, as most of its readers take it.
+_LARGEST = 1 << 53
 #: Names that name others are followed so far.
 _FAR = 10
 
 
 def source(node: ast.AST) -> str:
     """Return an expression as source, on one line."""
-    return " ".join(ast.unparse(node).split())
+    return _utf8(" ".join(ast.unparse(node).split()))
+
+
+def _utf8(text: str) -> str:
+    """Return a text whose halves of surrogate pairs are written out: it becomes UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def text_of(node: ast.expr, lookup: Lookup, far: int = _FAR) -> str:
     """Return a text; what is known only when it runs stands in braces: ``get cat: {cat}``."""
     match node:
         case ast.Constant(value=str(text)):
-            return text
+            return _utf8(text)
         case ast.JoinedStr(values=parts):
             return "".join(_part(part, lookup, far) for part in parts)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -92,7 +100,13 @@ def duration_of(node: ast.expr | None, lookup: Lookup, default: Duration) -> Dur
 
 
 def _duration(value: Any, default: Duration) -> Duration:
-    return value if isinstance(value, int | float | str) and not isinstance(value, bool) else default
+    if isinstance(value, str):
+        return _utf8(value)
+    return value if _is_number(value) else default
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def config_of(node: ast.expr | None, lookup: Lookup) -> StepConfig:
@@ -101,7 +115,7 @@ def config_of(node: ast.expr | None, lookup: Lookup) -> StepConfig:
     given = given if isinstance(given, dict) else {}
     retries = given.get("retries")
     retries = {**_RETRIES, **retries} if isinstance(retries, dict) else dict(_RETRIES)
-    if isinstance(retries["limit"], bool) or not isinstance(retries["limit"], int | float):
+    if not _is_number(retries["limit"]):
         retries["limit"] = _RETRIES["limit"]
     if retries["backoff"] not in get_args(Backoff):
         retries["backoff"] = _RETRIES["backoff"]

@@ -18,6 +18,10 @@ class PortabilityWarning(UserWarning):
     """Code that runs here and would not on Cloudflare; ``--strict`` makes it an error."""
 
 
+#: Of the TypeScript docs, and those of Cloudflare's Python SDK.
+SPELLINGS = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
+
+
 class WorkflowStep:
     """The durable steps of one instance."""
 
@@ -126,10 +130,8 @@ class WorkflowStep:
         """Wait for an event; gives ``{payload, timestamp, type}`` or raises WorkflowTimeoutError."""
         return self.runner.call(name, pauses.wait_for_event, name, event_type, timeout)
 
-    _CAMEL = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}  # noqa: RUF012 - a constant
-
     def __getattr__(self, name: str) -> Any:
-        spelling = type(self)._CAMEL.get(name)
+        spelling = SPELLINGS.get(name)
         if spelling is None or self._strict:
             raise AttributeError(f"'WorkflowStep' object has no attribute {name!r}")
         warnings.warn(

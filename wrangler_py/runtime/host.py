@@ -216,7 +216,7 @@ class Host:
 
     @cached_property
     def versions(self) -> Versions:
-        """The versions of workflows' code; raises StateError where it cannot be seen what was deployed."""
+        """The versions of workflows' code."""
         return Versions(self.config, self.version, self.state_dir, self.engine.clock)
 
     async def engine_of(self, workflow: str) -> Workflows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,13 +35,21 @@ class Versions:
 
     def __init__(self, config: Config | None, version: str, state_dir: Path, clock: Clock) -> None:
         self._config, self._version = config, version
-        self._deployments = Deployments.find(state_dir, clock)
+        self._state_dir, self._clock = state_dir, clock
         self._graphs: dict[CodeVersion, Graph | None] = {}
         #: What was found of deployed versions, by script, version and workflow: it never changes.
         self._known: dict[tuple[str, str, str], CodeVersion | None] = {}
 
+    @cached_property
+    def _deployments(self) -> Deployments | None:
+        return Deployments.find(self._state_dir, self._clock)
+
     async def of(self, row: WorkflowRow) -> list[CodeVersion]:
-        """Return the versions of a workflow, the newest first; the one that new instances run is among them."""
+        """Return the versions of a workflow, the newest first; the one that new instances run is among them.
+
+        Raises:
+            StateError, StoreUnavailableError: it cannot be seen what was deployed.
+        """
         if self._config is not None and self._config.name == row.script:
             main = self._config.main if self._version == row.version else None
             return [CodeVersion(row.version, row.class_name, row.modified_at, main)]
@@ -81,8 +90,8 @@ class Versions:
 
     def close(self) -> None:
         """Let go of the registry."""
-        if self._deployments is not None:
-            self._deployments.close()
+        if opened := self.__dict__.pop("_deployments", None):
+            opened.close()
 
 
 def _draw(code: CodeVersion) -> Graph | None:

@@ -26,6 +26,7 @@ from wrangler_py.errors import (
     QueueFullError,
     RateLimitedError,
     RequestError,
+    StateError,
     StoreError,
     WorkflowError,
     WorkflowNotFoundError,
@@ -89,6 +90,7 @@ RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (PayloadTooLargeError, Rule(413, _NUMBERS_BY_STATUS[413])),
     (RecursionError, Rule(400, BAD_REQUEST, "The JSON is nested too deeply.")),
     (StoreError, Rule(503, INTERNAL_SERVER)),
+    (StateError, Rule(503, INTERNAL_SERVER)),
 )
 
 

@@ -11,13 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from wrangler_py.storage.tokens import TOKEN
+
 _NAMED = re.compile(r"\?\d|[:@$]\w")
-_TOKEN = re.compile(
-    r"""--[^\n]* | /\*.*?(?:\*/|\Z)
-       |'[^']*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
-       |(?P<number>\?\d*) | (?P<name>[:@$]\w+) | [\w$]+""",
-    re.VERBOSE | re.DOTALL,
-)
 
 
 def bound(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any] | Mapping[str, Any]]:
@@ -48,11 +44,11 @@ def _numbered(sql: str) -> tuple[str, list[int], int]:
         text = token[0]
         if token["number"]:
             found = int(text[1:]) if text != "?" else largest + 1
-        elif token["name"]:
+        elif token["named"]:
             found = names.setdefault(text, largest + 1)
         else:
             return text
         largest = max(largest, found)
         return f"?{used.setdefault(found, len(used) + 1)}"
 
-    return _TOKEN.sub(number, sql), list(used), largest
+    return TOKEN.sub(number, sql), list(used), largest

@@ -5,16 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-#: A doubled quote inside a string makes two tokens side by side, which is all the same here.
-_TOKEN = re.compile(
-    r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
-       |(?P<quoted>'[^']*(?:'|\Z)|"[^"]*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
-       |(?P<end>;)
-       |(?P<named>[:@$]\w+)
-       |(?P<word>[\w$]+)
-       |(?P<other>.)""",
-    re.VERBOSE | re.DOTALL,
-)
+from wrangler_py.storage.tokens import TOKEN
+
 _EMPTY = re.compile(r"(?:\s+|;|--[^\n]*|/\*.*?(?:\*/|\Z))*\Z", re.DOTALL)
 _TRIGGER = re.compile(r"(?:EXPLAIN )?(?:QUERY PLAN )?CREATE (?:TEMP |TEMPORARY )?TRIGGER\b")
 #: As many words as `_TRIGGER` may need.
@@ -34,19 +26,19 @@ def is_empty(sql: str) -> bool:
 
 def named_parameter(sql: str) -> str | None:
     """Return the first parameter like ``:name``, ``@name`` or ``$name``, or None."""
-    found = (token.group() for token in _TOKEN.finditer(sql) if token.lastgroup == "named")
+    found = (token.group() for token in TOKEN.finditer(sql) if token.lastgroup == "named")
     return next(found, None)
 
 
 def offset_of(sql: str, wanted: str) -> int | None:
     """Return where, in bytes, the token ``wanted`` stands; None if it stands nowhere or more than once."""
-    places = [token.start() for token in _TOKEN.finditer(sql) if token.group() == wanted]
+    places = [token.start() for token in TOKEN.finditer(sql) if token.group() == wanted]
     return len(sql[: places[0]].encode()) if len(places) == 1 else None
 
 
 def _spans(sql: str) -> Iterator[tuple[int, int]]:
     start, seen = 0, list[str]()
-    for token in _TOKEN.finditer(sql):
+    for token in TOKEN.finditer(sql):
         if token.lastgroup == "space":
             continue
         if token.lastgroup == "end" and _may_end(seen):

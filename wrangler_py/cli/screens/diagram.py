@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from wrangler_py.engine.retry import DEFAULT_CONFIG
 from wrangler_py.runtime.events import span
 
 Node = dict[str, Any]
@@ -24,7 +25,7 @@ BLOCKS = {"try_block": "Try", "catch_block": "If it fails", "finally_block": "In
 WAYS = {"loop": "🔁 Again and again", "if": "If", "try": "Guarded", "block": "In order"}
 ENDS = {"break": "⏹ Leave the loop", "return": "⏹ End"}
 #: Settings of a step that need not be told.
-_DEFAULT_LIMIT, _DEFAULT_TIMEOUT = 5, "10 minutes"
+_DEFAULT = DEFAULT_CONFIG.shown
 
 
 def tree_of(name: str, workflow: Node) -> Tree:
@@ -102,9 +103,9 @@ def _course(node: Node) -> str:
 
 def _settings(config: Node) -> str:
     retries, said = config["retries"], []
-    if retries["limit"] != _DEFAULT_LIMIT:
+    if retries["limit"] != _DEFAULT["retries"]["limit"]:
         said.append(f"retries {retries['limit']:g}")
-    if config["timeout"] != _DEFAULT_TIMEOUT:
+    if config["timeout"] != _DEFAULT["timeout"]:
         said.append(f"timeout {_duration(config['timeout'])}")
     return ", ".join(said)
 

@@ -18,13 +18,12 @@ from graphql import (
     VariableNode,
     Visitor,
     execute,
-    get_named_type,
     parse,
     validate,
     visit,
 )
 
-from wrangler_py.engine.analytics import AGGREGATES, DIMENSIONS, WALL_TIME
+from wrangler_py.engine.analytics import AGGREGATES, DIMENSIONS, WALL_TIME, Analysis
 from wrangler_py.errors import RequestError
 from wrangler_py.server.answer import JSON_TYPE, Answer
 from wrangler_py.server.graphql.questions import of_events, of_groups
@@ -39,7 +38,7 @@ BODY_LIMIT, TOKEN_LIMIT = 256 * 1024, 5000
 DATASET_LIMIT = 30
 
 
-class GraphQLBody(msgspec.Struct, forbid_unknown_fields=False):
+class GraphQLBody(msgspec.Struct):
     """A request, as GraphQL clients send it over HTTP."""
 
     query: str
@@ -95,7 +94,7 @@ async def _events(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> li
     return await _analyse(info, of_events(info, arguments))
 
 
-async def _analyse(info: GraphQLResolveInfo[Any], asked: Any) -> list[dict[str, Any]]:
+async def _analyse(info: GraphQLResolveInfo[Any], asked: Analysis) -> list[dict[str, Any]]:
     info.context["asked"] += 1
     if info.context["asked"] > DATASET_LIMIT:
         raise GraphQLError(f"A query may ask {DATASET_LIMIT} datasets at most.")
@@ -113,7 +112,7 @@ class _Undeclared(Visitor):
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
         wanted = self.types.get_input_type()
         if wanted is not None:
-            self.found.setdefault(node.name.value, get_named_type(wanted).name)
+            self.found.setdefault(node.name.value, str(wanted))
 
 
 def _with_variables(query: str) -> DocumentNode:

@@ -27,7 +27,7 @@ def diagram(
     if found["graph"] is None:
         raise UserError(
             f"The code of workflow '{name}', version {version}, is not here.",
-            hint="Run this in the project whose wrangler.toml declares the class, or start it: pywrangler dev",
+            hint="Run this in the project whose wrangler.toml names the class; Python must be able to read the file",
         )
     if as_json:
         terminal.print_json(found["graph"])
