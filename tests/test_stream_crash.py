@@ -10,7 +10,7 @@ import pytest
 
 from tests.runtime.conftest import eventually
 from tests.support.session import API, Place, configuration, kill_worker, place, trigger, until
-from wrangler_py.engine.streams import CHUNK_BYTES
+from wrangler_py.engine.instance.streams import CHUNK_BYTES
 
 KILLS, PIECES, PIECE = 3, 40, 64 * 1024
 ENTRY = f"""

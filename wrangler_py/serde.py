@@ -4,7 +4,7 @@ Stored values are JSON. What JSON has no word for is an object with one key that
 
     {"$bytes": "<base64>"}   {"$date": <ms since 1970>}   {"$set": [...]}   {"$float": "nan"}   {"$int": "<digits>"}
     {"$dict": {...}}         a user's own dict of one key that starts with "$"
-    {"$stream": {...}}       a step's stream (`engine.streams`), only on its own
+    {"$stream": {...}}       a step's stream (`engine.instance.streams`), only on its own
 
 `encode` accepts exactly the values of python-sdk.md, section 4, and names the path of the first one it cannot take.
 """

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.world import in_world
 from wrangler_py.engine import Status, StepRef
+from wrangler_py.engine.instance.streams import CHUNK_BYTES
 from wrangler_py.engine.settings import Retention
-from wrangler_py.engine.streams import CHUNK_BYTES
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.serde import decode
 

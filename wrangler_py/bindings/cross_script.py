@@ -13,7 +13,7 @@ import msgspec
 
 from wrangler_py.bindings.resources import Target
 from wrangler_py.engine import InstanceRow, NewInstance, Status, StepRef, Trigger
-from wrangler_py.engine.intake import BatchError, BatchResult, DeleteResult, encode_payload
+from wrangler_py.engine.creation import BatchError, BatchResult, DeleteResult, encode_payload
 from wrangler_py.engine.model import HistoryEvent, HistoryType
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.errors import InvalidArgumentError, WorkflowError

@@ -11,7 +11,7 @@ import msgspec
 
 from wrangler_py.bindings.registry import Declared
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
-from wrangler_py.engine.history import show_event
+from wrangler_py.engine.describe import show_event
 from wrangler_py.engine.model import HistoryType
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention, read_retention
 from wrangler_py.errors import InvalidArgumentError

@@ -30,8 +30,8 @@ from wrangler_py.diagram.values import (
     Task,
     Value,
 )
-from wrangler_py.engine.dag import CTX
-from wrangler_py.engine.step import SPELLINGS
+from wrangler_py.engine.instance.dag import CTX
+from wrangler_py.engine.instance.step import SPELLINGS
 
 _EVENT_TIMEOUT = "24 hours"
 #: Methods of task groups and of collections that take in what can be awaited.

@@ -16,10 +16,10 @@ import msgspec
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.instance.replay import ResumeData, encode_data
+from wrangler_py.engine.instance.rollback_log import Cause, can_roll_back, has_begun
+from wrangler_py.engine.instance.runner import Runner, Stop
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
-from wrangler_py.engine.replay import ResumeData, encode_data
-from wrangler_py.engine.rollback_log import Cause, can_roll_back, has_begun
-from wrangler_py.engine.runner import Runner, Stop
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import HistoryLine, Store
 from wrangler_py.engine.transitions import Command, next_status
@@ -152,7 +152,7 @@ class Control:
             return target
 
     async def _roll_back(self, instance: InstanceRow) -> Status:
-        """Make an instance due that whoever takes it up undoes (`engine.rollback`)."""
+        """Make an instance due that whoever takes it up undoes (`engine.instance.rollback`)."""
         data, now = encode_data(Cause(Status.TERMINATED)), self._clock.now()
         await self._rest(instance, Status.RUNNING, HistoryType.ROLLBACK_START, due_at=now, data=data)
         self._scheduler.kick()

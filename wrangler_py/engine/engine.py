@@ -13,9 +13,7 @@ import msgspec
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.control import Control, StepRef
-from wrangler_py.engine.definition import Definition
-from wrangler_py.engine.history import describe, public_stream
-from wrangler_py.engine.intake import (
+from wrangler_py.engine.creation import (
     BatchError,
     BatchResult,
     DeleteResult,
@@ -24,8 +22,13 @@ from wrangler_py.engine.intake import (
     NewInstance,
     encode_payload,
 )
+from wrangler_py.engine.definition import Definition
+from wrangler_py.engine.describe import describe, public_stream
+from wrangler_py.engine.instance.runner import Stop, Surroundings
+from wrangler_py.engine.instance.streams import StepStream, read_chunks
 from wrangler_py.engine.lease import LEASE_MS, Heartbeat
 from wrangler_py.engine.limits import PLANS, Plan
+from wrangler_py.engine.maintenance import Upkeep
 from wrangler_py.engine.model import (
     HistoryEvent,
     HistoryType,
@@ -37,13 +40,10 @@ from wrangler_py.engine.model import (
     WorkflowRow,
 )
 from wrangler_py.engine.observation import Blocked, Observation, blamed
-from wrangler_py.engine.runner import Stop, Surroundings
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
-from wrangler_py.engine.streams import StepStream, read_chunks
 from wrangler_py.engine.subscriptions import Subscriptions
-from wrangler_py.engine.upkeep import Upkeep
 from wrangler_py.errors import (
     InstanceNotFoundError,
     InvalidArgumentError,

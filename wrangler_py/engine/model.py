@@ -1,6 +1,6 @@
 """The records and enumerations the engine, the store and every screen speak in.
 
-Instants are integers: milliseconds since 1970 in UTC. They become ISO strings only at the edge (`engine.history`).
+Instants are integers: milliseconds since 1970 in UTC. They become ISO strings only at the edge (`engine.describe`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from wrangler_py.engine.definition import Definition
-from wrangler_py.engine.runner import Runner, Stop, Surroundings
+from wrangler_py.engine.instance.runner import Runner, Stop, Surroundings
 from wrangler_py.engine.store import Claimed, Store
 from wrangler_py.engine.timers import Timer
 from wrangler_py.errors import StaleEpochError, StoreError

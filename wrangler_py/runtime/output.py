@@ -7,8 +7,8 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from wrangler_py.engine.attempt import StepPlace, current_step
-from wrangler_py.engine.runner import current_instance
+from wrangler_py.engine.instance.executor import StepPlace, current_step
+from wrangler_py.engine.instance.runner import current_instance
 from wrangler_py.runtime.style import Style, paint
 
 #: Ids longer than this are shown by their beginning.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import iso
 from wrangler_py.engine import NewInstance, StepRef
-from wrangler_py.engine.history import is_stream
+from wrangler_py.engine.describe import is_stream
 from wrangler_py.engine.limits import MAX_VALUE_BYTES, check_instance_id
 from wrangler_py.engine.model import InstanceDetail, Kind, Status, Trigger, WorkflowRow
 from wrangler_py.errors import InstanceNotFoundError, InvalidInstanceIdError, RequestError

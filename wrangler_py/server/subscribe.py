@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wrangler_py.engine.history import show_event
+from wrangler_py.engine.describe import show_event
 from wrangler_py.engine.model import HistoryEvent, HistoryType
 from wrangler_py.errors import RequestError
 from wrangler_py.server.asgi import header

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from wrangler_py.engine.attempt import current_step
+from wrangler_py.engine.instance.executor import current_step
 from wrangler_py.engine.store import EventRow
 from wrangler_py.engine.timers import Timer
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.instance.runner import Runner
 
 
 class Wait:

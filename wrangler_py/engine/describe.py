@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from wrangler_py.clock import iso
+from wrangler_py.engine.instance.replay import read_failure, read_message, read_resume, read_start
+from wrangler_py.engine.instance.streams import Checkpoint, read_checkpoint
 from wrangler_py.engine.model import (
     AttemptView,
     ErrorRecord,
@@ -23,8 +25,6 @@ from wrangler_py.engine.model import (
     TerminationView,
     WaitView,
 )
-from wrangler_py.engine.replay import read_failure, read_message, read_resume, read_start
-from wrangler_py.engine.streams import Checkpoint, read_checkpoint
 from wrangler_py.serde import to_json
 
 REDACTED = "[REDACTED]"

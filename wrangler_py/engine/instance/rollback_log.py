@@ -13,7 +13,7 @@ import msgspec
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, Status
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.replay import Recorded
+    from wrangler_py.engine.instance.replay import Recorded
 
 #: What a rollback is told of when nothing failed.
 TERMINATED = ErrorRecord("WorkflowTerminatedError", "The instance was terminated")
@@ -46,7 +46,7 @@ def has_begun(history: Iterable[HistoryEvent]) -> bool:
 
 def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
     """Say whether a step that has a rollback was ever started."""
-    from wrangler_py.engine.replay import read_start
+    from wrangler_py.engine.instance.replay import read_start
 
     return any(event.type is HistoryType.STEP_START and read_start(event).rollback for event in history)
 
@@ -72,7 +72,7 @@ class RollbackLog:
 
     def take(self, event: HistoryEvent) -> None:
         """Take one event behind ROLLBACK_START into account."""
-        from wrangler_py.engine.replay import Recorded, read_resume
+        from wrangler_py.engine.instance.replay import Recorded, read_resume
 
         if event.type is HistoryType.ROLLBACK_STEP_START:
             self.recorded[event.step] = Recorded(Kind.DO, event.name or "", event.step, event.data)
@@ -84,7 +84,7 @@ class RollbackLog:
 
 
 def _progress(event: HistoryEvent, record: Recorded) -> None:
-    from wrangler_py.engine.replay import read_failure
+    from wrangler_py.engine.instance.replay import read_failure
 
     match event.type:
         case HistoryType.ROLLBACK_ATTEMPT_START:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wrangler_py.engine.store import EventRow
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.waits import Wait
+    from wrangler_py.engine.instance.waits import Wait
 
 
 class Mailbox:

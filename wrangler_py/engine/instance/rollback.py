@@ -12,21 +12,21 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wrangler_py.engine import idle
-from wrangler_py.engine.attempt import Callback, StepPlace, current_step
-from wrangler_py.engine.dag import is_coroutine_function, parameters_of
+from wrangler_py.engine.instance import idle
+from wrangler_py.engine.instance.attempts import Attempts
+from wrangler_py.engine.instance.dag import is_coroutine_function, parameters_of
+from wrangler_py.engine.instance.executor import Callback, StepPlace, current_step
+from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
+from wrangler_py.engine.instance.rollback_log import Cause, RollbackLog, order
+from wrangler_py.engine.instance.streams import restore
+from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status, StepConfig
-from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
 from wrangler_py.engine.retry import Policy, read_rollback_policy
-from wrangler_py.engine.rollback_log import Cause, RollbackLog, order
-from wrangler_py.engine.steps import Attempts
 from wrangler_py.engine.store import Ending
-from wrangler_py.engine.streams import restore
-from wrangler_py.engine.waits import Waits
 from wrangler_py.errors import ControlFlow, FatalStepError
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.instance.runner import Runner
 
 #: What a rollback function may take, by the names of its parameters.
 OFFERED = ("ctx", "error", "output")

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from wrangler_py.engine.instance.streams import read_checkpoint
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, StepConfig
-from wrangler_py.engine.streams import read_checkpoint
 
 #: The key of a step: its kind and ``<name>-<count>``.
 StepKey = tuple[Kind, str]

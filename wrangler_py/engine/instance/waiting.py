@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import naive_utc
-from wrangler_py.engine.attempt import current_step
 from wrangler_py.engine.durations import parse_duration
+from wrangler_py.engine.instance.executor import current_step
+from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
 from wrangler_py.engine.limits import MAX_SLEEP_MS
 from wrangler_py.engine.model import HistoryType, Kind
-from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
 from wrangler_py.errors import FatalStepError, InvalidArgumentError, WorkflowTimeoutError
 from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import Record, decode, encode
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.runner import Runner
-    from wrangler_py.engine.waits import Wait
+    from wrangler_py.engine.instance.runner import Runner
+    from wrangler_py.engine.instance.waits import Wait
 
 
 async def sleep(runner: Runner, name: str, duration: object) -> None:

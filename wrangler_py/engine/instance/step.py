@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.engine import pauses, steps
-from wrangler_py.engine.dag import DeclaredStep, positional_callback
-from wrangler_py.engine.rollback import Rollback
+from wrangler_py.engine.instance import attempts, waiting
+from wrangler_py.engine.instance.dag import DeclaredStep, positional_callback
+from wrangler_py.engine.instance.rollback import Rollback
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.instance.runner import Runner
 
 
 class PortabilityWarning(UserWarning):
@@ -89,7 +89,7 @@ class WorkflowStep:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
             config = args[0]
-        return self.runner.call(name, steps.do, name, config, positional_callback(args[-1]), undo)
+        return self.runner.call(name, attempts.do, name, config, positional_callback(args[-1]), undo)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
         if self.implicit or len(args) > 1:
@@ -118,17 +118,17 @@ class WorkflowStep:
 
     def sleep(self, name: str, duration: object) -> Coroutine[Any, Any, None]:
         """Sleep for a number of milliseconds, a text such as ``"1 minute"``, or a timedelta; at most 365 days."""
-        return self.runner.call(name, pauses.sleep, name, duration)
+        return self.runner.call(name, waiting.sleep, name, duration)
 
     def sleep_until(self, name: str, timestamp: object) -> Coroutine[Any, Any, None]:
         """Sleep until a datetime (naive: UTC) or milliseconds since 1970."""
-        return self.runner.call(name, pauses.sleep_until, name, timestamp)
+        return self.runner.call(name, waiting.sleep_until, name, timestamp)
 
     def wait_for_event(
         self, name: str, event_type: str, /, timeout: object = "24 hours"
     ) -> Coroutine[Any, Any, Any]:
         """Wait for an event; gives ``{payload, timestamp, type}`` or raises WorkflowTimeoutError."""
-        return self.runner.call(name, pauses.wait_for_event, name, event_type, timeout)
+        return self.runner.call(name, waiting.wait_for_event, name, event_type, timeout)
 
     def __getattr__(self, name: str) -> Any:
         spelling = SPELLINGS.get(name)

@@ -11,13 +11,13 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.engine import steps
-from wrangler_py.engine.attempt import Callback
+from wrangler_py.engine.instance import attempts
+from wrangler_py.engine.instance.executor import Callback
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.rollback import Rollback
-    from wrangler_py.engine.runner import Runner
-    from wrangler_py.engine.step import WorkflowStep
+    from wrangler_py.engine.instance.rollback import Rollback
+    from wrangler_py.engine.instance.runner import Runner
+    from wrangler_py.engine.instance.step import WorkflowStep
 
 CTX = "ctx"
 
@@ -65,10 +65,10 @@ class DeclaredStep:
     async def _run(self, runner: Runner) -> Any:
         needed = self._needed()
         if not needed:
-            return await steps.do(runner, self.name, self._config, self._callback({}), self._undo)
+            return await attempts.do(runner, self.name, self._config, self._callback({}), self._undo)
         results = await self._gather([dependency for _, dependency in needed])
         arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
-        return await steps.do(runner, self.name, self._config, self._callback(arguments), self._undo)
+        return await attempts.do(runner, self.name, self._config, self._callback(arguments), self._undo)
 
     def _needed(self) -> list[tuple[str, DeclaredStep]]:
         names = [name for name in self._parameters if name != CTX]

@@ -2,7 +2,7 @@
 
 A runner calls the user's ``run(event, step)`` once. All that is durable passes through it: it numbers steps, writes
 history, holds new steps during a pause, and notices when nothing is left to do but wait. How a step is executed
-stands in `engine.steps`, how one waits in `engine.waits`.
+stands in `engine.instance.attempts`, how one waits in `engine.instance.waits`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wrangler_py.clock import Clock, naive_utc
-from wrangler_py.engine import idle
-from wrangler_py.engine.attempt import StepPlace, Workbench, current_step
 from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.instance import idle
+from wrangler_py.engine.instance.executor import StepPlace, Workbench, current_step
+from wrangler_py.engine.instance.mailbox import Mailbox
+from wrangler_py.engine.instance.replay import FailureData, MessageData, Recorded, Replay, encode_data
+from wrangler_py.engine.instance.rollback import Saga
+from wrangler_py.engine.instance.rollback_log import RollbackLog
+from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, MAX_VALUE_BYTES, PlanLimits
-from wrangler_py.engine.mailbox import Mailbox
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
-from wrangler_py.engine.replay import FailureData, MessageData, Recorded, Replay, encode_data
-from wrangler_py.engine.rollback import Saga
-from wrangler_py.engine.rollback_log import RollbackLog
 from wrangler_py.engine.store import Claimed, Ending, Parking, StatusChange
 from wrangler_py.engine.timers import Timers
-from wrangler_py.engine.waits import Waits
 from wrangler_py.errors import Abort, ControlFlow, FatalStepError, StoreError, Suspend
 from wrangler_py.sdk.failures import capture, rebuild
 from wrangler_py.serde import NotSerialisableError, Record, decode, encode
@@ -164,7 +164,7 @@ class Runner:
             return None
 
     async def _run(self) -> Ending | None:
-        from wrangler_py.engine.step import WorkflowStep
+        from wrangler_py.engine.instance.step import WorkflowStep
 
         try:
             entrypoint = self.definition.instantiate()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wrangler_py.engine.attempt import Callback, StepPlace, ask_delay, current_step, encode_result
+from wrangler_py.engine.instance.executor import Callback, StepPlace, ask_delay, current_step, encode_result
+from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
+from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
-from wrangler_py.engine.replay import FailureData, Recorded, StartData, encode_data
 from wrangler_py.engine.retry import (
     DEFAULT_CONFIG,
     DEFAULT_POLICY,
@@ -19,7 +20,6 @@ from wrangler_py.engine.retry import (
     may_retry,
     read_policy,
 )
-from wrangler_py.engine.streams import NotBytesError, record, restore
 from wrangler_py.errors import (
     Abort,
     ControlFlow,
@@ -32,8 +32,8 @@ from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.rollback import Rollback
-    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.instance.rollback import Rollback
+    from wrangler_py.engine.instance.runner import Runner
 
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
 

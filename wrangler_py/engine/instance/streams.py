@@ -15,7 +15,7 @@ from wrangler_py.errors import StoreError
 from wrangler_py.serde import NotSerialisableError, decode
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.runner import Runner
+    from wrangler_py.engine.instance.runner import Runner
     from wrangler_py.engine.store import Store
 
 #: A chunk holds this many bytes, the last one of a stream what is left.
