@@ -12,6 +12,7 @@ import uvloop
 
 from tests.benchmarks.table import Result
 from wrangler_py.bindings import Resources
+from wrangler_py.bindings.durable import DurableObjects
 from wrangler_py.bindings.peers import SessionPeers
 from wrangler_py.bindings.registry import build_env
 from wrangler_py.clock import SystemClock
@@ -58,7 +59,7 @@ async def timed(folder: Path, work) -> float:
     resources = Resources(config, folder, engine, SessionPeers("bench", lambda _: None))
     env = build_env(resources)
     resources.code = OwnCode()
-    await resources.objects.start()
+    await DurableObjects.of(resources).start()
     stub = env.COUNTER.getByName("one")
     await stub.increment()
     started = time.perf_counter()

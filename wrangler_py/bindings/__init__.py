@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from wrangler_py.bindings.declared import Background, Declared
 from wrangler_py.bindings.env import WorkerEnv
-from wrangler_py.bindings.registry import Background, Declared, background, build_env, declared
+from wrangler_py.bindings.registry import background, build_env, declared
 from wrangler_py.bindings.resources import Code, NoCode, Peers, Resources, Target
 from wrangler_py.bindings.workflow import WorkflowBinding
 

@@ -69,10 +69,13 @@ class Dispatcher:
 
                 return await ask_engine(here.engine, target, method, kwargs)
             case "object":
+                from wrangler_py.bindings.durable import DurableObjects
+
                 assert target.id is not None
+                objects = DurableObjects.of(here)
                 if method == "fetch":
-                    return await here.objects.fetch(target.name, target.id, args[0])
-                return await here.objects.call(target.name, target.id, method, args, kwargs)
+                    return await objects.fetch(target.name, target.id, args[0])
+                return await objects.call(target.name, target.id, method, args, kwargs)
 
 
 def _named(call: Invocation) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
+from wrangler_py.bindings.declared import Background, Declared
 from wrangler_py.bindings.env import WorkerEnv
 
 if TYPE_CHECKING:
@@ -14,27 +15,6 @@ if TYPE_CHECKING:
 
 #: In the order of the banner. Each module has ``declare(config)``, which yields `Declared` and imports nothing heavy.
 KINDS = ("durable", "kv", "queues", "email", "d1", "r2", "service", "workflow")
-
-
-class Declared(NamedTuple):
-    """A binding the configuration asks for: its name on ``env``, what the banner calls it, and how it is made."""
-
-    name: str
-    kind: str
-    detail: str
-    make: Callable[[Resources], Any]
-
-
-class Background(Protocol):
-    """What goes on by itself in the one process that drives a script: consumers, alarms, cron."""
-
-    async def start(self) -> None:
-        """Begin: this process drives the script now."""
-        ...
-
-    async def drain(self, grace: float) -> None:
-        """Start nothing new, wait up to ``grace`` seconds for what is in flight, then stop it."""
-        ...
 
 
 def declared(config: Config) -> Iterator[Declared]:
@@ -68,5 +48,7 @@ def background(resources: Resources) -> list[Background]:
 
         found.append(CronTriggers(resources))
     if config.resources.durable_objects:
-        found.append(resources.objects)
+        from wrangler_py.bindings.durable import DurableObjects
+
+        found.append(DurableObjects.of(resources))
     return found

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -13,14 +12,12 @@ import msgspec
 from wrangler_py.errors import WorkerLoadError
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.durable import DurableObjects
-    from wrangler_py.bindings.queues import Queues
     from wrangler_py.clock import Clock
     from wrangler_py.config import Config
     from wrangler_py.engine import Engine
     from wrangler_py.sdk.workers import Request, Response
 
-
+T = TypeVar("T")
 Synchronous = Literal["NORMAL", "FULL"]
 
 
@@ -126,6 +123,7 @@ class Resources:
         #: What user code is given as ``env``; set by `build_env`.
         self.env: Any = None
         self._closers: list[Callable[[], None]] = []
+        self._shared: dict[type, Any] = {}
 
     @property
     def clock(self) -> Clock:
@@ -145,23 +143,12 @@ class Resources:
         while self._closers:
             self._closers.pop()()
 
-    @cached_property
-    def queues(self) -> Queues:
-        """The messages of all queues."""
-        from wrangler_py.bindings.queues import Queues
-
-        found = Queues.open(
-            self.place("queues", "queues", ".sqlite"), self.clock, synchronous=self.synchronous
-        )
-        self.on_close(found.close)
+    def shared(self, key: type[T], factory: Callable[[], T]) -> T:
+        """Return the one ``key`` of this process, which several bindings share; ``factory`` makes it at first."""
+        if key not in self._shared:
+            self._shared[key] = factory()
+        found: T = self._shared[key]
         return found
-
-    @cached_property
-    def objects(self) -> DurableObjects:
-        """This script's Durable Objects."""
-        from wrangler_py.bindings.durable import DurableObjects
-
-        return DurableObjects(self)
 
 
 def place(state_dir: Path, kind: str, name: str, suffix: str = "") -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.bindings.registry import Declared
+from wrangler_py.bindings.declared import Declared
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wrangler_py.bindings.registry import Declared
+from wrangler_py.bindings.declared import Declared
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
 from wrangler_py.engine.describe import show_event
 from wrangler_py.engine.model import HistoryType

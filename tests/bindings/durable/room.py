@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.world import World, in_world
 from wrangler_py.bindings import Resources
 from wrangler_py.bindings.durable.namespace import Namespace
+from wrangler_py.bindings.durable.objects import DurableObjects
 from wrangler_py.bindings.registry import build_env
 from wrangler_py.config.model import Config, ObjectConfig, ResourcesConfig
 from wrangler_py.errors import WorkerLoadError
@@ -75,7 +76,7 @@ class Room:
 
     @property
     def objects(self) -> Any:
-        return self.resources.objects
+        return DurableObjects.of(self.resources)
 
     async def start(self) -> Room:
         await self.objects.start()

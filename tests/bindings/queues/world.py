@@ -53,7 +53,7 @@ class QueueWorld:
             config=SimpleNamespace(
                 resources=SimpleNamespace(consumers=configs or (ConsumerConfig(queue, **options),))
             ),
-            queues=self.queues,
+            shared=lambda key, _: {Queues: self.queues}[key],
             code=code,
             engine=SimpleNamespace(options=SimpleNamespace(heartbeat=False)),
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.bindings.registry import Declared
+from wrangler_py.bindings.declared import Declared
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.durable.namespace import Namespace

@@ -13,6 +13,7 @@ from wrangler_py.bindings.resources import Target
 from wrangler_py.sdk.workers import Request
 
 if TYPE_CHECKING:
+    from wrangler_py.bindings.durable.objects import DurableObjects
     from wrangler_py.bindings.resources import Resources
     from wrangler_py.sdk.workers import Response
 
@@ -89,7 +90,7 @@ class Stub:
 
     async def _call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if self._is_own:
-            return await self._on.objects.call(self._class_name, self.id.sent, method, args, kwargs)
+            return await self._objects.call(self._class_name, self.id.sent, method, args, kwargs)
         return await self._on.peers.call(self._script, self._target, method, args, kwargs)
 
     async def fetch(self, input: Request | str, options: Any = None, /, **named: Any) -> Response:
@@ -98,8 +99,14 @@ class Stub:
         request = input if isinstance(input, Request) and not given else Request(input, **given)
         flush()
         if self._is_own:
-            return await self._on.objects.fetch(self._class_name, self.id.sent, request)
+            return await self._objects.fetch(self._class_name, self.id.sent, request)
         return await self._on.peers.fetch(self._script, self._target, request)
+
+    @property
+    def _objects(self) -> DurableObjects:
+        from wrangler_py.bindings.durable.objects import DurableObjects
+
+        return DurableObjects.of(self._on)
 
     @property
     def _is_own(self) -> bool:

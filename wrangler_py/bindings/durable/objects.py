@@ -69,6 +69,11 @@ class DurableObjects:
         self._alarms = Alarms(index, resources.clock, own_classes(resources.config), self._ring)
         resources.on_close(self.close)
 
+    @classmethod
+    def of(cls, resources: Resources) -> DurableObjects:
+        """Return the objects of the script, which all bindings of this process share."""
+        return resources.shared(cls, lambda: cls(resources))
+
     # calls --------------------------------------------------------------------------------------------------------
 
     async def call(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.bindings.registry import Declared
+from wrangler_py.bindings.declared import Declared
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.queues.consumers import Consumers
@@ -32,8 +32,9 @@ def declare(config: Config) -> Iterator[Declared]:
 
 def _make(producer: ProducerConfig, on: Resources) -> QueueProducer:
     from wrangler_py.bindings.queues.producer import QueueProducer
+    from wrangler_py.bindings.queues.queues import Queues
 
-    return QueueProducer(on.queues, producer.queue, producer.delivery_delay)
+    return QueueProducer(Queues.of(on), producer.queue, producer.delivery_delay)
 
 
 def __getattr__(name: str) -> Any:

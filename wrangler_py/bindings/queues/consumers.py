@@ -10,6 +10,7 @@ from itertools import count
 
 from wrangler_py.bindings.queues.consumer import Consumer
 from wrangler_py.bindings.queues.delivery import Surroundings
+from wrangler_py.bindings.queues.queues import Queues
 from wrangler_py.bindings.queues.report import Report
 from wrangler_py.bindings.resources import Resources
 from wrangler_py.errors import StoreError
@@ -34,7 +35,7 @@ class Consumers:
         Raises:
             StoreError: the database cannot be written.
         """
-        config, queues = self._resources.config.resources, self._resources.queues
+        config, queues = self._resources.config.resources, Queues.of(self._resources)
         if not self._resources.code.handles("queue"):
             names = ", ".join(one.queue for one in config.consumers)
             _log.error("%s: %s", names, _NO_HANDLER)

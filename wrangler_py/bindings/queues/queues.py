@@ -11,11 +11,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wrangler_py.clock import Clock
 from wrangler_py.errors import StoreError
 from wrangler_py.storage.queues import Backlog, HeldMessage, Holder, NewMessage, QueueStore, Settlement
+
+if TYPE_CHECKING:
+    from wrangler_py.bindings.resources import Resources
 
 _log = logging.getLogger(__name__)
 #: Queues docs, "Limits": the default.
@@ -39,6 +42,18 @@ class Queues:
         self._writes: deque[_Write] = deque()
         self._is_planned = False
         self._watchers: dict[str, Callable[[], None]] = {}
+
+    @classmethod
+    def of(cls, resources: Resources) -> Queues:
+        """Return the queues that all bindings of this process share."""
+        return resources.shared(cls, lambda: cls._opened(resources))
+
+    @classmethod
+    def _opened(cls, resources: Resources) -> Queues:
+        path = resources.place("queues", "queues", ".sqlite")
+        found = cls.open(path, resources.clock, synchronous=resources.synchronous)
+        resources.on_close(found.close)
+        return found
 
     @classmethod
     def open(cls, path: Path, clock: Clock, *, synchronous: str = "NORMAL") -> Queues:
