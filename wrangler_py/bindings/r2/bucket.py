@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.r2.conditions import read_condition
 from wrangler_py.bindings.r2.digests import CHECKSUMS, Digests, read_checksum
-from wrangler_py.bindings.r2.intake import LARGEST, Intake
+from wrangler_py.bindings.r2.intake import LARGEST
 from wrangler_py.bindings.r2.listing import find_page, read_query
 from wrangler_py.bindings.r2.metadata import read_custom, read_http, read_storage_class
 from wrangler_py.bindings.r2.multipart import R2MultipartUpload
 from wrangler_py.bindings.r2.objects import Content, R2Object, R2ObjectBody
+from wrangler_py.bindings.r2.opened import OpenBucket
 from wrangler_py.bindings.r2.options import read_options
 from wrangler_py.bindings.r2.ranges import read_span
 from wrangler_py.bindings.r2.refusals import INVALID_NAME, TOO_LARGE, explained, invalid, wrong_type
@@ -161,11 +162,11 @@ class R2Bucket:
         )
         with explained(method):
             await bucket.threads.run(bucket.store.create_upload, new)
-        return R2MultipartUpload(self, key, new.id)
+        return R2MultipartUpload(self.opened, key, new.id)
 
     def resumeMultipartUpload(self, key: str, uploadId: str, /) -> R2MultipartUpload:
         """Return an upload that was begun elsewhere; whether there is one shows when it is used."""
-        return R2MultipartUpload(self, key, uploadId)
+        return R2MultipartUpload(self.opened, key, uploadId)
 
     async def opened(self) -> OpenBucket:
         """Return the bucket's store, opened when it is first needed."""
@@ -190,26 +191,6 @@ class R2Bucket:
             self._open_bucket.threads.close()
             self._open_bucket.store.close()
             self._open_bucket = None
-
-
-class OpenBucket:
-    """What the methods of one open bucket share."""
-
-    def __init__(self, store: BucketStore, threads: Threads, clock: Clock) -> None:
-        self.store, self.threads, self.clock = store, threads, clock
-        self.intake = Intake(store, threads, clock)
-
-    def shown(self, stored: StoredObject) -> R2Object:
-        """Return an object as user code sees it."""
-        return R2Object(stored, self.store.open_blob)
-
-    def new_version(self) -> str:
-        """Return a fresh version: 32 hexadecimal digits."""
-        return self.clock.new_id().replace("-", "")
-
-    def new_upload_id(self) -> str:
-        """Return a fresh id of an upload."""
-        return self.new_version() + self.new_version()
 
 
 def _check_key(method: str, key: Any) -> None:

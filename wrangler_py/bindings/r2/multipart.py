@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.failures import R2Error
@@ -21,8 +21,8 @@ from wrangler_py.sdk.pyodide.ffi import JsObject
 from wrangler_py.storage.r2 import Part, StoredObject, Upload
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.r2.bucket import OpenBucket, R2Bucket
     from wrangler_py.bindings.r2.objects import R2Object
+    from wrangler_py.bindings.r2.opened import OpenBucket
     from wrangler_py.storage.r2 import NewBlob
 
 #: R2 docs, "Limits".
@@ -33,10 +33,10 @@ SMALLEST_PART = 5 << 20
 class R2MultipartUpload:
     """One upload: ``key`` and ``uploadId`` say which, in whatever process it is resumed."""
 
-    def __init__(self, bucket: R2Bucket, key: str, upload_id: str) -> None:
+    def __init__(self, opened: Callable[[], Awaitable[OpenBucket]], key: str, upload_id: str) -> None:
         self.key = key
         self.uploadId = upload_id
-        self._bucket = bucket
+        self._opened = opened
 
     async def uploadPart(self, partNumber: int, value: Any, options: Any = None, /) -> JsObject:
         """Store a part, in the place of one of the same number; return its ``{partNumber, etag}``.
@@ -47,7 +47,7 @@ class R2MultipartUpload:
         _ = options
         number = _read_number(partNumber)
         source = source_of("uploadPart", value)
-        bucket = await self._bucket.opened()
+        bucket = await self._opened()
         self._find(bucket, "uploadPart")
         digests = Digests()
 
@@ -67,7 +67,7 @@ class R2MultipartUpload:
             R2Error: a part is not there or too small, parts differ in size, or the upload has ended.
         """
         wanted = [_read_part(part) for part in uploadedParts]
-        bucket = await self._bucket.opened()
+        bucket = await self._opened()
         upload = self._find(bucket, "completeMultipartUpload")
         parts = choose_parts(bucket.store.parts(upload.id), wanted)
         return bucket.shown(await self._put_together(bucket, upload, parts))
@@ -97,7 +97,7 @@ class R2MultipartUpload:
 
     async def abort(self) -> None:
         """End the upload and drop its parts; does nothing if it has ended already."""
-        bucket = await self._bucket.opened()
+        bucket = await self._opened()
         upload = bucket.store.find_upload(self.uploadId, self.key)
         if upload is None:
             raise NO_SUCH_UPLOAD.of("abortMultipartUpload")
