@@ -9,9 +9,8 @@ import logging
 import pytest
 
 from wrangler_py.engine import Blocked, Observation
+from wrangler_py.engine.entries import Cause, FailureData, MessageData, StartData, encode_data
 from wrangler_py.engine.instance.executor import StepPlace
-from wrangler_py.engine.instance.replay import FailureData, MessageData, StartData, encode_data
-from wrangler_py.engine.instance.rollback_log import Cause
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.runtime import logs

@@ -30,7 +30,7 @@ from wrangler_py.diagram.values import (
     Task,
     Value,
 )
-from wrangler_py.engine.instance.dag import CTX
+from wrangler_py.engine.instance.callback import CTX
 from wrangler_py.engine.instance.step import SPELLINGS
 
 _EVENT_TIMEOUT = "24 hours"

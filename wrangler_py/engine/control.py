@@ -16,8 +16,8 @@ import msgspec
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
-from wrangler_py.engine.instance.replay import ResumeData, encode_data
-from wrangler_py.engine.instance.rollback_log import Cause, can_roll_back, has_begun
+from wrangler_py.engine.entries import Cause, ResumeData, encode_data
+from wrangler_py.engine.instance.rollback_log import can_roll_back, has_begun
 from wrangler_py.engine.instance.runner import Runner, Stop
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.scheduler import Scheduler

@@ -8,8 +8,14 @@ from typing import Any
 import msgspec
 
 from wrangler_py.clock import iso
-from wrangler_py.engine.instance.replay import read_failure, read_message, read_resume, read_start
-from wrangler_py.engine.instance.streams import Checkpoint, read_checkpoint
+from wrangler_py.engine.entries import (
+    Checkpoint,
+    read_checkpoint,
+    read_failure,
+    read_message,
+    read_resume,
+    read_start,
+)
 from wrangler_py.engine.model import (
     AttemptView,
     ErrorRecord,

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from wrangler_py.clock import iso
 from wrangler_py.engine import Blocked, Observation
-from wrangler_py.engine.instance.replay import read_failure, read_message, read_start
-from wrangler_py.engine.instance.rollback_log import read_cause
+from wrangler_py.engine.entries import read_cause, read_failure, read_message, read_start
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import shown_id, shown_step

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wrangler_py.engine.instance.executor import Callback, StepPlace, ask_delay, current_step, encode_result
-from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
+from wrangler_py.engine.entries import FailureData, StartData, encode_data
+from wrangler_py.engine.instance.callback import Callback
+from wrangler_py.engine.instance.executor import StepPlace, ask_delay, current_step, encode_result
+from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
 from wrangler_py.engine.retry import (
     DEFAULT_CONFIG,
-    DEFAULT_POLICY,
     Policy,
     delay_before,
     may_retry,
-    read_policy,
 )
 from wrangler_py.errors import (
     Abort,
@@ -32,37 +32,9 @@ from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.instance.rollback import Rollback
     from wrangler_py.engine.instance.runner import Runner
 
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
-
-
-async def do(
-    runner: Runner, name: str, raw_config: object, callback: Callback, rollback: Rollback | None = None
-) -> Any:
-    """Return a step's result: from its checkpoint, or by calling ``callback`` until it succeeds or is given up.
-
-    Raises:
-        Exception: the step's final error, rebuilt from what is stored.
-    """
-    display, recorded = runner.visit(Kind.DO, name)
-    if recorded is not None and rollback is not None:
-        runner.saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
-    if recorded is not None and recorded.done:
-        if recorded.error is not None:
-            raise runner.failure(recorded.error)
-        await runner.breathe()
-        return restore(runner, recorded.output or b"null")
-    try:
-        policy = read_policy(name, raw_config)
-    except FatalStepError as error:
-        raise runner.die(error) from None
-    if runner.is_held:
-        await runner.gate()
-    if rollback is not None:
-        return await runner.saga.attempts(rollback, name, display, policy, recorded).run(callback)
-    return await Attempts(runner, name, display, policy, recorded).run(callback)
 
 
 class Attempts:

@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from wrangler_py.engine.durations import parse_duration
+from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
 from wrangler_py.engine.retry import DelayFunction
 from wrangler_py.errors import (
@@ -33,17 +34,6 @@ class StepPlace(NamedTuple):
 
 #: Set while a step's callback runs, in its own context (threads too).
 current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_step", default=None)
-
-
-class Callback(NamedTuple):
-    """A step's callback, ready to be called with the step context.
-
-    ``is_async``: its result is a coroutine. ``wants_context``: False where it does not look at what it is given.
-    """
-
-    invoke: Callable[[dict[str, Any]], Any]
-    is_async: bool
-    wants_context: bool
 
 
 class Workbench:

@@ -10,75 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
-from wrangler_py.engine.instance.streams import read_checkpoint
-from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, StepConfig
+from wrangler_py.engine.entries import StartData, decode_start, read_checkpoint, read_failure, read_resume
+from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind
 
 #: The key of a step: its kind and ``<name>-<count>``.
 StepKey = tuple[Kind, str]
-
-
-class StartData(msgspec.Struct, omit_defaults=True):
-    """Data of STEP_START, SLEEP_START and WAIT_START, whichever fields apply."""
-
-    config: StepConfig | None = None
-    #: Number of the step whose callback started this one, 0 for `run()` itself.
-    parent: int = 0
-    wake_at: int | None = None
-    timeout_at: int | None = None
-    timeout_ms: int | None = None
-    event_type: str | None = None
-    #: The step has a rollback.
-    rollback: bool = False
-
-
-class FailureData(msgspec.Struct, omit_defaults=True):
-    """Data of ATTEMPT_FAILURE, STEP_FAILURE, WAIT_TIMED_OUT and WORKFLOW_FAILURE."""
-
-    error: ErrorRecord
-    retry_at: int | None = None
-    #: Retries allowed, to show "attempt 2/6"; None without a limit.
-    limit: int | None = None
-
-
-class ResumeData(msgspec.Struct):
-    """Data of WORKFLOW_RESUMED: every pending timer moves by this much."""
-
-    paused_ms: int
-
-
-class MessageData(msgspec.Struct):
-    """Data of REPLAY_DIVERGED."""
-
-    message: str
-
-
-encode_data = msgspec.json.Encoder().encode
-_start = msgspec.json.Decoder(StartData)
-_failure = msgspec.json.Decoder(FailureData)
-_resume = msgspec.json.Decoder(ResumeData)
-_message = msgspec.json.Decoder(MessageData)
-
-
-def read_start(event: HistoryEvent) -> StartData:
-    """Return the data of a start event."""
-    return _start.decode(event.data) if event.data else StartData()
-
-
-def read_failure(event: HistoryEvent) -> FailureData:
-    """Return the data of a failure event."""
-    return _failure.decode(event.data or b"{}")
-
-
-def read_resume(event: HistoryEvent) -> ResumeData:
-    """Return the data of a WORKFLOW_RESUMED event."""
-    return _resume.decode(event.data or b"{}")
-
-
-def read_message(event: HistoryEvent) -> str:
-    """Return the text of a REPLAY_DIVERGED event."""
-    return _message.decode(event.data or b"{}").message
 
 
 class Recorded:
@@ -117,7 +53,7 @@ class Recorded:
     @property
     def start(self) -> StartData:
         """The data of its start event."""
-        return _start.decode(self.data) if self.data else StartData()
+        return decode_start(self.data)
 
 
 _START_KINDS = {

@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wrangler_py.engine.entries import Cause, FailureData, StartData, encode_data
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.attempts import Attempts
-from wrangler_py.engine.instance.dag import is_coroutine_function, parameters_of
-from wrangler_py.engine.instance.executor import Callback, StepPlace, current_step
-from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
-from wrangler_py.engine.instance.rollback_log import Cause, RollbackLog, order
+from wrangler_py.engine.instance.callback import Callback, is_coroutine_function, parameters_of
+from wrangler_py.engine.instance.executor import StepPlace, current_step
+from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.instance.rollback_log import RollbackLog, order
 from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status, StepConfig

@@ -6,37 +6,10 @@ A rollback's events carry the number of the step that it undoes. The first ROLLB
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
-import msgspec
-
-from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind, Status
-
-if TYPE_CHECKING:
-    from wrangler_py.engine.instance.replay import Recorded
-
-#: What a rollback is told of when nothing failed.
-TERMINATED = ErrorRecord("WorkflowTerminatedError", "The instance was terminated")
-
-
-class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Data of ROLLBACK_START: how the instance ends when its rollbacks are through."""
-
-    status: Status
-    error: ErrorRecord | None = None
-
-    @property
-    def told(self) -> ErrorRecord:
-        """The error that rollback functions are given."""
-        return self.error or TERMINATED
-
-
-_cause = msgspec.json.Decoder(Cause)
-
-
-def read_cause(event: HistoryEvent) -> Cause:
-    """Return the data of a ROLLBACK_START event."""
-    return _cause.decode(event.data or b"{}")
+from wrangler_py.engine.entries import Cause, read_cause, read_failure, read_resume, read_start
+from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.model import HistoryEvent, HistoryType, Kind
 
 
 def has_begun(history: Iterable[HistoryEvent]) -> bool:
@@ -46,8 +19,6 @@ def has_begun(history: Iterable[HistoryEvent]) -> bool:
 
 def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
     """Say whether a step that has a rollback was ever started."""
-    from wrangler_py.engine.instance.replay import read_start
-
     return any(event.type is HistoryType.STEP_START and read_start(event).rollback for event in history)
 
 
@@ -72,8 +43,6 @@ class RollbackLog:
 
     def take(self, event: HistoryEvent) -> None:
         """Take one event behind ROLLBACK_START into account."""
-        from wrangler_py.engine.instance.replay import Recorded, read_resume
-
         if event.type is HistoryType.ROLLBACK_STEP_START:
             self.recorded[event.step] = Recorded(Kind.DO, event.name or "", event.step, event.data)
         elif event.type is HistoryType.WORKFLOW_RESUMED:
@@ -84,8 +53,6 @@ class RollbackLog:
 
 
 def _progress(event: HistoryEvent, record: Recorded) -> None:
-    from wrangler_py.engine.instance.replay import read_failure
-
     match event.type:
         case HistoryType.ROLLBACK_ATTEMPT_START:
             record.attempts, record.attempt_open, record.retry_at = event.attempt, True, None

@@ -18,10 +18,11 @@ import msgspec
 
 from wrangler_py.clock import Clock, naive_utc
 from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.entries import FailureData, MessageData, encode_data
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.executor import StepPlace, Workbench, current_step
 from wrangler_py.engine.instance.mailbox import Mailbox
-from wrangler_py.engine.instance.replay import FailureData, MessageData, Recorded, Replay, encode_data
+from wrangler_py.engine.instance.replay import Recorded, Replay
 from wrangler_py.engine.instance.rollback import Saga
 from wrangler_py.engine.instance.rollback_log import RollbackLog
 from wrangler_py.engine.instance.waits import Waits

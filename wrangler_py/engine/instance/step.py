@@ -1,14 +1,30 @@
-"""What `run()` sees as ``step`` (python-sdk, section 3)."""
+"""What `run()` sees as ``step``: steps run, or declared by decorator and run when called (python-sdk, section 3).
+
+Declared steps may depend on others, whose results they share. Two modes by compatibility date: parameters named like
+the steps they need (implicit), or a ``depends=`` list matched by position.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wrangler_py.engine.instance import attempts, waiting
-from wrangler_py.engine.instance.dag import DeclaredStep, positional_callback
+from wrangler_py.engine.instance import waiting
+from wrangler_py.engine.instance.attempts import Attempts
+from wrangler_py.engine.instance.callback import (
+    CTX,
+    Callback,
+    is_coroutine_function,
+    parameters_of,
+    positional_callback,
+)
 from wrangler_py.engine.instance.rollback import Rollback
+from wrangler_py.engine.instance.streams import restore
+from wrangler_py.engine.model import Kind
+from wrangler_py.engine.retry import DEFAULT_POLICY, read_policy
+from wrangler_py.errors import FatalStepError
 
 if TYPE_CHECKING:
     from wrangler_py.engine.instance.runner import Runner
@@ -89,7 +105,7 @@ class WorkflowStep:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
             config = args[0]
-        return self.runner.call(name, attempts.do, name, config, positional_callback(args[-1]), undo)
+        return self.runner.call(name, do, name, config, positional_callback(args[-1]), undo)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
         if self.implicit or len(args) > 1:
@@ -140,3 +156,122 @@ class WorkflowStep:
             stacklevel=2,
         )
         return getattr(self, spelling)
+
+
+class DeclaredStep:
+    """What ``@step.do(...)`` makes of a function: call it, without arguments, to run the step."""
+
+    def __init__(
+        self,
+        owner: WorkflowStep,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        config: object,
+        depends: Sequence[object] | None,
+        concurrent: bool,
+        undo: Rollback | None = None,
+    ) -> None:
+        self.name = name
+        self._owner = owner
+        self._function = function
+        self._config = config
+        self._depends = depends
+        self._concurrent = concurrent
+        self._undo = undo
+        self._parameters = parameters_of(function)
+        self._shared: asyncio.Future[Any] | None = None
+        self.__name__ = getattr(function, "__name__", name)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__wrapped__ = function
+
+    def __call__(self) -> Coroutine[Any, Any, Any]:
+        """Return the step's run, to be awaited; every call is a run of its own."""
+        return self._owner.runner.call(self.name, self._run)
+
+    def rollback(self, function: Callable[..., Any] | None = None, *, config: object = None) -> Any:
+        """Say how to undo this step, as decorator: ``@charge.rollback`` or ``@charge.rollback(config=...)``."""
+
+        def declare(undo: Callable[..., Any]) -> Callable[..., Any]:
+            self._undo = self._owner.read_rollback(self.name, undo, config)
+            return undo
+
+        return declare if function is None else declare(function)
+
+    async def _run(self, runner: Runner) -> Any:
+        needed = self._needed()
+        if not needed:
+            return await do(runner, self.name, self._config, self._callback({}), self._undo)
+        results = await self._gather([dependency for _, dependency in needed])
+        arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
+        return await do(runner, self.name, self._config, self._callback(arguments), self._undo)
+
+    def _needed(self) -> list[tuple[str, DeclaredStep]]:
+        names = [name for name in self._parameters if name != CTX]
+        if self._depends is not None:
+            return _match(names, self._depends)
+        if not names:
+            return []
+        if not self._owner.implicit:
+            raise TypeError(f"Step has {len(names)} non-ctx parameter(s) but no 'depends' list provided")
+        return [(name, self._owner.declared_step(name)) for name in names]
+
+    async def _gather(self, dependencies: list[DeclaredStep]) -> list[Any]:
+        if self._concurrent:
+            return await asyncio.gather(*(dependency.result() for dependency in dependencies))
+        return [await dependency.result() for dependency in dependencies]
+
+    async def result(self) -> Any:
+        """Return this step's result as a dependency: run once per `run()`, also when several steps need it at
+        once."""
+        if self._shared is None:
+            self._shared = asyncio.ensure_future(self._run(self._owner.runner))
+        return await asyncio.shield(self._shared)
+
+    def _callback(self, arguments: dict[str, Any]) -> Callback:
+        function, is_async = self._function, is_coroutine_function(self._function)
+        if CTX in self._parameters:
+            return Callback(lambda ctx: function(**{CTX: ctx}, **arguments), is_async, wants_context=True)
+        return Callback(lambda _: function(**arguments), is_async, wants_context=False)
+
+
+def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, DeclaredStep]]:
+    if len(names) != len(depends):
+        raise TypeError(
+            f"Step declares {len(names)} non-ctx parameter(s) but 'depends' has {len(depends)} item(s)"
+        )
+    matched = []
+    for name, dependency in zip(names, depends, strict=True):
+        if not isinstance(dependency, DeclaredStep):
+            raise TypeError(
+                f"'depends' entry for parameter {name!r} is not a function decorated with step.do"
+            )
+        matched.append((name, dependency))
+    return matched
+
+
+async def do(
+    runner: Runner, name: str, raw_config: object, callback: Callback, rollback: Rollback | None = None
+) -> Any:
+    """Return a step's result: from its checkpoint, or by calling ``callback`` until it succeeds or is given up.
+
+    Raises:
+        Exception: the step's final error, rebuilt from what is stored.
+    """
+    display, recorded = runner.visit(Kind.DO, name)
+    if recorded is not None and rollback is not None:
+        runner.saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
+    if recorded is not None and recorded.done:
+        if recorded.error is not None:
+            raise runner.failure(recorded.error)
+        await runner.breathe()
+        return restore(runner, recorded.output or b"null")
+    try:
+        policy = read_policy(name, raw_config)
+    except FatalStepError as error:
+        raise runner.die(error) from None
+    if runner.is_held:
+        await runner.gate()
+    if rollback is not None:
+        return await runner.saga.attempts(rollback, name, display, policy, recorded).run(callback)
+    return await Attempts(runner, name, display, policy, recorded).run(callback)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
+from wrangler_py.engine.entries import Checkpoint, encode_checkpoint, read_checkpoint
 from wrangler_py.errors import StoreError
 from wrangler_py.serde import NotSerialisableError, decode
 
@@ -20,18 +19,6 @@ if TYPE_CHECKING:
 
 #: A chunk holds this many bytes, the last one of a stream what is left.
 CHUNK_BYTES = 256 * 1024
-_TAG = b'{"$stream":'
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """What stands for the stream: the number of the step whose chunks these are, and their bytes together."""
-
-    step: int
-    size: int
-
-
-class _Tagged(msgspec.Struct, rename={"checkpoint": "$stream"}):
-    checkpoint: Checkpoint
 
 
 class StepStream(NamedTuple):
@@ -46,15 +33,6 @@ class NotBytesError(NotSerialisableError):
 
     def __init__(self, value: object) -> None:
         super().__init__(value, "", "a stream that a step returns yields bytes")
-
-
-_encode = msgspec.json.Encoder().encode
-_tagged = msgspec.json.Decoder(_Tagged)
-
-
-def read_checkpoint(data: bytes | None) -> Checkpoint | None:
-    """Return what a step's stored result says of its stream, None if it is a value."""
-    return _tagged.decode(data).checkpoint if data is not None and data.startswith(_TAG) else None
 
 
 def restore(runner: Runner, data: bytes) -> Any:
@@ -130,7 +108,7 @@ class _Recorder:
     def end(self) -> bytes:
         if self._buffer:
             self._write()
-        return _encode(_Tagged(Checkpoint(self._step, self._size)))
+        return encode_checkpoint(Checkpoint(self._step, self._size))
 
     def _write(self) -> None:
         self._size += len(self._buffer)

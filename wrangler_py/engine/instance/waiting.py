@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
+from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.executor import current_step
-from wrangler_py.engine.instance.replay import FailureData, Recorded, StartData, encode_data
+from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS
 from wrangler_py.engine.model import HistoryType, Kind
 from wrangler_py.errors import FatalStepError, InvalidArgumentError, WorkflowTimeoutError
