@@ -4,7 +4,8 @@
     modules    the project's source files, parsed; what a name in one of them stands for
     texts      names, durations and settings as a diagram shows them
     values     what an expression may stand for: a coroutine, a task, a step
-    expressions, calls, statements   the code of one function -> nodes
+    frame      the state of reading one function
+    calls, expressions, statements   the code of one function -> nodes, each built on the one before
     reader     a class: its `run()`, and the functions that calls lead to
 
 The shapes are those of Cloudflare's API, ``GET /workflows/{name}/versions/{id}/graph``.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from wrangler_py.diagram.expressions import Expressions, as_one
+from wrangler_py.diagram.frame import Frame, as_one
 from wrangler_py.diagram.nodes import (
     EventOptions,
     FunctionCall,
@@ -38,17 +38,21 @@ _EVENT_TIMEOUT = "24 hours"
 _TAKES = frozenset({"create_task", "append", "add", "extend"})
 
 
-class Calls(Expressions):
-    """Reads the calls of one function."""
+class Calls:
+    """Reader of the calls of one function; ``visit`` reads the expressions inside of them."""
 
-    def _call(self, node: ast.Call) -> Value | None:
+    def __init__(self, frame: Frame, visit: Callable[[ast.expr | None], Value | None]) -> None:
+        self._frame, self._visit = frame, visit
+
+    def read(self, node: ast.Call) -> Value | None:
+        """Read a call; return what its result stands for."""
         function = node.func
         # Once: a step that is awaited in here would be there twice, and a chain of calls would take for ever.
-        owner = self.visit(function.value if isinstance(function, ast.Attribute) else function)
+        owner = self._visit(function.value if isinstance(function, ast.Attribute) else function)
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         if isinstance(owner, Steps):
             return self._step(node, SPELLINGS.get(name, name))
-        target = owner if isinstance(owner, Declaration) else self.book.target(self, function)
+        target = owner if isinstance(owner, Declaration) else self._frame.book.target(self._frame, function)
         if isinstance(target, Declared | Declaration | Local):
             return self._ours(node, target)
         if isinstance(owner, Group | Many) and name in _TAKES and node.args:
@@ -61,14 +65,14 @@ class Calls(Expressions):
                 return Coroutine(self._run(target))
             case Local():
                 return self._helper(node, target)
-        function = self.visit(node.args[0]) if node.args else None
+        function = self._visit(node.args[0]) if node.args else None
         return self.declare(target, function) if isinstance(function, Local) else None
 
     def _take(self, owner: Group | Many, given: ast.expr) -> Task | None:
         """Read what is given to a task group, which starts it, or to a collection."""
-        value = self.visit(given)
+        value = self._visit(given)
         many = owner.started if isinstance(owner, Group) else owner
-        many.add(value, self.depth)
+        many.add(value, self._frame.depth)
         return Task(value.nodes) if isinstance(value, Coroutine) and isinstance(owner, Group) else None
 
     def _library(self, node: ast.Call, name: str) -> Value | None:
@@ -79,18 +83,18 @@ class Calls(Expressions):
             case "wait" if node.args:
                 return self._parallel(node.args[:1], _kind_of_wait(node))
             case "as_completed" if node.args:
-                self.wait_for(self._parallel(node.args[:1], "all"))
+                self._frame.wait_for(self._parallel(node.args[:1], "all"))
                 return None
             case "create_task" | "ensure_future" if node.args:
-                return self._start(self.visit(node.args[0]))
+                return self._frame.start(self._visit(node.args[0]))
             case "wait_for" | "shield" if node.args:
-                return self.visit(node.args[0])
+                return self._visit(node.args[0])
         for given in (*node.args, *(one.value for one in node.keywords)):
-            self.visit(given)
+            self._visit(given)
         return None
 
     def _parallel(self, parts: Iterable[ast.expr], kind: ParallelKind) -> Coroutine:
-        many = self._collect(parts)
+        many = self._frame.many(self._visit(one) for one in parts)
         ways = [one for item in many.items if isinstance(item, Coroutine) for one in as_one(item.nodes)]
         tasks = [item for item in many.items if isinstance(item, Task)]
         tasks += [task for item in many.items if isinstance(item, Coroutine) for task in item.tasks]
@@ -100,14 +104,14 @@ class Calls(Expressions):
         names: dict[str, Value | None] = dict.fromkeys(target.parameters)
         places = iter(target.parameters)
         for given in node.args:
-            value = self.visit(given)
+            value = self._visit(given)
             if (place := next(places, None)) is not None:
                 names[place] = value
         for keyword in node.keywords:
-            value = self.visit(keyword.value)
+            value = self._visit(keyword.value)
             if keyword.arg in names:
                 names[keyword.arg] = value
-        name = self.book.function(target, names)
+        name = self._frame.book.function(target, names)
         return None if name is None else Coroutine([FunctionCall(name)])
 
     # steps
@@ -120,10 +124,10 @@ class Calls(Expressions):
         name = name or named.get("name")
         if name is None:
             return None
-        text = text_of(name, self.lookup)
+        text = text_of(name, self._frame.lookup)
         match method:
             case "sleep":
-                duration = duration_of(what or named.get("duration"), self.lookup, 0)
+                duration = duration_of(what or named.get("duration"), self._frame.lookup, 0)
                 return Coroutine([StepSleep(text, duration)])
             case "sleep_until":
                 timestamp = what or named.get("timestamp")
@@ -132,8 +136,8 @@ class Calls(Expressions):
                 timeout = node.args[2] if len(node.args) > 2 else named.get("timeout")
                 event_type = what or named.get("event_type")
                 options = EventOptions(
-                    text_of(event_type, self.lookup) if event_type else "",
-                    duration_of(timeout, self.lookup, _EVENT_TIMEOUT),
+                    text_of(event_type, self._frame.lookup) if event_type else "",
+                    duration_of(timeout, self._frame.lookup, _EVENT_TIMEOUT),
                 )
                 return Coroutine([StepWaitForEvent(text, options)])
         return None
@@ -147,9 +151,9 @@ class Calls(Expressions):
             is_concurrent = "concurrent" in named and source(named["concurrent"]) == "True"
             return Declaration(name, config, depends, is_concurrent)
         callback = self._callback(rest[-1])
-        text = text_of(name, self.lookup) if name is not None else ""
-        settings = config_of(rest[0] if len(rest) > 1 else config, self.lookup)
-        nodes = self.book.inside(callback) if callback else []
+        text = text_of(name, self._frame.lookup) if name is not None else ""
+        settings = config_of(rest[0] if len(rest) > 1 else config, self._frame.lookup)
+        nodes = self._frame.book.inside(callback) if callback else []
         return Coroutine([StepDo(text, settings, nodes)])
 
     def _callback(self, node: ast.expr) -> Local | None:
@@ -157,21 +161,21 @@ class Calls(Expressions):
             case ast.Call(func=function, args=[first, *_]) if source(function).endswith("partial"):
                 return self._callback(first)
             case ast.Lambda():
-                return Local(self.module, node, self.names)
-        found = self.book.target(self, node)
+                return Local(self._frame.module, node, self._frame.names)
+        found = self._frame.book.target(self._frame, node)
         return found if isinstance(found, Local) else None
 
     def declare(self, declaration: Declaration, function: Local) -> Declared:
         """Return the step that a function becomes."""
         own_name = getattr(function.function, "name", "")
-        name = text_of(declaration.name, self.lookup) if declaration.name is not None else own_name
+        name = text_of(declaration.name, self._frame.lookup) if declaration.name is not None else own_name
         if isinstance(declaration.depends, ast.List | ast.Tuple):
-            needed = [self.visit(one) for one in declaration.depends.elts]
+            needed = [self._visit(one) for one in declaration.depends.elts]
         else:
-            needed = [self.book.declared.get(one) for one in function.parameters if one != CTX]
+            needed = [self._frame.book.declared.get(one) for one in function.parameters if one != CTX]
         depends = [one for one in needed if isinstance(one, Declared)]
         found = Declared(name, declaration.config, function, depends, declaration.is_concurrent)
-        self.book.declared[name] = found
+        self._frame.book.declared[name] = found
         return found
 
     def _run(self, step: Declared) -> list[Node]:
@@ -183,13 +187,13 @@ class Calls(Expressions):
             nodes.append(Parallel("all", [one for way in before for one in as_one(way)]))
         else:
             nodes += [one for way in before for one in way]
-        inside = self.book.inside(step.callback)
-        return [*nodes, StepDo(step.name, config_of(step.config, self.lookup), inside)]
+        inside = self._frame.book.inside(step.callback)
+        return [*nodes, StepDo(step.name, config_of(step.config, self._frame.lookup), inside)]
 
     def _once(self, step: Declared) -> list[Node]:
-        if step in self._ran:
+        if step in self._frame.ran:
             return []
-        self._ran.add(step)
+        self._frame.ran.add(step)
         return self._run(step)
 
 

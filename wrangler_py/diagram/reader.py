@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from wrangler_py.diagram.expressions import Expressions
+from wrangler_py.diagram.frame import Frame
 from wrangler_py.diagram.modules import Function, Module, Modules, dotted
 from wrangler_py.diagram.nodes import Break, FunctionCall, FunctionDef, Node, Workflow, leaves
 from wrangler_py.diagram.statements import Statements
@@ -57,25 +57,26 @@ class Book:
         self._reads += 1
         if self._reads > MOST_READS:
             raise TooLargeError
-        body = Statements(self, module, names)
+        frame = Frame(self, module, names)
+        body = Statements(frame)
         if isinstance(function, ast.Lambda):
             body.read([ast.Expr(ast.Await(function.body))])
         else:
             body.read(function.body)
-        while body.out and isinstance(body.out[-1], Break):
-            body.out.pop()
-        return body.out
+        while frame.out and isinstance(frame.out[-1], Break):
+            frame.out.pop()
+        return frame.out
 
-    def target(self, reader: Expressions, node: ast.expr) -> Value | None:
+    def target(self, frame: Frame, node: ast.expr) -> Value | None:
         """Return the step or function of ours that an expression names."""
         path = dotted(node)
         first, _, rest = path.partition(".")
         if first == "self" and rest:
             method = self.modules.method(self._module, self._owner, rest)
             return Local(*method, {}, is_method=not _is_static(method[1])) if method else None
-        if first in reader.names:
-            return None if rest else reader.names[first]
-        found = self.modules.named(reader.module, path)
+        if first in frame.names:
+            return None if rest else frame.names[first]
+        found = self.modules.named(frame.module, path)
         if found and isinstance(found.statement, Function):
             return Local(found.module, found.statement, {})
         return None

@@ -6,19 +6,23 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wrangler_py.diagram.calls import Calls
+from wrangler_py.diagram.expressions import Expressions
+from wrangler_py.diagram.frame import Frame
 from wrangler_py.diagram.modules import Function
 from wrangler_py.diagram.nodes import Block, Branch, Break, Loop, Node, Switch, Try, leaves
 from wrangler_py.diagram.texts import source
 from wrangler_py.diagram.values import Declaration, Group, Local, Many, Value
 
 
-class Statements(Calls):
-    """Reads the statements of one function."""
+class Statements:
+    """Reader of the statements of one function."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame, self._expressions = frame, Expressions(frame)
 
     def block(self, body: Sequence[ast.stmt], *, loop: bool = False) -> list[Node]:
         """Return what statements run."""
-        with self.into(loop=loop) as nodes:
+        with self._frame.into(loop=loop) as nodes:
             self.read(body)
         return nodes
 
@@ -30,43 +34,46 @@ class Statements(Calls):
                 break
 
     def _statement(self, node: ast.stmt) -> None:
-        read: Callable[[Any], object] = getattr(self, f"_{type(node).__name__.lower()}", self._other)
+        visit_parts = self._expressions.visit_parts
+        read: Callable[[Any], object] = getattr(self, f"_{type(node).__name__.lower()}", visit_parts)
         read(node)
 
     def _assign(self, node: ast.Assign) -> None:
-        found = self.visit(node.value)
+        found = self._expressions.visit(node.value)
         for target in node.targets:
-            self.bind(target, found, node.value)
+            self._frame.bind(target, found, node.value)
 
     def _annassign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self.bind(node.target, self.visit(node.value), node.value)
+            self._frame.bind(node.target, self._expressions.visit(node.value), node.value)
 
     def _augassign(self, node: ast.AugAssign) -> None:
-        found = self.visit(node.value)
-        if isinstance(node.target, ast.Name) and isinstance(many := self.names.get(node.target.id), Many):
-            many.add(found, self.depth)
+        found = self._expressions.visit(node.value)
+        if isinstance(node.target, ast.Name) and isinstance(
+            many := self._frame.names.get(node.target.id), Many
+        ):
+            many.add(found, self._frame.depth)
 
     def _return(self, node: ast.Return) -> None:
         # A coroutine that is given back is awaited by the caller, where the call stands.
-        self.wait_for(self.visit(node.value))
-        self.out.append(Break("return"))
+        self._frame.wait_for(self._expressions.visit(node.value))
+        self._frame.out.append(Break("return"))
 
     def _break(self, _: ast.Break) -> None:
-        self.out.append(Break("break"))
+        self._frame.out.append(Break("break"))
 
     def _classdef(self, _: ast.ClassDef) -> None:
         """A class inside of a function does nothing yet."""
 
     def _functiondef(self, node: Function) -> None:
-        function = Local(self.module, node, self.names)
+        function = Local(self._frame.module, node, self._frame.names)
         value: Value = function
         for decorator in reversed(node.decorator_list):
-            found = self.visit(decorator)
+            found = self._expressions.visit(decorator)
             if isinstance(found, Declaration):
-                value = self.declare(found, function)
-        self.names[node.name] = value
-        self.constants[node.name] = None
+                value = self._expressions.calls.declare(found, function)
+        self._frame.names[node.name] = value
+        self._frame.constants[node.name] = None
 
     _asyncfunctiondef = _functiondef
 
@@ -74,13 +81,13 @@ class Statements(Calls):
         """What is imported here is found like what the module imports, and by this function only."""
         names = {one.asname or one.name: node for one in node.names}
         for name in names:
-            self.names.pop(name, None)
-        self.module = self.module._replace(names={**self.module.names, **names})
+            self._frame.names.pop(name, None)
+        self._frame.module = self._frame.module._replace(names={**self._frame.module.names, **names})
 
     _importfrom = _import
 
     def _if(self, node: ast.If) -> None:
-        self.visit(node.test)
+        self._expressions.visit(node.test)
         branches = [Branch(source(node.test), self.block(node.body))]
         rest = node.orelse
         while len(rest) == 1 and isinstance(rest[0], ast.If):
@@ -89,18 +96,18 @@ class Statements(Calls):
             rest = other.orelse
         if rest:
             branches.append(Branch(None, self.block(rest)))
-        self.branch(branches)
+        self._frame.branch(branches)
 
     def _for(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
         body: list[ast.stmt] = node.body
         if isinstance(node, ast.While):
             body = [ast.Expr(node.test), *body]
         else:
-            self.visit(node.iter)
-            self.bind(node.target, None)
+            self._expressions.visit(node.iter)
+            self._frame.bind(node.target, None)
         nodes = self.block(body, loop=True)
         if any(one != Break("break") for one in leaves(nodes)):
-            self.out.append(Loop(nodes))
+            self._frame.out.append(Loop(nodes))
         self.read(node.orelse)
 
     _asyncfor = _while = _for
@@ -111,34 +118,34 @@ class Statements(Calls):
         if len(ways) == 1:
             caught = ways[0].nodes
         else:
-            with self.into() as caught:
-                self.branch(ways)
+            with self._frame.into() as caught:
+                self._frame.branch(ways)
         last = self.block(node.finalbody)
         if tried or caught or last:
-            self.out.append(Try(_block(tried), _block(caught), _block(last)))
+            self._frame.out.append(Try(_block(tried), _block(caught), _block(last)))
 
     _trystar = _try
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         groups = []
         for item in node.items:
-            self.visit(item.context_expr)
+            self._expressions.visit(item.context_expr)
             if source(item.context_expr).endswith("TaskGroup()"):
-                groups.append(Group(Many([], self.depth)))
+                groups.append(Group(Many([], self._frame.depth)))
                 if item.optional_vars is not None:
-                    self.bind(item.optional_vars, groups[-1])
+                    self._frame.bind(item.optional_vars, groups[-1])
             elif item.optional_vars is not None:
-                self.bind(item.optional_vars, None)
+                self._frame.bind(item.optional_vars, None)
         nodes = self.block(node.body)
-        self.finish(groups, nodes)
+        self._frame.finish(groups, nodes)
 
     _asyncwith = _with
 
     def _match(self, node: ast.Match) -> None:
-        self.visit(node.subject)
+        self._expressions.visit(node.subject)
         branches = [Branch(_condition(one), self.block(one.body)) for one in node.cases]
         if any(one.nodes for one in branches):
-            self.out.append(Switch(source(node.subject), branches))
+            self._frame.out.append(Switch(source(node.subject), branches))
 
 
 def _condition(case: ast.match_case) -> str | None:
