@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 #: Started by name, not by import: the worker is a layer above this one. ``-P``: the current folder is no import path.
-COMMAND = (sys.executable, "-P", "-m", "wrangler_py.server.worker")
+COMMAND = (sys.executable, "-P", "-m", "wrangler_py.server")
 #: What a terminal sends to every process in it. Only the supervisor answers; a worker leaves when it is told to.
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from wrangler_py.errors import InstanceNotFoundError
 from wrangler_py.server.asgi import Receive, Scope, header, read_body, too_large
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Parameters may have 1 MiB; as a JSON string inside JSON every byte of them can take six.
 BODY_LIMIT = 8 * 1024 * 1024
+LATEST = "latest"
 
 
 @dataclass(slots=True)
@@ -45,6 +47,20 @@ class Call:
     def workflow(self) -> str:
         """The workflow's name in the path."""
         return self.parts["workflow"]
+
+    async def instance_id(self) -> str:
+        """Return the instance id in the path; ``latest`` stands for the instance created last.
+
+        Raises:
+            InstanceNotFoundError: ``latest`` of none.
+        """
+        given = self.parts["instance"]
+        if given != LATEST:
+            return given
+        row = await self.engine.latest(self.workflow)
+        if row is None:
+            raise InstanceNotFoundError(LATEST)
+        return row.id
 
     @property
     def query(self) -> dict[str, str]:

@@ -44,6 +44,7 @@ from wrangler_py.server.explorer import explorer_routes
 from wrangler_py.server.graphql import graphql_routes
 from wrangler_py.server.guard import Guard
 from wrangler_py.server.health import get_health
+from wrangler_py.server.log import open_log
 from wrangler_py.server.openapi import document_routes
 from wrangler_py.server.proxy import Proxy
 from wrangler_py.server.releases import Releases
@@ -52,7 +53,6 @@ from wrangler_py.server.rollout import FleetRollout
 from wrangler_py.server.routing import Route, routes
 from wrangler_py.server.scripts import Scripts
 from wrangler_py.server.serving import Serving
-from wrangler_py.server.worker import open_log
 from wrangler_py.server.wrangler_calls import WranglerCalls
 from wrangler_py.server.wrangler_resources import WranglerResources
 from wrangler_py.storage.deployments import Deployments, Tokens

@@ -16,6 +16,7 @@ from wrangler_py.server.envelope import Success, rest_refusal
 from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_info, page_of
 from wrangler_py.server.routing import Handler, Route, routes
 from wrangler_py.server.streaming import ByteStream
+from wrangler_py.server.subscribe import TABLE as LIVE
 from wrangler_py.server.versions import get_graph, get_version, list_versions
 from wrangler_py.server.views import (
     WorkflowView,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from wrangler_py.engine.store import InstancePage, ListQuery
     from wrangler_py.server.call import Call
 
-LATEST = "latest"
 #: A hundred instances of up to 1 MiB each.
 BATCH_BODY_LIMIT = 128 * 1024 * 1024
 
@@ -132,7 +132,7 @@ async def get_step(call: Call) -> Success | ByteStream:
             404, f"No {kind} '{name}'{f', attempt {attempt},' if attempt else ''} in this instance."
         )
     if is_stream(shown.output) and (
-        stream := await call.engine.step_stream(call.workflow, await instance_id_of(call), str(name))
+        stream := await call.engine.step_stream(call.workflow, await call.instance_id(), str(name))
     ):
         return ByteStream(stream.chunks, stream.size, call.receive)
     return Success(shown)
@@ -153,7 +153,7 @@ async def send_event(call: Call) -> Success:
 
 async def delete_instance(call: Call) -> Success:
     """Remove one instance."""
-    instance_id = await instance_id_of(call)
+    instance_id = await call.instance_id()
     await (await call.steering()).delete(call.workflow, instance_id)
     return Success({"status": "ok", "success": True})
 
@@ -168,25 +168,10 @@ async def delete_batch(call: Call) -> Success:
 # shared with the explorer
 
 
-async def instance_id_of(call: Call) -> str:
-    """Return the instance id in the path; ``latest`` stands for the instance created last.
-
-    Raises:
-        InstanceNotFoundError: ``latest`` of none.
-    """
-    given = call.parts["instance"]
-    if given != LATEST:
-        return given
-    row = await call.engine.latest(call.workflow)
-    if row is None:
-        raise InstanceNotFoundError(LATEST)
-    return row.id
-
-
 async def change_status(call: Call, action: requests.Action, step: Any, *, rollback: bool) -> Status:
     """Carry out a status command and return the new status: after ``rollback`` that is often still "running"."""
     _refuse_misplaced(action, step, rollback=rollback)
-    instance_id = await instance_id_of(call)
+    instance_id = await call.instance_id()
     engine = await call.steering()
     if action == "restart":
         origin = step and StepRef(step.name, step.count, Kind(step.type))
@@ -201,14 +186,14 @@ async def deliver_event(call: Call) -> tuple[str, int]:
     """Send the event the path and the body describe; return the instance's id and the event's time."""
     data = await call.body()
     payload = requests.read_json(data) if data else None
-    instance_id = await instance_id_of(call)
+    instance_id = await call.instance_id()
     engine = await call.steering()
     at = await engine.send_event(call.workflow, instance_id, call.parts["event_type"], payload)
     return instance_id, at
 
 
 async def _detail(call: Call) -> InstanceDetail:
-    return await call.engine.detail(call.workflow, await instance_id_of(call))
+    return await call.engine.detail(call.workflow, await call.instance_id())
 
 
 def _refuse_misplaced(action: str, step: Any, *, rollback: bool) -> None:
@@ -291,6 +276,4 @@ TABLE: dict[str, Handler] = {
 
 def rest_routes() -> list[Route]:
     """Return the routes of REST v4."""
-    from wrangler_py.server.subscribe import TABLE as LIVE
-
     return routes("client/v4/accounts/{account}", rest_refusal, {**TABLE, **LIVE})

@@ -17,7 +17,6 @@ from wrangler_py.engine.describe import show_event
 from wrangler_py.engine.model import HistoryEvent, HistoryType
 from wrangler_py.errors import RequestError
 from wrangler_py.server.asgi import header
-from wrangler_py.server.rest import instance_id_of
 from wrangler_py.server.routing import Handler
 from wrangler_py.server.streaming import cancel, send_part, while_connected
 
@@ -42,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 async def subscribe(call: Call) -> EventStream:
     """Answer with the events behind the cursor, of the types in ``filter`` (comma between them; none: all)."""
     after, only = _cursor(call), _filter(call.query.get("filter"))
-    instance_id = await instance_id_of(call)
+    instance_id = await call.instance_id()
     await call.engine.status(call.workflow, instance_id)
     events = call.engine.subscribe(call.workflow, instance_id, after=after, only=only)
     return EventStream(events, call.receive)

@@ -1,18 +1,11 @@
-"""``python -m wrangler_py.server.worker FD``: a worker process, steered by `runtime.supervisor` over ``FD``.
-
-Everything imported here is imported before the supervisor says what to load.
-"""
+"""The life of a worker process, which runs user code and answers its requests."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import socket
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from wrangler_py import config as configuration
@@ -24,7 +17,6 @@ from wrangler_py.runtime.channel import (
     Lead,
     LeaveTerminal,
     Load,
-    LoadFront,
     Parted,
     Problem,
     Ready,
@@ -42,11 +34,10 @@ from wrangler_py.runtime.debugger import Debugger
 from wrangler_py.runtime.editor import EditorDebugger
 from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.inventory import list_bindings
-from wrangler_py.runtime.logs import RequestLog, SessionLog, send_library_logs
+from wrangler_py.runtime.logs import RequestLog, send_library_logs
 from wrangler_py.runtime.options import Part
-from wrangler_py.runtime.output import Console
-from wrangler_py.runtime.spawn import ignore_terminal_signals
 from wrangler_py.server.app import App, create_app
+from wrangler_py.server.log import open_log
 from wrangler_py.server.serving import Serving
 
 #: Objects made between two looks of the garbage collector. Python's 700 makes it look all the time under load.
@@ -176,67 +167,7 @@ class Worker:
             self._loop.call_soon_threadsafe(self._heard.put_nowait, (message, sockets))
 
 
-def open_log(order: Load | LoadFront, **fields: str) -> tuple[Console, SessionLog]:
-    """Return what this process writes to, and its log; as objects, they have ``fields`` that say whose it is."""
-    if order.log_format == "json":
-        from wrangler_py.runtime.jsonlog import JsonConsole, JsonLog
-
-        records = JsonConsole(sys.stdout, sys.stderr, fields)
-        return records, JsonLog(records, order.log_level)
-    label = " ".join(filter(None, (fields["script"], fields["version"][:8])))
-    console = Console(sys.stdout, sys.stderr, colour=order.colour, label=label)
-    return console, SessionLog(console, order.log_level)
-
-
 def _problem(error: UserError | StoreUnavailableError) -> Problem:
     hint = error.hint if isinstance(error, UserError) else None
     traceback = error.traceback if isinstance(error, WorkerLoadError) else ""
     return Problem(str(error), hint, traceback)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
-def _use_utc() -> None:
-    """Let naive datetimes agree with Cloudflare's (python-sdk, section 2)."""
-    os.environ["TZ"] = "UTC"
-    time.tzset()
-
-
-async def _live(wire: WorkerWire, order: Load | LoadFront) -> int:
-    listener = wire.take(order.sockets)[0]
-    if isinstance(order, Load):
-        return await Worker(wire, order, listener).live()
-    from wrangler_py.server.front import Front
-
-    return await Front(wire, order, listener).live()
-
-
-def main() -> None:
-    """Run this process."""
-    ignore_terminal_signals()
-    wire = WorkerWire(socket.socket(fileno=int(sys.argv[1])))
-    wire.end.set_inheritable(False)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    factory = _loop_factory()
-    order = wire.next()
-    if not isinstance(order, Load | LoadFront):
-        os._exit(0)
-    _use_utc()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        code = runner.run(_live(wire, order))
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        # At once: a thread of user code that never ends must not keep the process.
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    main()
