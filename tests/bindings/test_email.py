@@ -25,8 +25,8 @@ from wrangler_py.config.model import EmailConfig
 from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.sdk.js import Object
 from wrangler_py.sdk.pyodide.ffi import JsException, jsnull, to_js
-from wrangler_py.sdk.rpc import import_from_javascript
 from wrangler_py.sdk.web.streams import ReadableStream
+from wrangler_py.sdk.workers import import_from_javascript
 
 MIB = 1 << 20
 BASE = {"from": "shop@example.com", "to": "me@example.org", "subject": "Hi", "text": "Hello"}

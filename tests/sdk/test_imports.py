@@ -18,7 +18,7 @@ ALIASES = {
     "js": "wrangler_py.sdk.js",
     "pyodide": "wrangler_py.sdk.pyodide",
     "pyodide.ffi": "wrangler_py.sdk.pyodide.ffi",
-    "pyodide.http": "wrangler_py.sdk.pyodide.http",
+    "pyodide.http": "wrangler_py.sdk.http",
 }
 
 

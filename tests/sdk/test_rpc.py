@@ -7,8 +7,8 @@ import pytest
 
 from wrangler_py.sdk.environment import env
 from wrangler_py.sdk.pyodide.ffi import JsException, jsnull
-from wrangler_py.sdk.rpc import import_from_javascript, python_from_rpc, python_to_rpc
 from wrangler_py.sdk.web.response import Response
+from wrangler_py.sdk.workers import import_from_javascript, python_from_rpc, python_to_rpc
 
 
 def test_values_come_back_as_python_reads_them() -> None:

@@ -25,6 +25,7 @@ _NAMES = {
     "asgi": f"{_SDK}.workers.asgi",
     "js": f"{_SDK}.js",
     "pyodide": f"{_SDK}.pyodide",
+    "pyodide.http": f"{_SDK}.http",
 }
 
 
@@ -62,6 +63,8 @@ class _Finder(MetaPathFinder):
         return ModuleSpec(fullname, _Alias(real))
 
     def real_name(self, fullname: str) -> str | None:
+        if fullname in self._names:
+            return self._names[fullname]
         top, dot, rest = fullname.partition(".")
         return None if top not in self._names else f"{self._names[top]}{dot}{rest}"
 

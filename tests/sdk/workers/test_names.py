@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from wrangler_py.sdk import http as pyodide_http
 from wrangler_py.sdk import workers
-from wrangler_py.sdk.pyodide import http as pyodide_http
 
 NAMES = [
     "Blob",

@@ -3,7 +3,7 @@
 from wrangler_py.sdk.context import Context, wait_until
 from wrangler_py.sdk.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler
 from wrangler_py.sdk.environment import env, patch_env
-from wrangler_py.sdk.rpc import import_from_javascript, python_from_rpc, python_to_rpc
+from wrangler_py.sdk.rpc import python_from_rpc, python_to_rpc
 from wrangler_py.sdk.web.blob import Blob, BlobEnding, BlobValue, File
 from wrangler_py.sdk.web.body import Body, JSBody
 from wrangler_py.sdk.web.fetch import fetch
@@ -12,6 +12,7 @@ from wrangler_py.sdk.web.headers import Headers
 from wrangler_py.sdk.web.request import Request
 from wrangler_py.sdk.web.response import FetchResponse, Response
 from wrangler_py.sdk.web.types import FetchKwargs, RequestInitCfProperties
+from wrangler_py.sdk.workers.javascript import import_from_javascript
 
 waitUntil = wait_until
 
