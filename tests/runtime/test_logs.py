@@ -10,7 +10,7 @@ import pytest
 
 from wrangler_py.engine import Blocked, Observation
 from wrangler_py.engine.entries import Cause, FailureData, MessageData, StartData, encode_data
-from wrangler_py.engine.instance.executor import StepPlace
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.runtime import logs

@@ -9,8 +9,7 @@ import logging
 import sys
 import threading
 
-from wrangler_py.engine.instance.executor import StepPlace, current_step
-from wrangler_py.engine.instance.runner import current_instance
+from wrangler_py.engine.instance.place import StepPlace, current_instance, current_step
 from wrangler_py.runtime import output
 from wrangler_py.runtime.output import Console, UserStream, shown_id, shown_step
 

@@ -85,8 +85,8 @@ class World:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.001)
-        self.engine._around.timers.close()
-        self.engine._around.bench.close()
+        self.engine._shared.timers.close()
+        self.engine._shared.bench.close()
         await self.open()
         await self.start()
 

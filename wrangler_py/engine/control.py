@@ -1,7 +1,7 @@
 """Commands on one instance: pause, resume, terminate, restart, delete, events (engine-semantics, section 1).
 
 An instance may be in this process's memory, at rest in the store, or in the hands of another process. `Control` hides
-which: it stops the runner if there is one, asks another process to let go, and writes when nobody else drives the
+which: it stops the instance if it is in memory, asks another process to let go, and writes when nobody else drives the
 instance. A process that dies before it answers loses its lease, and nobody has to answer any more.
 """
 
@@ -17,8 +17,8 @@ import msgspec
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.entries import Cause, ResumeData, encode_data
+from wrangler_py.engine.instance.context import InstanceContext, Stop
 from wrangler_py.engine.instance.rollback_log import can_roll_back, has_begun
-from wrangler_py.engine.instance.runner import Runner, Stop
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import HistoryLine, Store
@@ -84,18 +84,18 @@ class Control:
             await self._commits.flush()
             yield await self.find(workflow, instance_id)
 
-    def _runner(self, instance: InstanceRow) -> Runner | None:
-        runner = self._scheduler.runners.get(instance.row)
-        return None if runner is None or runner.ended else runner
+    def _resident(self, instance: InstanceRow) -> InstanceContext | None:
+        context = self._scheduler.resident.get(instance.row)
+        return None if context is None or context.ended else context
 
     # commands
 
     async def pause(self, workflow: str, instance_id: str) -> Status:
         """Pause; return the status it then has."""
         async with self._hold(workflow, instance_id) as instance:
-            runner = self._runner(instance)
-            if runner is not None:
-                return await self._pause_runner(runner, instance)
+            context = self._resident(instance)
+            if context is not None:
+                return await self._pause_resident(context, instance)
             return await self._pause_elsewhere(await self._asked_elsewhere(instance, Request.PAUSE))
 
     async def _pause_elsewhere(self, instance: InstanceRow) -> Status:
@@ -106,25 +106,25 @@ class Control:
             await self._rest(instance, target, HistoryType.WORKFLOW_PAUSED)
         return target
 
-    async def _pause_runner(self, runner: Runner, instance: InstanceRow) -> Status:
-        if not runner.pausing and runner.stop_reason is None and not runner.pause():
+    async def _pause_resident(self, context: InstanceContext, instance: InstanceRow) -> Status:
+        if not context.pausing and context.stop_reason is None and not context.pause():
             return Status.WAITING_FOR_PAUSE
-        if runner.in_flight and runner.pausing and runner.stop_reason is None:
+        if context.in_flight and context.pausing and context.stop_reason is None:
             return Status.WAITING_FOR_PAUSE
-        await runner.stopped()
+        await context.stopped()
         await self._commits.flush()
         return (await self.find(instance.workflow, instance.id)).status
 
     async def resume(self, workflow: str, instance_id: str) -> Status:
         """Resume; return the status it then has."""
         async with self._hold(workflow, instance_id) as instance:
-            runner = self._runner(instance)
-            if runner is not None and runner.stop_reason is None:
-                if runner.pausing:
-                    runner.resume()
-                return Status.WAITING if runner.idle else Status.RUNNING
-            if runner is not None:
-                await runner.stopped()
+            context = self._resident(instance)
+            if context is not None and context.stop_reason is None:
+                if context.pausing:
+                    context.resume()
+                return Status.WAITING if context.idle else Status.RUNNING
+            if context is not None:
+                await context.stopped()
                 await self._commits.flush()
             found = await self._asked_elsewhere(await self.find(workflow, instance_id), Request.RESUME)
             return found.status if found.epoch is not None else await self._resume_resting(found)
@@ -192,15 +192,15 @@ class Control:
         instance = await self.find(workflow, instance_id)
         if instance.status.is_final:
             raise _finished(instance)
-        runner = self._runner(instance)
-        if runner is not None:
+        context = self._resident(instance)
+        if context is not None:
             await self._commits.flush()
         event = await self._store.add_event(instance.row, event_type, payload, self._clock.now())
         if event is None:
             raise _finished(instance)
-        runner = self._runner(instance)
-        if runner is not None and runner.stop_reason is None:
-            runner.mailbox.receive(event)
+        context = self._resident(instance)
+        if context is not None and context.stop_reason is None:
+            context.mailbox.receive(event)
         self._scheduler.kick()
         return event.at
 
@@ -209,21 +209,21 @@ class Control:
     async def answer_requests(self, epoch: int) -> None:
         """Do what other processes ask of this one, which drives instances under ``epoch``."""
         for row, request in await self._store.asked(epoch):
-            runner = self._scheduler.runners.get(row)
-            if runner is None or runner.ended:
+            context = self._scheduler.resident.get(row)
+            if context is None or context.ended:
                 continue
             if request is Request.LET_GO:
-                await self._let_go(runner, epoch)
+                await self._let_go(context, epoch)
             else:
                 await self._store.ask(row, None)
                 command = self.pause if request is Request.PAUSE else self.resume
-                await command(runner.instance.workflow, runner.instance.id)
+                await command(context.instance.workflow, context.instance.id)
 
-    async def _let_go(self, runner: Runner, epoch: int) -> None:
-        runner.stop(Stop.ABORT)
-        await runner.stopped()
+    async def _let_go(self, context: InstanceContext, epoch: int) -> None:
+        context.stop(Stop.ABORT)
+        await context.stopped()
         await self._commits.flush()
-        await self._store.let_go(runner.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
+        await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
 
     async def _asked_elsewhere(self, instance: InstanceRow, request: Request) -> InstanceRow:
         """Have another process that drives the instance do something; return the instance as it is then.
@@ -244,12 +244,12 @@ class Control:
     # the pieces
 
     async def _abort(self, instance: InstanceRow) -> None:
-        """Stop the runner, if there is one; afterwards nothing more is written for the instance."""
-        runner = self._runner(instance)
-        if runner is None:
+        """Stop the instance, if it is in memory; afterwards nothing more is written for the instance."""
+        context = self._resident(instance)
+        if context is None:
             return
-        runner.stop(Stop.ABORT)
-        await runner.stopped()
+        context.stop(Stop.ABORT)
+        await context.stopped()
         await self._commits.flush()
 
     async def _rest(

@@ -24,7 +24,7 @@ from wrangler_py.engine.creation import (
 )
 from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.describe import describe, public_stream
-from wrangler_py.engine.instance.runner import Stop, Surroundings
+from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
 from wrangler_py.engine.lease import LEASE_MS, Heartbeat
 from wrangler_py.engine.limits import PLANS, Plan
@@ -81,7 +81,7 @@ class Engine:
         self.clock = clock
         limits = PLANS[self.options.plan]
         self._commits = GroupCommit(store)
-        self._around = Surroundings(
+        self._shared = EngineContext(
             store,
             clock,
             self._commits,
@@ -89,12 +89,12 @@ class Engine:
             hibernate_after_ms=self.options.hibernate_after_ms,
             strict=self.options.strict,
         )
-        self._scheduler = Scheduler(store, self._around, capacity=limits.concurrency)
+        self._scheduler = Scheduler(store, self._shared, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
         self._subscriptions = Subscriptions(store, self.options.look_s)
         self._intake = Intake(store, clock, self._commits, limits, enforce=self.options.enforce_limits)
         definitions = self._scheduler.definitions
-        self.upkeep = Upkeep(store, clock, self._around.timers, definitions, self.terminate)
+        self.upkeep = Upkeep(store, clock, self._shared.timers, definitions, self.terminate)
         self._known: set[str] = set()
         self._observers: list[Callable[[Observation], None]] = []
         self._block_observers: list[Callable[[Blocked], None]] = []
@@ -131,7 +131,7 @@ class Engine:
         now = self.clock.now()
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
         await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living)
-        self._around.draining = False
+        self._shared.draining = False
         self._drive(epoch)
         if self.options.heartbeat and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look_around(), name="look around")
@@ -154,23 +154,23 @@ class Engine:
         lease."""
         if self._commits.epoch is None:
             return
-        self._around.draining = True
+        self._shared.draining = True
         await self._scheduler.stop()
         deadline = asyncio.get_running_loop().time() + grace
         while self._scheduler.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(min(0.02, grace))
-        await self._stop_runners(Stop.DRAIN)
+        await self._stop_instances(Stop.DRAIN)
         await self._stop_background()
         epoch, self._commits.epoch = self._commits.epoch, None
         if epoch is not None:
             await self.store.release_lease(epoch)
 
-    async def _stop_runners(self, reason: Stop) -> None:
-        runners = list(self._scheduler.runners.values())
-        for runner in runners:
-            runner.stop(reason)
-        if runners:
-            await asyncio.gather(*(runner.stopped() for runner in runners))
+    async def _stop_instances(self, reason: Stop) -> None:
+        contexts = list(self._scheduler.resident.values())
+        for context in contexts:
+            context.stop(reason)
+        if contexts:
+            await asyncio.gather(*(context.stopped() for context in contexts))
         if reason is not Stop.LOST:
             await self._commits.flush()
 
@@ -197,8 +197,8 @@ class Engine:
             self._commits.epoch = None
         await self._scheduler.stop()
         await self._stop_background()
-        self._around.timers.close()
-        self._around.bench.close()
+        self._shared.timers.close()
+        self._shared.bench.close()
         await self._commits.close()
 
     # observing
@@ -264,7 +264,7 @@ class Engine:
 
     async def _heal(self) -> None:
         await self._scheduler.stop()
-        await self._stop_runners(Stop.LOST)
+        await self._stop_instances(Stop.LOST)
         self._stop_heartbeat()
         old, self._commits.epoch = self._commits.epoch, None
         while True:
@@ -301,11 +301,11 @@ class Engine:
 
     async def _collect_events(self, epoch: int) -> None:
         for row, signal in await self.store.signalled(epoch):
-            runner = self._scheduler.runners.get(row)
-            if runner is not None and runner.stop_reason is None and runner.mailbox.signal != signal:
-                events, _ = await self.store.events(row, after=runner.mailbox.last_number)
+            context = self._scheduler.resident.get(row)
+            if context is not None and context.stop_reason is None and context.mailbox.signal != signal:
+                events, _ = await self.store.events(row, after=context.mailbox.last_number)
                 for event in events:
-                    runner.mailbox.receive(event)
+                    context.mailbox.receive(event)
 
     # creating
 
@@ -439,7 +439,7 @@ class Engine:
 
     def resident_count(self) -> int:
         """Return how many instances are in memory."""
-        return len(self._scheduler.runners)
+        return len(self._scheduler.resident)
 
     # steering
 
@@ -479,10 +479,10 @@ class Engine:
     async def delete_workflow(self, name: str) -> None:
         """Remove a workflow's instances, and the workflow itself unless this process has it bound."""
         await self._check_workflow(name)
-        for runner in list(self._scheduler.runners.values()):
-            if runner.instance.workflow == name:
-                runner.stop(Stop.ABORT)
-                await runner.stopped()
+        for context in list(self._scheduler.resident.values()):
+            if context.instance.workflow == name:
+                context.stop(Stop.ABORT)
+                await context.stopped()
         await self._commits.flush()
         await self.store.delete_workflow(name)
         self._known.discard(name)
@@ -503,4 +503,4 @@ class Engine:
 
     def excuse(self, seconds: float) -> None:
         """Move the deadlines of all running attempts by the time spent in a debugger."""
-        self._around.bench.excuse(seconds)
+        self._shared.bench.excuse(seconds)

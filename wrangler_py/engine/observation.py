@@ -6,7 +6,7 @@ from types import FrameType
 
 import msgspec
 
-from wrangler_py.engine.instance.executor import StepPlace
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.model import HistoryEvent
 
 

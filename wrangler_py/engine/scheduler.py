@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from wrangler_py.engine.definition import Definition
-from wrangler_py.engine.instance.runner import Runner, Stop, Surroundings
+from wrangler_py.engine.instance.context import EngineContext, InstanceContext, Stop
+from wrangler_py.engine.instance.runner import Runner
 from wrangler_py.engine.store import Claimed, Store
 from wrangler_py.engine.timers import Timer
 from wrangler_py.errors import StaleEpochError, StoreError
@@ -20,26 +21,25 @@ RETRY_MS = 1000
 
 
 class Scheduler:
-    """Holds the runners of one process and gives them slots."""
+    """Holds the instances in memory of one process and gives them slots."""
 
-    def __init__(self, store: Store, around: Surroundings, *, capacity: int) -> None:
-        self.runners: dict[int, Runner] = {}
+    def __init__(self, store: Store, shared: EngineContext, *, capacity: int) -> None:
+        #: The instances in memory, by row.
+        self.resident: dict[int, InstanceContext] = {}
         self.definitions: dict[str, Definition] = {}
         self.epoch: int | None = None
         #: Called when the lease turns out to be gone.
         self.on_lost: Callable[[], None] = lambda: None
         self._store = store
-        self._around = around
+        self._shared = shared
         self._capacity = capacity
         self._running: dict[str, int] = {}
         self._total = 0
         self._places: dict[int, tuple[str, str]] = {}
-        self._resuming: deque[Runner] = deque()
+        self._resuming: deque[InstanceContext] = deque()
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
-        around.request_slot = self.request
-        around.yield_slot = self.give_back
 
     # life
 
@@ -64,31 +64,31 @@ class Scheduler:
 
     # slots
 
-    def request(self, runner: Runner) -> None:
+    def request(self, context: InstanceContext) -> None:
         """An instance in memory wants to go on; it gets the next free slot, before any that is not in memory."""
-        if runner in self._resuming:
+        if context in self._resuming:
             return
-        if self._free(runner.definition) > 0:
-            self._take(runner)
+        if self._free(context.definition) > 0:
+            self._take(context)
         else:
-            self._resuming.append(runner)
+            self._resuming.append(context)
 
-    def give_back(self, runner: Runner) -> None:
+    def give_back(self, context: InstanceContext) -> None:
         """An instance waits: its slot is free."""
-        name = runner.instance.workflow
+        name = context.instance.workflow
         self._running[name] = self._running.get(name, 1) - 1
         self._total -= 1
         self._grant()
         self._wake.set()
 
-    def _take(self, runner: Runner) -> None:
-        self._count(runner)
-        runner.granted()
-        if runner.idle:
-            self.give_back(runner)
+    def _take(self, context: InstanceContext) -> None:
+        self._count(context)
+        context.granted()
+        if context.idle:
+            self.give_back(context)
 
-    def _count(self, runner: Runner) -> None:
-        name = runner.instance.workflow
+    def _count(self, context: InstanceContext) -> None:
+        name = context.instance.workflow
         self._running[name] = self._running.get(name, 0) + 1
         self._total += 1
 
@@ -101,13 +101,13 @@ class Scheduler:
 
     def _grant(self) -> None:
         for _ in range(len(self._resuming)):
-            runner = self._resuming.popleft()
-            if runner.ended or runner.stop_reason is not None:
+            context = self._resuming.popleft()
+            if context.ended or context.stop_reason is not None:
                 continue
-            if self._free(runner.definition) > 0:
-                self._take(runner)
+            if self._free(context.definition) > 0:
+                self._take(context)
             else:
-                self._resuming.append(runner)
+                self._resuming.append(context)
 
     # claiming
 
@@ -136,7 +136,7 @@ class Scheduler:
             if definition.make is None or limit <= 0:
                 continue
             assert self.epoch is not None
-            now = self._around.clock.now()
+            now = self._shared.clock.now()
             claimed = await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit)
             for one in claimed:
                 self._start(one, definition)
@@ -144,21 +144,20 @@ class Scheduler:
         return more
 
     def _start(self, claimed: Claimed, definition: Definition) -> None:
-        runner = Runner(claimed, definition, self._around)
-        self.runners[runner.row] = runner
-        self._places[runner.row] = (runner.instance.workflow, runner.instance.id)
-        self._count(runner)
-        runner.start()
-        assert runner.task is not None
-        runner.task.add_done_callback(lambda _: self._ended(runner))
+        runner = Runner(claimed, definition, self._shared, self)
+        context = runner.context
+        self.resident[context.row] = context
+        self._places[context.row] = (context.instance.workflow, context.instance.id)
+        self._count(context)
+        runner.start().add_done_callback(lambda _: self._ended(context))
 
-    def _ended(self, runner: Runner) -> None:
-        if self.runners.get(runner.row) is runner:
-            del self.runners[runner.row]
-        if runner.stop_reason in (Stop.ABORT, Stop.LOST):
-            self._places.pop(runner.row, None)
-        if not runner.idle:
-            self.give_back(runner)
+    def _ended(self, context: InstanceContext) -> None:
+        if self.resident.get(context.row) is context:
+            del self.resident[context.row]
+        if context.stop_reason in (Stop.ABORT, Stop.LOST):
+            self._places.pop(context.row, None)
+        if not context.idle:
+            self.give_back(context)
         else:
             self._wake.set()
 
@@ -172,13 +171,13 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         # What is due already and was not taken waits for a slot; giving one back wakes us.
-        if due_at is not None and due_at > self._around.clock.now():
-            self._timer = self._around.timers.call_at(due_at, self.kick)
+        if due_at is not None and due_at > self._shared.clock.now():
+            self._timer = self._shared.timers.call_at(due_at, self.kick)
 
     def _look_again(self, after_ms: int) -> None:
-        self._around.timers.call_at(self._around.clock.now() + after_ms, self.kick)
+        self._shared.timers.call_at(self._shared.clock.now() + after_ms, self.kick)
 
-    # all runners
+    # all in memory
 
     def place_of(self, row: int) -> tuple[str, str]:
         """Return workflow and id of an instance that is in memory, or whose last writes are on their way to disk."""
@@ -187,10 +186,10 @@ class Scheduler:
     def forget(self, rows: Iterable[int]) -> None:
         """The last writes of these instances are on disk."""
         for row in rows:
-            if row not in self.runners:
+            if row not in self.resident:
                 self._places.pop(row, None)
 
     @property
     def in_flight(self) -> int:
         """How many instances have a step callback executing."""
-        return sum(1 for runner in self.runners.values() if runner.in_flight)
+        return sum(1 for context in self.resident.values() if context.in_flight)

@@ -14,7 +14,7 @@ import msgspec
 
 from wrangler_py.clock import SystemClock, iso
 from wrangler_py.engine import Observation
-from wrangler_py.engine.instance.executor import StepPlace
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.runtime.events import describe, level_of
 from wrangler_py.runtime.logs import SessionLog, is_told, status_line
 from wrangler_py.runtime.options import LogLevel

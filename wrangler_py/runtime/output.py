@@ -7,8 +7,7 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from wrangler_py.engine.instance.executor import StepPlace, current_step
-from wrangler_py.engine.instance.runner import current_instance
+from wrangler_py.engine.instance.place import StepPlace, current_instance, current_step
 from wrangler_py.runtime.style import Style, paint
 
 #: Ids longer than this are shown by their beginning.

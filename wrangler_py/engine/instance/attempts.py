@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.callback import Callback
-from wrangler_py.engine.instance.executor import StepPlace, ask_delay, current_step, encode_result
+from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.executor import ask_delay, encode_result
+from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
@@ -31,21 +33,18 @@ from wrangler_py.errors import (
 from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
-if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
-
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
 
 
 class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
-    __slots__ = ("attempt", "config", "delay_function", "display", "name", "recorded", "runner", "step")
+    __slots__ = ("attempt", "config", "context", "delay_function", "display", "name", "recorded", "step")
 
     def __init__(
-        self, runner: Runner, name: str, display: str, policy: Policy, recorded: Recorded | None
+        self, context: InstanceContext, name: str, display: str, policy: Policy, recorded: Recorded | None
     ) -> None:
-        self.runner = runner
+        self.context = context
         self.name = name
         self.display = display
         self.recorded = recorded
@@ -53,7 +52,7 @@ class Attempts:
         self.delay_function = policy.delay_function
         self.attempt = 0
         if recorded is None:
-            self.step = runner.new_step(Kind.DO)
+            self.step = context.new_step(Kind.DO)
             self._log(HistoryType.STEP_START, self._start_data())
         else:
             self.step = recorded.step
@@ -67,19 +66,19 @@ class Attempts:
         return encode_data(StartData(config=self.config, parent=outer.number if outer else 0))
 
     def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
-        self.runner.log(kind, self.step, self.attempt, self.display, data)
+        self.context.log(kind, self.step, self.attempt, self.display, data)
 
     async def run(self, callback: Callback) -> Any:
         """Go on with the attempts until one succeeds, and return what was stored; raise what the last one ended in."""
         retry_at = None if self.recorded is None else await self._recover(self.recorded)
         while True:
             if retry_at is not None:
-                await self.runner.waits.until_time(retry_at)
-                await self.runner.gate()
+                await self.context.waits.until_time(retry_at)
+                await self.context.gate()
             self.attempt += 1
             outcome = await self._try(callback)
             if isinstance(outcome, bytes):
-                return restore(self.runner, outcome)
+                return restore(self.context, outcome)
             retry_at = outcome
 
     async def _recover(self, recorded: Recorded) -> int | None:
@@ -90,8 +89,8 @@ class Attempts:
 
     async def _try(self, callback: Callback) -> bytes | int:
         """Make one attempt; return its stored result, or when to try again."""
-        runner = self.runner
-        runner.step_begins()
+        context = self.context
+        context.step_begins()
         try:
             self._log(HistoryType.ATTEMPT_START)
             try:
@@ -106,24 +105,24 @@ class Attempts:
             await self._store(data)
             return data
         finally:
-            runner.step_ends()
+            context.step_ends()
 
     def _store(self, data: bytes) -> asyncio.Future[None]:
-        runner = self.runner
+        context = self.context
         self._log(HistoryType.ATTEMPT_SUCCESS)
         self._log(HistoryType.STEP_SUCCESS, data)
-        runner.count_bytes(len(data))
-        return runner.around.commits.durable()
+        context.count_bytes(len(data))
+        return context.durable()
 
     async def _call(self, callback: Callback) -> bytes:
-        runner = self.runner
+        context = self.context
         # The watchdog finds this local by its name in the stack of a blocked event loop (`engine.engine`).
-        blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
+        blamed_place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
         began = asyncio.get_running_loop().time()
         try:
-            context = self.context() if callback.wants_context else {}
-            value = await runner.around.bench.call(callback, context, self.config.timeout_ms)
+            ctx = self.ctx() if callback.wants_context else {}
+            value = await context.shared.bench.call(callback, ctx, self.config.timeout_ms)
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -138,9 +137,9 @@ class Attempts:
     async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""
         passed = asyncio.get_running_loop().time() - began
-        recording = record(self.runner, self.step, stream)
+        recording = record(self.context, self.step, stream)
         try:
-            data: bytes = await self.runner.around.bench.bounded(
+            data: bytes = await self.context.shared.bench.bounded(
                 recording, self.config.timeout_ms, passed * 1000
             )
         except NotBytesError as error:
@@ -153,9 +152,9 @@ class Attempts:
             f"returned a value which is not serialisable: {error}"
         )
         self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
-        return self.runner.die(FatalStepError(text))
+        return self.context.die(FatalStepError(text))
 
-    def context(self) -> dict[str, Any]:
+    def ctx(self) -> dict[str, Any]:
         """Return what a callback is given as ``ctx``."""
         name, _, count = self.display.rpartition("-")
         return Record(
@@ -169,8 +168,8 @@ class Attempts:
         open."""
         if (
             not isinstance(stop, ControlFlow)
-            and self.runner.stop_reason is None
-            and self.runner.fatal is None
+            and self.context.stop_reason is None
+            and self.context.fatal is None
         ):
             record = ErrorRecord("CancelledError", "run() stopped waiting for this step")
             self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record)))
@@ -187,20 +186,20 @@ class Attempts:
             delay = await self._delay(error)
         except NonRetryableDelayError as failure:
             return await self._give_up(capture(failure), attempt_error=record)
-        retry_at = self.runner.now() + delay
+        retry_at = self.context.now() + delay
         self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record, retry_at, retries.limit)))
-        await self.runner.around.commits.durable()
+        await self.context.durable()
         return retry_at
 
     async def _delay(self, error: Exception) -> int:
         if self.delay_function is not None:
-            return await ask_delay(self.delay_function, self.context(), error, self.display)
+            return await ask_delay(self.delay_function, self.ctx(), error, self.display)
         return delay_before(self.config.retries, self.attempt)
 
     async def _give_up(self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None) -> int:
         self._failed_for_good(record, attempt_error=attempt_error or record)
-        await self.runner.around.commits.durable()
-        raise self.runner.failure(record)
+        await self.context.durable()
+        raise self.context.failure(record)
 
     def _failed_for_good(
         self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None, attempt_too: bool = False

@@ -8,7 +8,7 @@ import inspect
 import types
 from collections.abc import Awaitable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.instance.callback import Callback
@@ -21,19 +21,6 @@ from wrangler_py.errors import (
     WorkflowTimeoutError,
 )
 from wrangler_py.serde import encode
-
-
-class StepPlace(NamedTuple):
-    """Where code runs: the instance, and the step's display name (empty in `run()` itself) and number."""
-
-    workflow: str
-    instance_id: str
-    step: str = ""
-    number: int = 0
-
-
-#: Set while a step's callback runs, in its own context (threads too).
-current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_step", default=None)
 
 
 class Workbench:

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from wrangler_py.engine.entries import Cause, FailureData, StartData, encode_data
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.attempts import Attempts
 from wrangler_py.engine.instance.callback import Callback, is_coroutine_function, parameters_of
-from wrangler_py.engine.instance.executor import StepPlace, current_step
+from wrangler_py.engine.instance.context import InstanceContext, Phase
+from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.instance.rollback_log import RollbackLog, order
 from wrangler_py.engine.instance.streams import restore
-from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status, StepConfig
 from wrangler_py.engine.retry import Policy, read_rollback_policy
 from wrangler_py.engine.store import Ending
 from wrangler_py.errors import ControlFlow, FatalStepError
-
-if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
 
 #: What a rollback function may take, by the names of its parameters.
 OFFERED = ("ctx", "error", "output")
@@ -72,11 +69,11 @@ class ReversibleAttempts(Attempts):
     __slots__ = ("output",)
 
     def __init__(
-        self, runner: Runner, name: str, display: str, policy: Policy, recorded: Recorded | None
+        self, context: InstanceContext, name: str, display: str, policy: Policy, recorded: Recorded | None
     ) -> None:
         #: The stored result, None while there is none.
         self.output = None if recorded is None else recorded.output
-        super().__init__(runner, name, display, policy, recorded)
+        super().__init__(context, name, display, policy, recorded)
 
     def _start_data(self) -> bytes:
         return encode_data(StartData(config=self.config, rollback=True))
@@ -93,7 +90,7 @@ class RollbackAttempts(Attempts):
 
     def __init__(self, undo: Undo, recorded: Recorded | None) -> None:
         made = undo.attempts
-        self.runner, self.name, self.display, self.step = made.runner, made.name, made.display, made.step
+        self.context, self.name, self.display, self.step = made.context, made.name, made.display, made.step
         self.recorded, self.attempt = recorded, 0 if recorded is None else recorded.attempts
         self.config: StepConfig = undo.policy.config
         self.delay_function = undo.policy.delay_function
@@ -108,14 +105,14 @@ class RollbackAttempts(Attempts):
         super()._log(_LOGGED_AS[kind], data)
 
     async def _call(self, callback: Callback) -> bytes:
-        runner = self.runner
+        context = self.context
         # The watchdog finds this local by its name, as in `Attempts`.
-        blamed_place = StepPlace(runner.place.workflow, runner.place.instance_id, self.display, self.step)
+        blamed_place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
         try:
-            await runner.around.bench.call(callback, self.context(), self.config.timeout_ms)
+            await context.shared.bench.call(callback, self.ctx(), self.config.timeout_ms)
         except (ControlFlow, asyncio.CancelledError):
-            if runner.stop_reason is not None:
+            if context.stop_reason is not None:
                 raise
             raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
         finally:
@@ -125,7 +122,7 @@ class RollbackAttempts(Attempts):
     def _store(self, data: bytes) -> asyncio.Future[None]:  # noqa: ARG002 - a rollback has no result
         self._log(HistoryType.ATTEMPT_SUCCESS)
         self._log(HistoryType.STEP_SUCCESS)
-        return self.runner.around.commits.durable()
+        return self.context.durable()
 
     def _failed_for_good(
         self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None, attempt_too: bool = False
@@ -137,15 +134,10 @@ class RollbackAttempts(Attempts):
 class Saga:
     """The rollbacks of one instance: collected while `run()` goes on, run when it must be undone."""
 
-    def __init__(self, runner: Runner, log: RollbackLog | None) -> None:
-        self._runner = runner
+    def __init__(self, context: InstanceContext, log: RollbackLog | None) -> None:
+        self._context = context
         self._log = log
         self._undo: dict[int, Undo] = {}
-        self._held: dict[asyncio.Future[None], None] = {}
-        #: True while `run()` is replayed for nothing but its rollback functions.
-        self.is_collecting = log is not None
-        #: True while rollbacks run.
-        self.is_active = False
 
     # collecting
 
@@ -153,45 +145,36 @@ class Saga:
         self, rollback: Rollback, name: str, display: str, policy: Policy, recorded: Recorded | None
     ) -> ReversibleAttempts:
         """Return the attempts of a step that now starts or came up in a replay, and remember how to undo it."""
-        runner = self._runner
+        context = self._context
         if current_step.get() is not None:
             text = f'Step "{name}" runs inside another step: give its rollback to the outer one'
-            raise runner.die(FatalStepError(text))
+            raise context.die(FatalStepError(text))
         try:
             undo_policy = read_rollback_policy(name, rollback.config)
         except FatalStepError as error:
-            raise runner.die(error) from None
-        made = ReversibleAttempts(runner, name, display, policy, recorded)
+            raise context.die(error) from None
+        made = ReversibleAttempts(context, name, display, policy, recorded)
         self._undo[made.step] = Undo(made, rollback, undo_policy)
         return made
 
     def watch(self) -> None:
         """Begin to look whether a replay has brought up all that there is to undo."""
-        if self.is_collecting:
+        if self._context.phase is Phase.COLLECTING:
             asyncio.get_running_loop().call_soon(self._look, idle.SETTLE_TURNS)
 
-    async def hold(self) -> None:
-        """Hold a step back that would go on; until `run()` is unwound."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._held[future] = None
-        try:
-            await future
-        finally:
-            del self._held[future]
-
     def _look(self, turns: int) -> None:
-        runner = self._runner
-        if runner.ended or not self.is_collecting or runner.stop_reason or runner.fatal:
+        context = self._context
+        if context.ended or context.phase is not Phase.COLLECTING or context.stop_reason or context.fatal:
             return
         if turns:
             asyncio.get_running_loop().call_soon(self._look, turns - 1)
-        elif runner.replay.is_through or idle.only_waits(runner.task, runner.tasks, self._held):
+        elif context.replay.is_through or idle.only_waits(context.task, context.tasks, context.held):
             assert self._log is not None
-            runner.fatal = self._log.cause.told
-            runner.unwind()
+            context.fatal = self._log.cause.told
+            context.unwind()
         else:
-            again = runner.now() + idle.RECHECK_MS
-            runner.around.timers.call_at(again, lambda: self._look(idle.SETTLE_TURNS))
+            again = context.now() + idle.RECHECK_MS
+            context.shared.timers.call_at(again, lambda: self._look(idle.SETTLE_TURNS))
 
     # running
 
@@ -201,39 +184,38 @@ class Saga:
 
     async def run(self, ending: Ending) -> Ending:
         """Undo what was started and return how the instance ends: as it would have without."""
-        runner, log = self._runner, self._log
+        context, log = self._context, self._log
         cause = Cause(ending.status, ending.error) if log is None else log.cause
         await self._silence(cause)
-        self.is_collecting, self.is_active = False, True
+        context.phase = Phase.UNDOING
         if log is None:
             log = self._log = RollbackLog(cause)
-            runner.log(HistoryType.ROLLBACK_START, data=encode_data(cause))
+            context.log(HistoryType.ROLLBACK_START, data=encode_data(cause))
         # On disk before the first rollback acts: else a replay that goes another way could end well, half undone.
-        await runner.around.commits.durable()
+        await context.durable()
         failure = await self._undo_all(log)
-        runner.check_going()
+        context.check_going()
         if failure is None:
-            runner.log(HistoryType.ROLLBACK_COMPLETE)
+            context.log(HistoryType.ROLLBACK_COMPLETE)
         else:
-            runner.log(HistoryType.ROLLBACK_FAILED, data=encode_data(FailureData(failure)))
-        return Ending(runner.row, cause.status, runner.now(), error=cause.error)
+            context.log(HistoryType.ROLLBACK_FAILED, data=encode_data(FailureData(failure)))
+        return Ending(context.row, cause.status, context.now(), error=cause.error)
 
     async def _silence(self, cause: Cause) -> None:
         """Stop what of `run()` still goes on beside it: no step may run while others are undone."""
-        runner = self._runner
-        runner.fatal = runner.fatal or cause.told
-        runner.close_calls()
-        left = [task for task in runner.tasks if not task.done()]
+        context = self._context
+        context.fatal = context.fatal or cause.told
+        context.calls.close()
+        left = [task for task in context.tasks if not task.done()]
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=QUIET_S)
-        runner.waits.close()
-        runner.waits = Waits(runner)
+        context.renew_waits()
 
     async def _undo_all(self, log: RollbackLog) -> ErrorRecord | None:
         """Undo one step after the other; return why the chain stopped, None if it came to its end."""
-        for step in order(self._undo, self._runner.replay.reversible):
+        for step in order(self._undo, self._context.replay.reversible):
             failure = await self._undo_one(step, log.recorded.get(step), log.cause)
             if failure is not None:
                 return failure
@@ -248,7 +230,7 @@ class Saga:
                 f"the rollback of step {step} did not come up in the replay: its code was changed or removed"
             )
             return ErrorRecord("RollbackNotFoundError", text)
-        await self._runner.gate()
+        await self._context.gate()
         attempts = RollbackAttempts(undo, recorded)
         try:
             await attempts.run(self._callback(undo, cause))
@@ -260,8 +242,8 @@ class Saga:
     def _callback(self, undo: Undo, cause: Cause) -> Callback:
         function, made = undo.rollback.function, undo.attempts
         offered = {
-            "error": self._runner.failure(cause.told),
-            "output": None if made.output is None else restore(self._runner, made.output),
+            "error": self._context.failure(cause.told),
+            "output": None if made.output is None else restore(self._context, made.output),
         }
         wanted = parameters_of(function)
 

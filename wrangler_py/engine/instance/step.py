@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from wrangler_py.engine.instance import waiting
 from wrangler_py.engine.instance.attempts import Attempts
@@ -20,14 +20,12 @@ from wrangler_py.engine.instance.callback import (
     parameters_of,
     positional_callback,
 )
-from wrangler_py.engine.instance.rollback import Rollback
+from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.rollback import Rollback, Saga
 from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.model import Kind
 from wrangler_py.engine.retry import DEFAULT_POLICY, read_policy
 from wrangler_py.errors import FatalStepError
-
-if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
 
 
 class PortabilityWarning(UserWarning):
@@ -41,10 +39,11 @@ SPELLINGS = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
 class WorkflowStep:
     """The durable steps of one instance."""
 
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
-        self.implicit = runner.definition.implicit_dependencies
-        self._strict = runner.around.strict
+    def __init__(self, context: InstanceContext, saga: Saga) -> None:
+        self.context = context
+        self.saga = saga
+        self.implicit = context.definition.implicit_dependencies
+        self._strict = context.shared.strict
         self._declared: dict[str, DeclaredStep] = {}
 
     def do(
@@ -105,7 +104,8 @@ class WorkflowStep:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
             config = args[0]
-        return self.runner.call(name, do, name, config, positional_callback(args[-1]), undo)
+        asked = StepCall(name, config, positional_callback(args[-1]), undo)
+        return self.context.calls.call(name, do, self.context, self.saga, asked)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
         if self.implicit or len(args) > 1:
@@ -134,17 +134,17 @@ class WorkflowStep:
 
     def sleep(self, name: str, duration: object) -> Coroutine[Any, Any, None]:
         """Sleep for a number of milliseconds, a text such as ``"1 minute"``, or a timedelta; at most 365 days."""
-        return self.runner.call(name, waiting.sleep, name, duration)
+        return self.context.calls.call(name, waiting.sleep, self.context, name, duration)
 
     def sleep_until(self, name: str, timestamp: object) -> Coroutine[Any, Any, None]:
         """Sleep until a datetime (naive: UTC) or milliseconds since 1970."""
-        return self.runner.call(name, waiting.sleep_until, name, timestamp)
+        return self.context.calls.call(name, waiting.sleep_until, self.context, name, timestamp)
 
     def wait_for_event(
         self, name: str, event_type: str, /, timeout: object = "24 hours"
     ) -> Coroutine[Any, Any, Any]:
         """Wait for an event; gives ``{payload, timestamp, type}`` or raises WorkflowTimeoutError."""
-        return self.runner.call(name, waiting.wait_for_event, name, event_type, timeout)
+        return self.context.calls.call(name, waiting.wait_for_event, self.context, name, event_type, timeout)
 
     def __getattr__(self, name: str) -> Any:
         spelling = SPELLINGS.get(name)
@@ -187,7 +187,7 @@ class DeclaredStep:
 
     def __call__(self) -> Coroutine[Any, Any, Any]:
         """Return the step's run, to be awaited; every call is a run of its own."""
-        return self._owner.runner.call(self.name, self._run)
+        return self._owner.context.calls.call(self.name, self._run)
 
     def rollback(self, function: Callable[..., Any] | None = None, *, config: object = None) -> Any:
         """Say how to undo this step, as decorator: ``@charge.rollback`` or ``@charge.rollback(config=...)``."""
@@ -198,13 +198,17 @@ class DeclaredStep:
 
         return declare if function is None else declare(function)
 
-    async def _run(self, runner: Runner) -> Any:
+    async def _run(self) -> Any:
         needed = self._needed()
         if not needed:
-            return await do(runner, self.name, self._config, self._callback({}), self._undo)
+            return await self._do({})
         results = await self._gather([dependency for _, dependency in needed])
         arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
-        return await do(runner, self.name, self._config, self._callback(arguments), self._undo)
+        return await self._do(arguments)
+
+    async def _do(self, arguments: dict[str, Any]) -> Any:
+        asked = StepCall(self.name, self._config, self._callback(arguments), self._undo)
+        return await do(self._owner.context, self._owner.saga, asked)
 
     def _needed(self) -> list[tuple[str, DeclaredStep]]:
         names = [name for name in self._parameters if name != CTX]
@@ -225,7 +229,7 @@ class DeclaredStep:
         """Return this step's result as a dependency: run once per `run()`, also when several steps need it at
         once."""
         if self._shared is None:
-            self._shared = asyncio.ensure_future(self._run(self._owner.runner))
+            self._shared = asyncio.ensure_future(self._run())
         return await asyncio.shield(self._shared)
 
     def _callback(self, arguments: dict[str, Any]) -> Callback:
@@ -250,28 +254,36 @@ def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, Decla
     return matched
 
 
-async def do(
-    runner: Runner, name: str, raw_config: object, callback: Callback, rollback: Rollback | None = None
-) -> Any:
-    """Return a step's result: from its checkpoint, or by calling ``callback`` until it succeeds or is given up.
+class StepCall(NamedTuple):
+    """One step as user code asks for it: name and configuration are not checked yet."""
+
+    name: Any
+    config: object
+    callback: Callback
+    rollback: Rollback | None = None
+
+
+async def do(context: InstanceContext, saga: Saga, asked: StepCall) -> Any:
+    """Return a step's result: from its checkpoint, or by calling its callback until it succeeds or is given up.
 
     Raises:
         Exception: the step's final error, rebuilt from what is stored.
     """
-    display, recorded = runner.visit(Kind.DO, name)
+    name, rollback = asked.name, asked.rollback
+    display, recorded = context.visit(Kind.DO, name)
     if recorded is not None and rollback is not None:
-        runner.saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
+        saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
     if recorded is not None and recorded.done:
         if recorded.error is not None:
-            raise runner.failure(recorded.error)
-        await runner.breathe()
-        return restore(runner, recorded.output or b"null")
+            raise context.failure(recorded.error)
+        await context.breathe()
+        return restore(context, recorded.output or b"null")
     try:
-        policy = read_policy(name, raw_config)
+        policy = read_policy(name, asked.config)
     except FatalStepError as error:
-        raise runner.die(error) from None
-    if runner.is_held:
-        await runner.gate()
+        raise context.die(error) from None
+    if context.is_held:
+        await context.gate()
     if rollback is not None:
-        return await runner.saga.attempts(rollback, name, display, policy, recorded).run(callback)
-    return await Attempts(runner, name, display, policy, recorded).run(callback)
+        return await saga.attempts(rollback, name, display, policy, recorded).run(asked.callback)
+    return await Attempts(context, name, display, policy, recorded).run(asked.callback)

@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wrangler_py.engine.entries import Checkpoint, encode_checkpoint, read_checkpoint
+from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.errors import StoreError
 from wrangler_py.serde import NotSerialisableError, decode
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
     from wrangler_py.engine.store import Store
 
 #: A chunk holds this many bytes, the last one of a stream what is left.
@@ -35,7 +35,7 @@ class NotBytesError(NotSerialisableError):
         super().__init__(value, "", "a stream that a step returns yields bytes")
 
 
-def restore(runner: Runner, data: bytes) -> Any:
+def restore(context: InstanceContext, data: bytes) -> Any:
     """Return the result `run()` sees: the value that is stored, or a stream that reads the chunks.
 
     The stream may be read more than once, each time from its beginning; under strict mode once, as on Cloudflare.
@@ -46,9 +46,9 @@ def restore(runner: Runner, data: bytes) -> Any:
     from wrangler_py.sdk.web.streams import ReadableStream, RepeatableStream
 
     def reading() -> AsyncIterator[bytes]:
-        return read_chunks(runner.around.store, runner.row, checkpoint)
+        return read_chunks(context.shared.store, context.row, checkpoint)
 
-    return ReadableStream(reading()) if runner.around.strict else RepeatableStream(reading)
+    return ReadableStream(reading()) if context.shared.strict else RepeatableStream(reading)
 
 
 async def read_chunks(store: Store, row: int, checkpoint: Checkpoint) -> AsyncGenerator[bytes, None]:
@@ -62,14 +62,14 @@ async def read_chunks(store: Store, row: int, checkpoint: Checkpoint) -> AsyncGe
         left, number = left - len(chunk), number + 1
 
 
-async def record(runner: Runner, step: int, source: AsyncIterable[Any]) -> bytes:
+async def record(context: InstanceContext, step: int, source: AsyncIterable[Any]) -> bytes:
     """Read ``source`` to its end and store its chunks; return the step's checkpoint.
 
     Raises:
         NotBytesError: it gave something else.
         Abort: the instance has more than its plan allows.
     """
-    recorder = _Recorder(runner, step)
+    recorder = _Recorder(context, step)
     chunks = aiter(source)
     try:
         async for piece in chunks:
@@ -86,11 +86,11 @@ async def record(runner: Runner, step: int, source: AsyncIterable[Any]) -> bytes
 class _Recorder:
     """Cuts what comes into chunks, and lets no more come before they are on disk."""
 
-    def __init__(self, runner: Runner, step: int) -> None:
-        self._runner, self._step = runner, step
+    def __init__(self, context: InstanceContext, step: int) -> None:
+        self._context, self._step = context, step
         self._buffer = bytearray()
         self._number = self._size = 0
-        runner.store_chunk(step, 0, None)
+        context.store_chunk(step, 0, None)
 
     async def add(self, piece: object) -> None:
         if not isinstance(piece, bytes | bytearray | memoryview):
@@ -102,8 +102,8 @@ class _Recorder:
             view = view[room:]
             if len(self._buffer) == CHUNK_BYTES:
                 self._write()
-                await self._runner.around.commits.durable()
-                self._runner.check_going()
+                await self._context.durable()
+                self._context.check_going()
 
     def end(self) -> bytes:
         if self._buffer:
@@ -112,11 +112,11 @@ class _Recorder:
 
     def _write(self) -> None:
         self._size += len(self._buffer)
-        self._runner.store_chunk(self._step, self._number, bytes(self._buffer))
-        self._runner.count_bytes(len(self._buffer))
+        self._context.store_chunk(self._step, self._number, bytes(self._buffer))
+        self._context.count_bytes(len(self._buffer))
         self._number += 1
         self._buffer.clear()
 
     def drop(self) -> None:
-        self._runner.replay.stored_bytes -= self._size
-        self._runner.store_chunk(self._step, 0, None)
+        self._context.replay.stored_bytes -= self._size
+        self._context.store_chunk(self._step, 0, None)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
-from wrangler_py.engine.instance.executor import current_step
+from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS
 from wrangler_py.engine.model import HistoryType, Kind
@@ -17,68 +18,67 @@ from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import Record, decode, encode
 
 if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
     from wrangler_py.engine.instance.waits import Wait
 
 
-async def sleep(runner: Runner, name: str, duration: object) -> None:
+async def sleep(context: InstanceContext, name: str, duration: object) -> None:
     """Sleep for ``duration``, fixed when the sleep first runs; at most 365 days (docs, "Limits")."""
-    display, recorded = runner.visit(Kind.SLEEP, name)
+    display, recorded = context.visit(Kind.SLEEP, name)
     if recorded is None:
         try:
             length = parse_duration(duration)
         except InvalidArgumentError as error:
-            raise runner.die(FatalStepError(f'Sleep "{name}": {error}')) from None
+            raise context.die(FatalStepError(f'Sleep "{name}": {error}')) from None
         if length > MAX_SLEEP_MS:
-            raise runner.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
-        wake_at = runner.now() + length
+            raise context.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
+        wake_at = context.now() + length
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
-    await _sleep(runner, display, recorded, wake_at)
+    await _sleep(context, display, recorded, wake_at)
 
 
-async def sleep_until(runner: Runner, name: str, when: object) -> None:
+async def sleep_until(context: InstanceContext, name: str, when: object) -> None:
     """Sleep until a datetime (naive ones are UTC) or epoch milliseconds."""
-    display, recorded = runner.visit(Kind.SLEEP, name)
+    display, recorded = context.visit(Kind.SLEEP, name)
     if recorded is None:
-        wake_at = _moment(runner, name, when)
-        now = runner.now()
+        wake_at = _moment(context, name, when)
+        now = context.now()
         if wake_at < now:
-            raise runner.die(FatalStepError("You can't sleep until a time in the past, time-traveler"))
+            raise context.die(FatalStepError("You can't sleep until a time in the past, time-traveler"))
         if wake_at - now > MAX_SLEEP_MS:
-            raise runner.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
+            raise context.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
-    await _sleep(runner, display, recorded, wake_at)
+    await _sleep(context, display, recorded, wake_at)
 
 
-def _moment(runner: Runner, name: str, when: object) -> int:
+def _moment(context: InstanceContext, name: str, when: object) -> int:
     if isinstance(when, datetime):
         moment = when if when.tzinfo else when.replace(tzinfo=UTC)
         return round(moment.timestamp() * 1000)
     if isinstance(when, int | float) and not isinstance(when, bool):
         return round(when)
     text = f'Sleep "{name}": {when!r} is not a time: use a datetime or milliseconds since 1970'
-    raise runner.die(FatalStepError(text))
+    raise context.die(FatalStepError(text))
 
 
 def _planned(recorded: Recorded, at: int | None) -> int:
     return (at or 0) + recorded.shift_ms
 
 
-async def _sleep(runner: Runner, display: str, recorded: Recorded | None, wake_at: int) -> None:
+async def _sleep(context: InstanceContext, display: str, recorded: Recorded | None, wake_at: int) -> None:
     if recorded is not None and recorded.done:
         return
-    await runner.gate()
+    await context.gate()
     if recorded is None:
-        step = runner.new_step(Kind.SLEEP)
+        step = context.new_step(Kind.SLEEP)
         data = encode_data(StartData(wake_at=wake_at, parent=_parent()))
-        runner.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
+        context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
     else:
         step = recorded.step
-    await runner.waits.until_time(wake_at)
-    runner.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
-    await _durable(runner)
+    await context.waits.until_time(wake_at)
+    context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
+    await _durable(context)
 
 
 def _parent() -> int:
@@ -86,40 +86,40 @@ def _parent() -> int:
     return outer.number if outer else 0
 
 
-async def _durable(runner: Runner) -> None:
-    runner.step_begins()
+async def _durable(context: InstanceContext) -> None:
+    context.step_begins()
     try:
-        await runner.around.commits.durable()
+        await context.durable()
     finally:
-        runner.step_ends()
+        context.step_ends()
 
 
-async def wait_for_event(runner: Runner, name: str, event_type: object, timeout: object) -> Any:
+async def wait_for_event(context: InstanceContext, name: str, event_type: object, timeout: object) -> Any:
     """Return the next event of ``event_type`` as ``{payload, timestamp, type}``.
 
     Raises:
         WorkflowTimeoutError: none came in time; stored, so that every replay raises it too.
     """
-    display, recorded = runner.visit(Kind.WAIT, name)
+    display, recorded = context.visit(Kind.WAIT, name)
     if recorded is not None and recorded.done:
         if recorded.error is not None:
-            raise runner.failure(recorded.error)
+            raise context.failure(recorded.error)
         return _event(decode(recorded.output or b"null"))
-    await runner.gate()
+    await context.gate()
     if recorded is None:
-        step, start = _start_wait(runner, name, display, event_type, timeout)
+        step, start = _start_wait(context, name, display, event_type, timeout)
         due_at = start.timeout_at or 0
     else:
         step, start = recorded.step, recorded.start
         due_at = _planned(recorded, start.timeout_at)
-    return await _receive(runner, display, step, start, due_at)
+    return await _receive(context, display, step, start, due_at)
 
 
 def _start_wait(
-    runner: Runner, name: str, display: str, event_type: object, timeout: object
+    context: InstanceContext, name: str, display: str, event_type: object, timeout: object
 ) -> tuple[int, StartData]:
     if not isinstance(event_type, str) or not event_type:
-        raise runner.die(
+        raise context.die(
             FatalStepError(
                 f'wait_for_event "{name}" needs the type of the event as a text, not {event_type!r}'
             )
@@ -127,49 +127,49 @@ def _start_wait(
     try:
         timeout_ms = parse_duration(timeout)
     except InvalidArgumentError as error:
-        raise runner.die(FatalStepError(f'wait_for_event "{name}": {error}')) from None
+        raise context.die(FatalStepError(f'wait_for_event "{name}": {error}')) from None
     if timeout_ms > MAX_SLEEP_MS:
-        raise runner.die(FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days'))
-    step = runner.new_step(Kind.WAIT)
+        raise context.die(FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days'))
+    step = context.new_step(Kind.WAIT)
     start = StartData(
-        timeout_at=runner.now() + timeout_ms, timeout_ms=timeout_ms, event_type=event_type, parent=_parent()
+        timeout_at=context.now() + timeout_ms, timeout_ms=timeout_ms, event_type=event_type, parent=_parent()
     )
-    runner.log(HistoryType.WAIT_START, step=step, name=display, data=encode_data(start))
+    context.log(HistoryType.WAIT_START, step=step, name=display, data=encode_data(start))
     return step, start
 
 
-async def _receive(runner: Runner, display: str, step: int, start: StartData, due_at: int) -> Any:
+async def _receive(context: InstanceContext, display: str, step: int, start: StartData, due_at: int) -> Any:
     event_type = start.event_type or ""
-    wait = runner.waits.begin(due_at)
-    runner.mailbox.expect(wait, event_type)
+    wait = context.waits.begin(due_at)
+    context.mailbox.expect(wait, event_type)
     try:
-        await runner.waits.until(wait)
+        await context.waits.until(wait)
         if wait.event is None:
-            return await _timed_out(runner, display, step, start)
-        return await _delivered(runner, display, step, wait)
+            return await _timed_out(context, display, step, start)
+        return await _delivered(context, display, step, wait)
     finally:
-        runner.mailbox.forget(wait, event_type)
+        context.mailbox.forget(wait, event_type)
 
 
-async def _delivered(runner: Runner, display: str, step: int, wait: Wait) -> Any:
+async def _delivered(context: InstanceContext, display: str, step: int, wait: Wait) -> Any:
     event = wait.event
     assert event is not None
     wait.taken = True
     value = {"payload": decode(event.payload), "timestamp": naive_utc(event.at), "type": event.type}
     data = encode(value)
-    runner.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
-    runner.around.commits.consume(event.number)
-    runner.count_bytes(len(data))
-    await _durable(runner)
+    context.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
+    context.shared.commits.consume(event.number)
+    context.count_bytes(len(data))
+    await _durable(context)
     return _event(decode(data))
 
 
-async def _timed_out(runner: Runner, display: str, step: int, start: StartData) -> Any:
+async def _timed_out(context: InstanceContext, display: str, step: int, start: StartData) -> Any:
     record = capture(WorkflowTimeoutError(start.timeout_ms or 0))
     data = encode_data(FailureData(record))
-    runner.log(HistoryType.WAIT_TIMED_OUT, step=step, name=display, data=data)
-    await _durable(runner)
-    raise runner.failure(record)
+    context.log(HistoryType.WAIT_TIMED_OUT, step=step, name=display, data=data)
+    await _durable(context)
+    raise context.failure(record)
 
 
 def _event(value: Any) -> Record:

@@ -6,14 +6,28 @@ A wait that is over *rings*; its task goes on when the instance has a slot (`Wai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from wrangler_py.engine.instance.executor import current_step
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.store import EventRow
-from wrangler_py.engine.timers import Timer
+from wrangler_py.engine.timers import Timer, Timers
 
-if TYPE_CHECKING:
-    from wrangler_py.engine.instance.runner import Runner
+
+class WaitingInstance(Protocol):
+    """What its waits need of the instance that waits."""
+
+    def now(self) -> int:
+        """Return milliseconds since 1970."""
+        ...
+
+    def check_idle(self) -> None:
+        """Look soon whether there is anything but waiting."""
+
+    def check_going(self) -> None:
+        """Raise Abort or Suspend if the instance is stopping."""
+
+    def wake(self) -> None:
+        """A wait is over."""
 
 
 class Wait:
@@ -42,8 +56,9 @@ class Wait:
 class Waits:
     """The pending waits of one instance."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, instance: WaitingInstance, timers: Timers) -> None:
+        self._instance = instance
+        self._timers = timers
         self._pending: dict[asyncio.Future[None], Wait] = {}
         self._held = False
         self._frozen_due_at: int | None = None
@@ -62,7 +77,7 @@ class Waits:
         if self._frozen:
             return self._frozen_due_at
         if any(wait.over for wait in self._pending.values()):
-            return self._runner.now()
+            return self._instance.now()
         return min((wait.due_at for wait in self._pending.values()), default=None)
 
     def begin(self, due_at: int) -> Wait:
@@ -73,30 +88,29 @@ class Waits:
 
     async def until(self, wait: Wait) -> None:
         """Wait until ``wait`` rings and the instance may go on."""
-        runner = self._runner
         if not wait.over:
-            wait.timer = runner.around.timers.call_at(wait.due_at, wait.ring)
+            wait.timer = self._timers.call_at(wait.due_at, wait.ring)
         else:
             self.rang(wait)
-        runner.check_idle()
+        self._instance.check_idle()
         try:
             await wait.future
         finally:
             if wait.timer is not None:
                 wait.timer.cancel()
             self._pending.pop(wait.future, None)
-        runner.check_going()
+        self._instance.check_going()
 
     async def until_time(self, due_at: int) -> None:
         """Wait until ``due_at``; return at once if it is past."""
-        if due_at <= self._runner.now() and not self._held:
+        if due_at <= self._instance.now() and not self._held:
             return
         await self.until(self.begin(due_at))
 
     def rang(self, wait: Wait) -> None:
         """A wait is over: the instance wakes, unless it is held."""
         if not self._frozen and (wait.nested or not self._held):
-            self._runner.wake()
+            self._instance.wake()
 
     def let_go(self) -> None:
         """Let every task go on whose wait is over."""
@@ -114,7 +128,7 @@ class Waits:
         """The pause was taken back."""
         self._held = False
         if any(wait.over for wait in self._pending.values()):
-            self._runner.wake()
+            self._instance.wake()
 
     def freeze(self) -> None:
         """User code unwinds now: remember when the instance is due, since its waits go away one by one."""

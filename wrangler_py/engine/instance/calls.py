@@ -1,0 +1,40 @@
+"""Calls of steps: user code may make one and forget to await it, which must not pass in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Calls:
+    """The calls of steps in one `run()` that nobody has awaited yet."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open: dict[int, tuple[str, Coroutine[Any, Any, Any]]] = {}
+
+    def call(
+        self, name: object, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """Return the call of a step, to be awaited; one that never is, is named when `run()` ends."""
+        self._count += 1
+        call = self._arrive(self._count, function, args)
+        self._open[self._count] = (str(name), call)
+        return call
+
+    async def _arrive(
+        self, number: int, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]
+    ) -> Any:
+        self._open.pop(number, None)
+        return await function(*args)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the steps that were called and not awaited, in the order of their calls."""
+        return [name for name, _ in self._open.values()]
+
+    def close(self) -> None:
+        """Forget the calls that nobody awaited."""
+        for _, call in self._open.values():
+            call.close()
+        self._open.clear()

@@ -1,0 +1,376 @@
+"""All that a step may ask of its instance: a number, an entry in the history, leave to go on.
+
+Nothing of an instance in memory is durable but by way of its `InstanceContext`: it numbers steps, writes history, holds
+new steps during a pause, and notices when nothing is left to do but wait. `instance.runner` has its life and its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wrangler_py.clock import Clock
+from wrangler_py.engine.commits import GroupCommit
+from wrangler_py.engine.instance import idle
+from wrangler_py.engine.instance.calls import Calls
+from wrangler_py.engine.instance.executor import Workbench
+from wrangler_py.engine.instance.mailbox import Mailbox
+from wrangler_py.engine.instance.place import StepPlace, current_step
+from wrangler_py.engine.instance.replay import Recorded, Replay
+from wrangler_py.engine.instance.waits import Waits
+from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits
+from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
+from wrangler_py.engine.store import Claimed, StatusChange
+from wrangler_py.engine.timers import Timers
+from wrangler_py.errors import Abort, FatalStepError, Suspend
+from wrangler_py.sdk.failures import rebuild
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.definition import Definition
+    from wrangler_py.engine.store import Store
+
+#: How long user code may take to unwind when it is told to stop, in seconds.
+UNWIND_S = 5.0
+#: Checkpoints that a replay returns without letting others run; about two milliseconds' worth.
+_BREATH = 200
+
+
+class Stop(Enum):
+    """Why a runner lets go of its instance before the end."""
+
+    #: Only waits are left: leave memory.
+    HIBERNATE = "hibernate"
+    PAUSE = "pause"
+    #: The process stops: the instance goes on elsewhere, or later, at once.
+    DRAIN = "drain"
+    #: Terminated, restarted or deleted: who asked for it writes what follows.
+    ABORT = "abort"
+    #: The lease is gone, or the store does not take writes: write nothing.
+    LOST = "lost"
+
+
+#: Whoever stopped the runner for these reasons writes, or nobody does.
+_SILENT = frozenset({Stop.ABORT, Stop.LOST})
+
+
+class Phase(Enum):
+    """Which way an instance goes."""
+
+    FORWARD = "forward"
+    #: `run()` is replayed for nothing but its rollback functions.
+    COLLECTING = "collecting"
+    #: Its rollbacks run.
+    UNDOING = "undoing"
+
+
+class EngineContext:
+    """What all instances of an engine share."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        commits: GroupCommit,
+        limits: PlanLimits,
+        *,
+        hibernate_after_ms: int,
+        strict: bool,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.commits = commits
+        self.limits = limits
+        self.hibernate_after_ms = hibernate_after_ms
+        self.strict = strict
+        self.timers = Timers(clock)
+        self.bench = Workbench()
+        self.draining = False
+
+
+class Slots(Protocol):
+    """Who lets instances execute, so many at a time."""
+
+    def request(self, context: InstanceContext) -> None:
+        """Give an instance that waited its slot, now or later, by `InstanceContext.granted`."""
+
+    def give_back(self, context: InstanceContext) -> None:
+        """Let others run: the instance waits."""
+
+
+class InstanceContext:
+    """One instance in memory, as its steps and those who steer it see it."""
+
+    def __init__(
+        self, claimed: Claimed, definition: Definition, shared: EngineContext, slots: Slots, phase: Phase
+    ) -> None:
+        self.instance = claimed.instance
+        self.definition = definition
+        self.shared = shared
+        self.row = claimed.instance.row
+        self.place = StepPlace(claimed.instance.workflow, claimed.instance.id)
+        self.replay = Replay(claimed.history)
+        self.mailbox = Mailbox(claimed.events, claimed.signal)
+        self.waits = Waits(self, shared.timers)
+        self.calls = Calls()
+        self.phase = phase
+        #: The task of `run()`, once it is started.
+        self.task: asyncio.Task[None] | None = None
+        #: Step callbacks and their commits now executing.
+        self.in_flight = 0
+        #: True while it waits and holds no slot.
+        self.idle = False
+        self.stop_reason: Stop | None = None
+        self.fatal: ErrorRecord | None = None
+        self.pausing = False
+        #: Tasks that have called a step: when all of them wait, so does the instance.
+        self.tasks: set[asyncio.Task[Any]] = set()
+        #: Steps held back while rollback functions are collected.
+        self.held: dict[asyncio.Future[None], None] = {}
+        self._slots = slots
+        self._gate: asyncio.Future[None] | None = None
+        self._replayed = 0
+        self._checking = False
+
+    # what is stored
+
+    def now(self) -> int:
+        """Return milliseconds since 1970."""
+        return self.shared.clock.now()
+
+    def log(
+        self,
+        kind: HistoryType,
+        step: int = 0,
+        attempt: int = 0,
+        name: str | None = None,
+        data: bytes | None = None,
+    ) -> None:
+        """Append to the history; on disk with the next commit."""
+        if self.stop_reason not in _SILENT:
+            shared = self.shared
+            shared.commits.log((self.row, kind, shared.clock.now(), step, attempt, name, data))
+
+    def store_chunk(self, step: int, number: int, data: bytes | None) -> None:
+        """Store a piece of a step's stream with the next commit; ``data`` None drops all there is of the step."""
+        if self.stop_reason not in _SILENT:
+            self.shared.commits.chunk((self.row, step, number, data))
+
+    def durable(self) -> asyncio.Future[None]:
+        """Return a future that is done when all that was written before is on disk; it raises StoreError if it cannot
+        be."""
+        return self.shared.commits.durable()
+
+    # what steps ask
+
+    def visit(self, kind: Kind, name: object) -> tuple[str, Recorded | None]:
+        """Count a step that user code reaches; return its display name and what history knows of it."""
+        self.check_open()
+        task = asyncio.current_task()
+        if task is not None and task is not self.task and task not in self.tasks:
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        if type(name) is not str or len(name) > MAX_STEP_NAME or not name.isprintable():
+            raise self.die(
+                FatalStepError(
+                    f'Step name "{name}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
+                )
+            )
+        display = self.replay.next_name(kind, name)
+        return display, self.replay.visit(kind, display, task)
+
+    def check_open(self) -> None:
+        """Raise Abort or Suspend if the instance is stopping."""
+        if self.stop_reason is not None or self.fatal is not None:
+            raise Abort if self.stop_reason in (None, Stop.ABORT, Stop.LOST) else Suspend
+
+    def check_going(self) -> None:
+        """As `check_open`, but let rollbacks go on after what was fatal."""
+        if self.phase is not Phase.UNDOING or self.stop_reason is not None:
+            self.check_open()
+
+    async def breathe(self) -> None:
+        """Let others run now and then while checkpoint after checkpoint returns at once."""
+        self._replayed += 1
+        if not self._replayed % _BREATH:
+            await asyncio.sleep(0)
+
+    def new_step(self, kind: Kind) -> int:
+        """Number a step that starts for the first time; past the step limit, end the instance."""
+        replay = self.replay
+        if kind is not Kind.SLEEP:
+            replay.steps_taken += 1
+            limit = self.definition.steps
+            if replay.steps_taken > limit:
+                raise self.die(
+                    FatalStepError(
+                        f"The limit of {limit} steps has been reached. "
+                        "This limit can be changed in your worker configuration."
+                    )
+                )
+        replay.last_step += 1
+        return replay.last_step
+
+    def count_bytes(self, size: int) -> None:
+        """Count what a step stored; past the plan's limit, end the instance (engine-semantics, section 2)."""
+        self.replay.stored_bytes += size
+        if self.replay.stored_bytes > self.shared.limits.state_bytes:
+            raise self.die(
+                FatalStepError(f"The instance has exceeded the {self.shared.limits.state_name} storage limit")
+            )
+
+    def die(self, error: FatalStepError) -> Abort:
+        """End the instance with ``error``, whatever user code catches; return what to raise."""
+        if self.fatal is None:
+            self.fatal = ErrorRecord(error.name, str(error))
+        self.waits.freeze()
+        for task in {*self.tasks, self.task}:
+            if task is not None and task is not asyncio.current_task() and not task.done():
+                task.cancel()
+        return Abort()
+
+    def failure(self, record: ErrorRecord) -> Exception:
+        """Return the exception `run()` sees for a step's stored error."""
+        return rebuild(record, strict=self.shared.strict)
+
+    @property
+    def is_held(self) -> bool:
+        """True while no new step may start."""
+        return self.pausing or self.shared.draining or self.phase is Phase.COLLECTING
+
+    async def gate(self) -> None:
+        """Hold here while a pause, or the end of the process, lets no new step start.
+
+        A step inside a callback is part of a step in flight, and passes.
+        """
+        if current_step.get() is not None:
+            return
+        while self.is_held:
+            if self.phase is Phase.COLLECTING:
+                await self._hold()
+            if self._gate is None:
+                self._gate = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._gate)
+        self.check_going()
+
+    async def _hold(self) -> None:
+        """Hold a step back that would go on; until `run()` is unwound."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.held[future] = None
+        try:
+            await future
+        finally:
+            del self.held[future]
+
+    def step_begins(self) -> None:
+        """A callback starts to execute."""
+        self.in_flight += 1
+
+    def step_ends(self) -> None:
+        """A callback, its commit included, is through."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            if self.pausing:
+                self.stop(Stop.PAUSE)
+            elif self.waits:
+                self.check_idle()
+
+    # idleness
+
+    def check_idle(self) -> None:
+        """Look, when the event loop has come to rest, whether there is anything but waiting."""
+        if not self._checking and not self.idle:
+            self._checking = True
+            asyncio.get_running_loop().call_soon(self._look, idle.SETTLE_TURNS)
+
+    def _look(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._look, turns - 1)
+            return
+        self._checking = False
+        if self.ended or self.in_flight or not self.waits or self.stop_reason or self.idle:
+            return
+        if self.fatal and self.phase is not Phase.UNDOING:
+            return
+        if idle.only_waits(self.task, self.tasks, self.waits.futures):
+            self._rest()
+        else:
+            self.shared.timers.call_at(self.now() + idle.RECHECK_MS, self.check_idle)
+
+    def _rest(self) -> None:
+        due_at = self.waits.due_at()
+        assert due_at is not None
+        self.idle = True
+        self._slots.give_back(self)
+        if due_at - self.now() > self.shared.hibernate_after_ms or self.shared.hibernate_after_ms == 0:
+            self.stop(Stop.HIBERNATE)
+        else:
+            self.shared.commits.status(StatusChange(self.row, Status.WAITING, due_at, self.now()))
+
+    def wake(self) -> None:
+        """A wait is over: ask for a slot, or go on at once if the instance has one."""
+        if self.idle:
+            self._slots.request(self)
+        else:
+            self.waits.let_go()
+
+    def granted(self) -> None:
+        """The scheduler gives a slot to an instance that waited."""
+        if self.idle and not self.ended and self.stop_reason is None:
+            self.idle = False
+            self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
+            self.waits.let_go()
+
+    # stopping from outside
+
+    def stop(self, reason: Stop) -> None:
+        """Unwind user code; what is written then depends on ``reason``. Does not wait: see `stopped`."""
+        if self.stop_reason is None and not self.ended:
+            self.stop_reason = reason
+            self.unwind()
+
+    def unwind(self) -> None:
+        """Cancel all that user code does."""
+        self.waits.freeze()
+        for task in {*self.tasks, self.task}:
+            if task is not None and not task.done():
+                task.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """True once the runner has let go."""
+        return self.task is not None and self.task.done()
+
+    async def stopped(self) -> bool:
+        """Wait until user code has unwound; False if it will not, and goes on without being able to write."""
+        if self.task is not None:
+            await asyncio.wait([self.task], timeout=UNWIND_S)
+        return self.ended
+
+    def renew_waits(self) -> None:
+        """Forget what `run()` waited for: rollbacks wait anew, after it was unwound."""
+        self.waits.close()
+        self.waits = Waits(self, self.shared.timers)
+
+    # pause and resume
+
+    def pause(self) -> bool:
+        """Start no new step; True if the instance pauses at once, False if steps in flight finish first."""
+        self.pausing = True
+        self.waits.hold()
+        if self.in_flight:
+            self.shared.commits.status(
+                StatusChange(self.row, Status.WAITING_FOR_PAUSE, self.now(), self.now())
+            )
+            return False
+        self.stop(Stop.PAUSE)
+        return True
+
+    def resume(self) -> None:
+        """Take back a pause that waits for steps in flight."""
+        self.pausing = False
+        self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
+        if self._gate is not None and not self._gate.done():
+            self._gate.set_result(None)
+        self._gate = None
+        self.waits.unhold()
