@@ -474,10 +474,10 @@ def test_a_schedule_set_over_the_api_holds_where_the_configuration_has_none(tmp_
         await wait(SECOND)
         await world.define(noop)
         site = await Site(world).open()
-        await world.engine.upkeep.change_settings("w", Settings(schedules=("*/5 * * * *",)))
+        await world.engine.maintenance.change_settings("w", Settings(schedules=("*/5 * * * *",)))
         await wait(HOUR)
         assert len((await world.engine.instances("w")).items) == 12
-        await world.engine.upkeep.change_settings("w", Settings())
+        await world.engine.maintenance.change_settings("w", Settings())
         await wait(HOUR)
         assert len((await world.engine.instances("w")).items) == 12
         await site.hand_over()

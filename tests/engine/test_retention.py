@@ -282,12 +282,12 @@ def test_settings_of_the_api_hold_where_the_configuration_is_silent(tmp_path):
     async def body(world):
         await world.define(done, step_limit=7)
         given = Settings(step_limit=3, concurrency=2, retention=Retention(success_ms=HOUR))
-        await world.engine.upkeep.change_settings("w", given)
+        await world.engine.maintenance.change_settings("w", given)
         await world.crash()
-        held = await world.engine.upkeep.settings("w")
+        held = await world.engine.maintenance.settings("w")
         assert (held.step_limit, held.concurrency, held.retention.success_ms) == (7, 2, HOUR)
-        await world.engine.upkeep.change_settings("w", Settings())
-        assert await world.engine.upkeep.settings("w") == Settings(step_limit=7)
+        await world.engine.maintenance.change_settings("w", Settings())
+        assert await world.engine.maintenance.settings("w") == Settings(step_limit=7)
 
     in_world(tmp_path, body)
 
@@ -297,7 +297,7 @@ def test_a_step_limit_set_over_the_api_ends_an_instance(tmp_path):
 
     async def body(world):
         await world.define(noisy)
-        await world.engine.upkeep.change_settings("w", Settings(step_limit=2))
+        await world.engine.maintenance.change_settings("w", Settings(step_limit=2))
         row = await world.finish(await world.engine.create("w"))
         assert "The limit of 2 steps has been reached" in row.error.message
 

@@ -32,7 +32,7 @@ async def counts(world: World) -> dict[str, int]:
 def test_all_that_have_not_ended_are_terminated_in_the_background(tmp_path):
     async def body(world):
         await fill(world)
-        assert await world.engine.upkeep.terminate_all("w")
+        assert await world.engine.maintenance.terminate_all("w")
         assert (await counts(world))["waiting"] > 0
         await asyncio.sleep(1)
         assert await counts(world) == {"terminated": 120, "complete": 1}
@@ -43,12 +43,12 @@ def test_all_that_have_not_ended_are_terminated_in_the_background(tmp_path):
 def test_a_second_order_while_one_is_carried_out_changes_nothing(tmp_path):
     async def body(world):
         await fill(world)
-        assert await world.engine.upkeep.terminate_all("w")
-        assert not await world.engine.upkeep.terminate_all("w")
-        assert await world.engine.upkeep.is_terminating("w")
+        assert await world.engine.maintenance.terminate_all("w")
+        assert not await world.engine.maintenance.terminate_all("w")
+        assert await world.engine.maintenance.is_terminating("w")
         await asyncio.sleep(1)
-        assert not await world.engine.upkeep.is_terminating("w")
-        assert await world.engine.upkeep.terminate_all("w")
+        assert not await world.engine.maintenance.is_terminating("w")
+        assert await world.engine.maintenance.terminate_all("w")
 
     in_world(tmp_path, body)
 
@@ -57,11 +57,11 @@ def test_only_those_in_a_status(tmp_path):
     async def body(world):
         await fill(world)
         await world.engine.pause("w", "i1")
-        assert await world.engine.upkeep.terminate_all("w", Status.PAUSED)
+        assert await world.engine.maintenance.terminate_all("w", Status.PAUSED)
         await asyncio.sleep(1)
         assert await counts(world) == {"waiting": 119, "terminated": 1, "complete": 1}
         with pytest.raises(InvalidArgumentError, match="waitingForPause"):
-            await world.engine.upkeep.terminate_all("w", Status.COMPLETE)
+            await world.engine.maintenance.terminate_all("w", Status.COMPLETE)
 
     in_world(tmp_path, body)
 
@@ -69,7 +69,7 @@ def test_only_those_in_a_status(tmp_path):
 def test_what_is_created_after_the_order_is_spared(tmp_path):
     async def body(world):
         await fill(world)
-        await world.engine.upkeep.terminate_all("w")
+        await world.engine.maintenance.terminate_all("w")
         await world.engine.create("w", id="later")
         await asyncio.sleep(1)
         assert await counts(world) == {"terminated": 120, "complete": 1, "waiting": 1}
@@ -82,7 +82,7 @@ def test_an_order_survives_the_death_of_who_carries_it_out(tmp_path):
 
     async def body(world):
         await fill(world)
-        await world.engine.upkeep.terminate_all("w")
+        await world.engine.maintenance.terminate_all("w")
         for _ in range(5):
             await world.turns(7)
             await world.crash()
@@ -98,7 +98,7 @@ def test_where_nothing_runs_the_order_is_carried_out_at_once(tmp_path):
         world = await World(tmp_path).open()
         await world.define(sleeper)
         await world.engine.create_batch("w", [NewInstance() for _ in range(60)])
-        assert await world.engine.upkeep.terminate_all("w")
+        assert await world.engine.maintenance.terminate_all("w")
         assert await counts(world) == {"terminated": 60}
         await world.close()
 
@@ -109,9 +109,9 @@ def test_a_process_that_drives_carries_out_what_another_orders(tmp_path):
     async def body(world):
         await fill(world)
         front = Engine(world.store, world.clock, options=EngineOptions(heartbeat=False))
-        assert await front.upkeep.terminate_all("w")
+        assert await front.maintenance.terminate_all("w")
         assert (await counts(world))["waiting"] == 120
-        await world.engine.upkeep.look()
+        await world.engine.maintenance.look()
         await asyncio.sleep(1)
         assert await counts(world) == {"terminated": 120, "complete": 1}
         await front.close()

@@ -66,7 +66,7 @@ def test_put_names_what_is_wrong_and_changes_nothing(tmp_path, more):
         response = await session.rest("PUT", "/workflows/w", json={**PUT, **more})
         assert response.status_code == 400
         assert errors(response)
-        assert (await session.world.engine.upkeep.settings("w")).step_limit is None
+        assert (await session.world.engine.maintenance.settings("w")).step_limit is None
 
     in_session(tmp_path, body, run=echo)
 

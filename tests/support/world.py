@@ -86,7 +86,7 @@ class World:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.001)
         self.engine._shared.timers.close()
-        self.engine._shared.bench.close()
+        self.engine._shared.executor.close()
         await self.open()
         await self.start()
 

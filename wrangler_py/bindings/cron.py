@@ -69,7 +69,7 @@ class CronTriggers:
         self._resources = resources
         self._planned: list[Planned] = []
         self._is_started = False
-        resources.engine.upkeep.observe_settings(self._replan)
+        resources.engine.maintenance.observe_settings(self._replan)
         #: Up to when every due minute has been fired.
         self._judged = 0
         self._turning: asyncio.Task[None] | None = None
@@ -219,7 +219,7 @@ def _own_schedules(config: Config, resources: Resources) -> Iterator[tuple[str, 
     """
     for one in config.workflows:
         if one.script_name in (None, config.name):
-            schedules = one.schedules or resources.engine.upkeep.schedules(one.name)
+            schedules = one.schedules or resources.engine.maintenance.schedules(one.name)
             yield from ((one.name, cron) for cron in dict.fromkeys(schedules))
 
 

@@ -64,8 +64,8 @@ class DeleteResult(msgspec.Struct):
     errors: list[BatchError]
 
 
-class Intake:
-    """Takes in new instances."""
+class InstanceCreator:
+    """Checks and stores new instances."""
 
     def __init__(
         self, store: Store, clock: Clock, commits: GroupCommit, limits: PlanLimits, *, enforce: bool

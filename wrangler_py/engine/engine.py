@@ -17,7 +17,7 @@ from wrangler_py.engine.creation import (
     BatchError,
     BatchResult,
     DeleteResult,
-    Intake,
+    InstanceCreator,
     Named,
     NewInstance,
     encode_payload,
@@ -28,7 +28,7 @@ from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
 from wrangler_py.engine.lease import LEASE_MS, Heartbeat
 from wrangler_py.engine.limits import PLANS, Plan
-from wrangler_py.engine.maintenance import Upkeep
+from wrangler_py.engine.maintenance import Maintenance
 from wrangler_py.engine.model import (
     HistoryEvent,
     HistoryType,
@@ -92,9 +92,11 @@ class Engine:
         self._scheduler = Scheduler(store, self._shared, capacity=limits.concurrency)
         self._control = Control(store, clock, self._commits, self._scheduler, self._publish)
         self._subscriptions = Subscriptions(store, self.options.look_s)
-        self._intake = Intake(store, clock, self._commits, limits, enforce=self.options.enforce_limits)
+        self._creator = InstanceCreator(
+            store, clock, self._commits, limits, enforce=self.options.enforce_limits
+        )
         definitions = self._scheduler.definitions
-        self.upkeep = Upkeep(store, clock, self._shared.timers, definitions, self.terminate)
+        self.maintenance = Maintenance(store, clock, self._shared.timers, definitions, self.terminate)
         self._known: set[str] = set()
         self._observers: list[Callable[[Observation], None]] = []
         self._block_observers: list[Callable[[Blocked], None]] = []
@@ -119,7 +121,7 @@ class Engine:
             await self.store.bind_workflow(
                 WorkflowRow(one.name, one.script, one.class_name, one.version, now, now)
             )
-        await self.upkeep.take_settings()
+        await self.maintenance.take_settings()
         self._scheduler.kick()
 
     async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
@@ -147,7 +149,7 @@ class Engine:
                 self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=self._loop_blocked
             )
         self._scheduler.start(epoch)
-        self.upkeep.start(epoch)
+        self.maintenance.start(epoch)
 
     async def drain(self, grace: float) -> None:
         """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the
@@ -175,7 +177,7 @@ class Engine:
             await self._commits.flush()
 
     async def _stop_background(self) -> None:
-        await self.upkeep.stop()
+        await self.maintenance.stop()
         for task in (self._looking, self._healing):
             if task is not None:
                 task.cancel()
@@ -198,7 +200,7 @@ class Engine:
         await self._scheduler.stop()
         await self._stop_background()
         self._shared.timers.close()
-        self._shared.bench.close()
+        self._shared.executor.close()
         await self._commits.close()
 
     # observing
@@ -224,7 +226,7 @@ class Engine:
         if self._observers:
             self._tell_all(batch, rows)
         if batch.endings:
-            self.upkeep.instances_ended()
+            self.maintenance.instances_ended()
         if batch.parkings or batch.endings:
             self._scheduler.forget([one.row for one in batch.parkings] + [one.row for one in batch.endings])
 
@@ -237,7 +239,7 @@ class Engine:
 
     def _publish(self, instance: InstanceRow, line: HistoryLine) -> None:
         self._subscriptions.wake(instance.row)
-        self.upkeep.instances_ended()
+        self.maintenance.instances_ended()
         self._tell(instance.workflow, instance.id, line)
 
     def _tell(self, workflow: str, instance_id: str, line: HistoryLine) -> None:
@@ -294,7 +296,7 @@ class Engine:
                 if self.store.changed_elsewhere():
                     self._scheduler.kick()
                     await self._collect_events(epoch)
-                    await self.upkeep.look()
+                    await self.maintenance.look()
                     await self._control.answer_requests(epoch)
             except StoreError as error:
                 self._store_failed(error)
@@ -328,7 +330,7 @@ class Engine:
             be stored), PayloadTooLargeError, QueueFullError, RateLimitedError.
         """
         new = NewInstance(id, {} if params is msgspec.UNSET else params, retention)
-        return await self._intake.create(await self._named(workflow), new, trigger, schedule)
+        return await self._creator.create(await self._named(workflow), new, trigger, schedule)
 
     async def create_batch(
         self,
@@ -339,7 +341,7 @@ class Engine:
         skip_existing: bool = True,
     ) -> BatchResult:
         """Store up to 100 new instances in one transaction; ids that exist are skipped, or reported as errors."""
-        return await self._intake.create_batch(
+        return await self._creator.create_batch(
             await self._named(workflow), instances, trigger, skip_existing=skip_existing
         )
 
@@ -501,6 +503,6 @@ class Engine:
         data = encode_payload("the payload", payload)
         return await self._control.send_event(workflow, instance_id, event_type, data)
 
-    def excuse(self, seconds: float) -> None:
+    def extend_deadlines(self, seconds: float) -> None:
         """Move the deadlines of all running attempts by the time spent in a debugger."""
-        self._shared.bench.excuse(seconds)
+        self._shared.executor.extend_deadlines(seconds)

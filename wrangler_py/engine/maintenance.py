@@ -15,8 +15,8 @@ from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import WorkflowNotFoundError
 
 
-class Upkeep:
-    """Settings, retention and orders to terminate all; ``engine.upkeep``."""
+class Maintenance:
+    """Settings, retention and orders to terminate all; ``engine.maintenance``."""
 
     def __init__(
         self,

@@ -239,7 +239,7 @@ def _unfit(new: NewInstance, size: int) -> Iterator[str]:
 
 async def _shown(call: Call, row: WorkflowRow) -> WorkflowView:
     counts = await call.engine.status_counts(row.name)
-    settings = await call.engine.upkeep.settings(row.name)
+    settings = await call.engine.maintenance.settings(row.name)
     return view_workflow(row, counts, settings, call.engine.clock.now())
 
 

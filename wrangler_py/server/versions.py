@@ -44,5 +44,5 @@ async def _version(call: Call) -> tuple[WorkflowRow, CodeVersion]:
 
 
 async def _shown(call: Call, row: WorkflowRow, code: CodeVersion) -> VersionView:
-    settings = await call.engine.upkeep.settings(row.name)
+    settings = await call.engine.maintenance.settings(row.name)
     return view_version(row, code, settings, await call.host.versions.graph(code))

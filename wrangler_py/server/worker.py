@@ -157,7 +157,7 @@ class Worker:
 
     def _excuse(self, seconds: float) -> None:
         if self._host is not None:
-            self._host.engine.excuse(seconds)
+            self._host.engine.extend_deadlines(seconds)
 
     def _hear(self, message: ToWorker, sockets: list[socket.socket]) -> None:
         """Take a message, on the wire's own thread."""

@@ -51,7 +51,7 @@ async def put_workflow(call: Call) -> Success:
     body: requests.WorkflowBody = requests.read(await call.body(), requests.WorkflowBody)
     settings = _read_settings(body)
     row = await _known(call, body)
-    await call.engine.upkeep.change_settings(row.name, settings)
+    await call.engine.maintenance.change_settings(row.name, settings)
     return Success(await _shown(call))
 
 
@@ -64,7 +64,7 @@ async def terminate_all(call: Call) -> Success:
     status = reader.status("status", TERMINABLE)
     reader.finish()
     await call.engine.workflow(call.workflow)
-    is_new = await call.engine.upkeep.terminate_all(call.workflow, status)
+    is_new = await call.engine.maintenance.terminate_all(call.workflow, status)
     return Success(OrderView("ok" if is_new else "already_running"))
 
 
@@ -107,5 +107,5 @@ async def _shown(call: Call) -> UpdatedView:
         triggered_on=None if row.triggered_at is None else iso(row.triggered_at),
         version_id=row.version,
         is_deleted=0,
-        terminator_running=int(await call.engine.upkeep.is_terminating(row.name)),
+        terminator_running=int(await call.engine.maintenance.is_terminating(row.name)),
     )

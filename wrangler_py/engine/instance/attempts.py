@@ -122,7 +122,7 @@ class Attempts:
         began = asyncio.get_running_loop().time()
         try:
             ctx = self.ctx() if callback.wants_context else {}
-            value = await context.shared.bench.call(callback, ctx, self.config.timeout_ms)
+            value = await context.shared.executor.call(callback, ctx, self.config.timeout_ms)
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -139,7 +139,7 @@ class Attempts:
         passed = asyncio.get_running_loop().time() - began
         recording = record(self.context, self.step, stream)
         try:
-            data: bytes = await self.context.shared.bench.bounded(
+            data: bytes = await self.context.shared.executor.bounded(
                 recording, self.config.timeout_ms, passed * 1000
             )
         except NotBytesError as error:
@@ -152,7 +152,7 @@ class Attempts:
             f"returned a value which is not serialisable: {error}"
         )
         self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
-        return self.context.die(FatalStepError(text))
+        return self.context.end_with(FatalStepError(text))
 
     def ctx(self) -> dict[str, Any]:
         """Return what a callback is given as ``ctx``."""

@@ -14,7 +14,7 @@ from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.calls import Calls
-from wrangler_py.engine.instance.executor import Workbench
+from wrangler_py.engine.instance.executor import AttemptExecutor
 from wrangler_py.engine.instance.mailbox import Mailbox
 from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.engine.instance.replay import Recorded, Replay
@@ -84,7 +84,7 @@ class EngineContext:
         self.hibernate_after_ms = hibernate_after_ms
         self.strict = strict
         self.timers = Timers(clock)
-        self.bench = Workbench()
+        self.executor = AttemptExecutor()
         self.draining = False
 
 
@@ -171,7 +171,7 @@ class InstanceContext:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
         if type(name) is not str or len(name) > MAX_STEP_NAME or not name.isprintable():
-            raise self.die(
+            raise self.end_with(
                 FatalStepError(
                     f'Step name "{name}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
                 )
@@ -189,7 +189,7 @@ class InstanceContext:
         if self.phase is not Phase.UNDOING or self.stop_reason is not None:
             self.check_open()
 
-    async def breathe(self) -> None:
+    async def let_others_run(self) -> None:
         """Let others run now and then while checkpoint after checkpoint returns at once."""
         self._replayed += 1
         if not self._replayed % _BREATH:
@@ -202,7 +202,7 @@ class InstanceContext:
             replay.steps_taken += 1
             limit = self.definition.steps
             if replay.steps_taken > limit:
-                raise self.die(
+                raise self.end_with(
                     FatalStepError(
                         f"The limit of {limit} steps has been reached. "
                         "This limit can be changed in your worker configuration."
@@ -215,11 +215,11 @@ class InstanceContext:
         """Count what a step stored; past the plan's limit, end the instance (engine-semantics, section 2)."""
         self.replay.stored_bytes += size
         if self.replay.stored_bytes > self.shared.limits.state_bytes:
-            raise self.die(
+            raise self.end_with(
                 FatalStepError(f"The instance has exceeded the {self.shared.limits.state_name} storage limit")
             )
 
-    def die(self, error: FatalStepError) -> Abort:
+    def end_with(self, error: FatalStepError) -> Abort:
         """End the instance with ``error``, whatever user code catches; return what to raise."""
         if self.fatal is None:
             self.fatal = ErrorRecord(error.name, str(error))

@@ -23,7 +23,7 @@ from wrangler_py.errors import (
 from wrangler_py.serde import encode
 
 
-class Workbench:
+class AttemptExecutor:
     """What all attempts of an engine share: threads for ``def`` steps, and the deadlines now running."""
 
     #: However many instances there are, no more threads than this run their ``def`` steps.
@@ -73,7 +73,7 @@ class Workbench:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._threads, contextvars.copy_context().run, callback.invoke, context)
 
-    def excuse(self, seconds: float) -> None:
+    def extend_deadlines(self, seconds: float) -> None:
         """Move all running deadlines: a debugger that sits in a step must not time it out."""
         for deadline in self._deadlines:
             when = deadline.when()

@@ -110,7 +110,7 @@ class RollbackAttempts(Attempts):
         blamed_place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
         token = current_step.set(blamed_place)
         try:
-            await context.shared.bench.call(callback, self.ctx(), self.config.timeout_ms)
+            await context.shared.executor.call(callback, self.ctx(), self.config.timeout_ms)
         except (ControlFlow, asyncio.CancelledError):
             if context.stop_reason is not None:
                 raise
@@ -131,7 +131,7 @@ class RollbackAttempts(Attempts):
         super()._failed_for_good(record, attempt_error=attempt_error, attempt_too=attempt_too)
 
 
-class Saga:
+class Rollbacks:
     """The rollbacks of one instance: collected while `run()` goes on, run when it must be undone."""
 
     def __init__(self, context: InstanceContext, log: RollbackLog | None) -> None:
@@ -148,11 +148,11 @@ class Saga:
         context = self._context
         if current_step.get() is not None:
             text = f'Step "{name}" runs inside another step: give its rollback to the outer one'
-            raise context.die(FatalStepError(text))
+            raise context.end_with(FatalStepError(text))
         try:
             undo_policy = read_rollback_policy(name, rollback.config)
         except FatalStepError as error:
-            raise context.die(error) from None
+            raise context.end_with(error) from None
         made = ReversibleAttempts(context, name, display, policy, recorded)
         self._undo[made.step] = Undo(made, rollback, undo_policy)
         return made

@@ -17,7 +17,7 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.entries import FailureData, MessageData, encode_data
 from wrangler_py.engine.instance.context import EngineContext, InstanceContext, Phase, Slots, Stop
 from wrangler_py.engine.instance.place import current_instance
-from wrangler_py.engine.instance.rollback import Saga
+from wrangler_py.engine.instance.rollback import Rollbacks
 from wrangler_py.engine.instance.rollback_log import RollbackLog
 from wrangler_py.engine.instance.step import WorkflowStep
 from wrangler_py.engine.limits import MAX_VALUE_BYTES
@@ -38,7 +38,7 @@ class Runner:
         log = RollbackLog.read(claimed.history)
         phase = Phase.FORWARD if log is None else Phase.COLLECTING
         self.context = InstanceContext(claimed, definition, shared, slots, phase)
-        self._saga = Saga(self.context, log)
+        self._rollbacks = Rollbacks(self.context, log)
         self._warned: set[str] = set()
         self._first_life = not self.context.replay.recorded and claimed.fresh
 
@@ -55,10 +55,10 @@ class Runner:
         current_instance.set(context.place)
         if self._first_life:
             context.log(HistoryType.WORKFLOW_START)
-        self._saga.watch()
+        self._rollbacks.watch()
         ending = await self._outcome(self._run())
-        if context.stop_reason is None and ending is not None and self._saga.is_due(ending):
-            ending = await self._outcome(self._saga.run(ending))
+        if context.stop_reason is None and ending is not None and self._rollbacks.is_due(ending):
+            ending = await self._outcome(self._rollbacks.run(ending))
         context.calls.close()
         if context.stop_reason is None and ending is not None:
             self._end(ending)
@@ -84,7 +84,7 @@ class Runner:
     async def _run(self) -> Ending | None:
         try:
             entrypoint = self.context.definition.instantiate()
-            result = entrypoint.run(self._event(), WorkflowStep(self.context, self._saga))
+            result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
             if not inspect.isawaitable(result):
                 return self._errored(ErrorRecord("TypeError", _not_async(self.context.definition.class_name)))
             output = await result

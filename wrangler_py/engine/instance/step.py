@@ -21,7 +21,7 @@ from wrangler_py.engine.instance.callback import (
     positional_callback,
 )
 from wrangler_py.engine.instance.context import InstanceContext
-from wrangler_py.engine.instance.rollback import Rollback, Saga
+from wrangler_py.engine.instance.rollback import Rollback, Rollbacks
 from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.model import Kind
 from wrangler_py.engine.retry import DEFAULT_POLICY, read_policy
@@ -39,9 +39,9 @@ SPELLINGS = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
 class WorkflowStep:
     """The durable steps of one instance."""
 
-    def __init__(self, context: InstanceContext, saga: Saga) -> None:
+    def __init__(self, context: InstanceContext, rollbacks: Rollbacks) -> None:
         self.context = context
-        self.saga = saga
+        self.rollbacks = rollbacks
         self.implicit = context.definition.implicit_dependencies
         self._strict = context.shared.strict
         self._declared: dict[str, DeclaredStep] = {}
@@ -105,7 +105,7 @@ class WorkflowStep:
         if len(args) == 2:
             config = args[0]
         asked = StepCall(name, config, positional_callback(args[-1]), undo)
-        return self.context.calls.call(name, do, self.context, self.saga, asked)
+        return self.context.calls.call(name, do, self.context, self.rollbacks, asked)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
         if self.implicit or len(args) > 1:
@@ -208,7 +208,7 @@ class DeclaredStep:
 
     async def _do(self, arguments: dict[str, Any]) -> Any:
         asked = StepCall(self.name, self._config, self._callback(arguments), self._undo)
-        return await do(self._owner.context, self._owner.saga, asked)
+        return await do(self._owner.context, self._owner.rollbacks, asked)
 
     def _needed(self) -> list[tuple[str, DeclaredStep]]:
         names = [name for name in self._parameters if name != CTX]
@@ -263,7 +263,7 @@ class StepCall(NamedTuple):
     rollback: Rollback | None = None
 
 
-async def do(context: InstanceContext, saga: Saga, asked: StepCall) -> Any:
+async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) -> Any:
     """Return a step's result: from its checkpoint, or by calling its callback until it succeeds or is given up.
 
     Raises:
@@ -272,18 +272,18 @@ async def do(context: InstanceContext, saga: Saga, asked: StepCall) -> Any:
     name, rollback = asked.name, asked.rollback
     display, recorded = context.visit(Kind.DO, name)
     if recorded is not None and rollback is not None:
-        saga.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
+        rollbacks.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
     if recorded is not None and recorded.done:
         if recorded.error is not None:
             raise context.failure(recorded.error)
-        await context.breathe()
+        await context.let_others_run()
         return restore(context, recorded.output or b"null")
     try:
         policy = read_policy(name, asked.config)
     except FatalStepError as error:
-        raise context.die(error) from None
+        raise context.end_with(error) from None
     if context.is_held:
         await context.gate()
     if rollback is not None:
-        return await saga.attempts(rollback, name, display, policy, recorded).run(asked.callback)
+        return await rollbacks.attempts(rollback, name, display, policy, recorded).run(asked.callback)
     return await Attempts(context, name, display, policy, recorded).run(asked.callback)

@@ -28,9 +28,9 @@ async def sleep(context: InstanceContext, name: str, duration: object) -> None:
         try:
             length = parse_duration(duration)
         except InvalidArgumentError as error:
-            raise context.die(FatalStepError(f'Sleep "{name}": {error}')) from None
+            raise context.end_with(FatalStepError(f'Sleep "{name}": {error}')) from None
         if length > MAX_SLEEP_MS:
-            raise context.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
+            raise context.end_with(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
         wake_at = context.now() + length
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
@@ -44,9 +44,9 @@ async def sleep_until(context: InstanceContext, name: str, when: object) -> None
         wake_at = _moment(context, name, when)
         now = context.now()
         if wake_at < now:
-            raise context.die(FatalStepError("You can't sleep until a time in the past, time-traveler"))
+            raise context.end_with(FatalStepError("You can't sleep until a time in the past, time-traveler"))
         if wake_at - now > MAX_SLEEP_MS:
-            raise context.die(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
+            raise context.end_with(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
     await _sleep(context, display, recorded, wake_at)
@@ -59,7 +59,7 @@ def _moment(context: InstanceContext, name: str, when: object) -> int:
     if isinstance(when, int | float) and not isinstance(when, bool):
         return round(when)
     text = f'Sleep "{name}": {when!r} is not a time: use a datetime or milliseconds since 1970'
-    raise context.die(FatalStepError(text))
+    raise context.end_with(FatalStepError(text))
 
 
 def _planned(recorded: Recorded, at: int | None) -> int:
@@ -119,7 +119,7 @@ def _start_wait(
     context: InstanceContext, name: str, display: str, event_type: object, timeout: object
 ) -> tuple[int, StartData]:
     if not isinstance(event_type, str) or not event_type:
-        raise context.die(
+        raise context.end_with(
             FatalStepError(
                 f'wait_for_event "{name}" needs the type of the event as a text, not {event_type!r}'
             )
@@ -127,9 +127,11 @@ def _start_wait(
     try:
         timeout_ms = parse_duration(timeout)
     except InvalidArgumentError as error:
-        raise context.die(FatalStepError(f'wait_for_event "{name}": {error}')) from None
+        raise context.end_with(FatalStepError(f'wait_for_event "{name}": {error}')) from None
     if timeout_ms > MAX_SLEEP_MS:
-        raise context.die(FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days'))
+        raise context.end_with(
+            FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days')
+        )
     step = context.new_step(Kind.WAIT)
     start = StartData(
         timeout_at=context.now() + timeout_ms, timeout_ms=timeout_ms, event_type=event_type, parent=_parent()
