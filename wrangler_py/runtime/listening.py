@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wrangler_py.errors import PortInUseError, UserError
 from wrangler_py.runtime.sessions import Session, session_on_port
+from wrangler_py.storage.private import FILE_MODE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +35,13 @@ def bind(ip: str, port: int) -> socket.socket:
 
 
 def bind_path(path: Path) -> socket.socket:
-    """Return a socket of the file system that listens; who may use it, the folder's permissions say."""
+    """Return a socket of the file system that listens, for this user only.
+
+    Its folder must be closed to others: the mode is set after the socket is made.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
+    path.chmod(FILE_MODE)
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wrangler_py.errors import StateLockedError, StateUnwritableError
+from wrangler_py.storage.private import make_folder, mend, opener
 
 if TYPE_CHECKING:
     from wrangler_py.config import Config
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_STATE = Path(".wrangler", "state")
 DATABASE = "workflows.sqlite"
 LOCK, SESSION = "lock", "session.json"
+#: Folders of a state directory; ``v3`` is that of Cloudflare's own wrangler, which keeps it in the same place.
+FOLDERS = frozenset({"cron", "d1", "deployments", "do", "email", "kv", "queues", "r2", "v3"})
 #: Seconds to go on trying for the lock: somebody may be looking whether it is held.
 PATIENCE, PAUSE = 0.4, 0.02
 
@@ -135,23 +138,30 @@ class StateLock:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
+        #: A line that says what others could read until now; empty if they could not.
+        self.notice = ""
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Make the directory and take the lock.
+        """Make the directory, take the lock, and take the rights of others to what is stored there.
 
         Raises:
             StateUnwritableError: the directory cannot be made or written.
             StateLockedError: another session has it.
         """
         try:
-            self.state_dir.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(self.state_dir)
+            self._file = opener(str(self.state_dir / LOCK), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise self._unwritable(error) from error
         if not _lock_patiently(self._file):
             self.release()
             raise self._locked()
+        if _holds_state_only(self.state_dir) and (count := mend(self.state_dir)):
+            self.notice = (
+                f"Other users of this machine could read the state in {self.state_dir}; "
+                f"now only you can ({count} files and folders changed)."
+            )
 
     def release(self) -> None:
         """Let another session have it."""
@@ -172,6 +182,16 @@ class StateLock:
             f"The state directory {self.state_dir} cannot be written: {error.strerror}.",
             hint="Mend its permissions, or keep the state elsewhere: --persist-to DIR",
         )
+
+
+def _holds_state_only(state_dir: Path) -> bool:
+    """Return False if other files lie there too, as after ``--persist-to .``: their permissions are the user's."""
+    if state_dir.parts[-2:] == DEFAULT_STATE.parts:
+        return True
+    return all(
+        name == LOCK or name in FOLDERS or name.startswith((SESSION, DATABASE))
+        for name in os.listdir(state_dir)
+    )
 
 
 def _lock_patiently(file: int) -> bool:
@@ -227,13 +247,8 @@ def _read(path: Path) -> Session | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Replace the file in one go: who reads it sees the old or the new one."""
-    _make_private(path.parent)
+    make_folder(path.parent)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_bytes(data)
+    with open(fresh, "wb", opener=opener) as file:
+        file.write(data)
     fresh.replace(path)
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder, and those missing above it, for this user only: another would not be trusted."""
-    for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
-        missing.mkdir(mode=0o700, exist_ok=True)

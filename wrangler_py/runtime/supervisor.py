@@ -69,11 +69,14 @@ def run(options: DevOptions, first: Child | None = None) -> int:
         listeners = [_listen(options, configs[0]), *(bind(LOOPBACK, 0) for _ in configs[1:])]
         for listener in listeners:
             stack.callback(listener.close)
-        return asyncio.run(_run(options, state_dir, list(zip(configs, listeners, strict=True)), children))
+        served = list(zip(configs, listeners, strict=True))
+        return asyncio.run(_run(options, state_dir, served, children, lock.notice))
 
 
-async def _run(options: DevOptions, state_dir: Path, served: Sequence[Served], children: list[Child]) -> int:
-    return await Supervisor(options, state_dir, served).run(children)
+async def _run(
+    options: DevOptions, state_dir: Path, served: Sequence[Served], children: list[Child], notice: str
+) -> int:
+    return await Supervisor(options, state_dir, served, notice).run(children)
 
 
 def _listen(options: DevOptions, config: Config) -> socket.socket:
@@ -93,11 +96,15 @@ def _read_config(options: DevOptions, path: Path) -> Config:
 class Supervisor:
     """Runs a session. Runs on one event loop; every method is called on it. For its scripts it is the `Stage`."""
 
-    def __init__(self, options: DevOptions, state_dir: Path, served: Sequence[Served]) -> None:
+    def __init__(
+        self, options: DevOptions, state_dir: Path, served: Sequence[Served], notice: str = ""
+    ) -> None:
         self.options, self.state_dir = options, state_dir
         self.lease_prefix = f"{uuid.uuid4().hex[:12]}-"
         self._started_at = round(time.time() * 1000)
         self._screen = Screen(options.log_level)
+        if notice:
+            self._screen.warn(notice)
         self._session_file = SessionFile(state_dir)
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()

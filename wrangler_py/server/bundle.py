@@ -14,6 +14,7 @@ import msgspec
 
 from wrangler_py.errors import RequestError
 from wrangler_py.storage.deployments import CONFIG_FILE
+from wrangler_py.storage.private import make_folder, opener
 
 if TYPE_CHECKING:
     from wrangler_py.sdk.web.forms import FormData
@@ -136,9 +137,9 @@ def write_bundle(bundle: Bundle, config: Mapping[str, Any], folder: Path) -> Non
     folders = {folder}
     for name, content in everything.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         folders.update(parent for parent in path.parents if parent.is_relative_to(folder))
-        with open(path, "xb", opener=_private) as file:
+        with open(path, "xb", opener=opener) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -156,11 +157,6 @@ def read_folder(folder: Path) -> dict[str, bytes]:
         if path.is_file() and "__pycache__" not in path.parts and path != folder / CONFIG_FILE:
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file for its owner alone: among what is uploaded are secrets."""
-    return os.open(path, flags, 0o600)
 
 
 def sync_folder(folder: Path) -> None:

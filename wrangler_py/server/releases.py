@@ -19,6 +19,7 @@ from wrangler_py.config.upload import SECRET, Binding, bindings_of, secrets_of, 
 from wrangler_py.errors import RequestError
 from wrangler_py.server.bundle import Bundle, read_folder, sync_folder, write_bundle
 from wrangler_py.storage.deployments import CONFIG_FILE, Deployment, Deployments, Version
+from wrangler_py.storage.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,7 +178,7 @@ class Releases:
         shutil.rmtree(place, ignore_errors=True)
         with self._deployments.staging() as staging:
             write_bundle(bundle, config, staging)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             os.rename(staging, place)
             sync_folder(place.parent)
 

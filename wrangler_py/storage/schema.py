@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
+from wrangler_py.storage.private import claim_database, make_folder
 from wrangler_py.storage.sql import Migration, load_migrations
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
@@ -49,7 +50,7 @@ def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool =
         StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         connection = connect(path, synchronous=synchronous)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
@@ -65,6 +66,7 @@ def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool =
 
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """Return a plain connection with our settings; any thread may use it, one at a time."""
+    claim_database(path)
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=BUSY_S
     )

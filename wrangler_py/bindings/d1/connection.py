@@ -16,6 +16,7 @@ from wrangler_py.bindings.d1.statements import is_empty, named_parameter
 from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
+from wrangler_py.storage.private import claim_database, make_folder
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
 LONGEST_S = 30.0
@@ -59,7 +60,8 @@ class Connection:
         self._deadline = FOREVER
         self._pages = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
+            claim_database(path)
             self._sqlite = self._open(path)
         except OSError as error:
             raise StateError(f"{path.parent} cannot be made: {error.strerror}") from None

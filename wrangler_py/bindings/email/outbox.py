@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wrangler_py.clock import iso
 from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.private import make_folder, opener
 
 
 class Outbox:
@@ -47,8 +48,9 @@ def _write(path: Path, data: bytes) -> None:
     """Write beside, then rename: whoever looks finds the whole message, also after a crash at any moment."""
     beside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
+        make_folder(path.parent)
+        with open(beside, "wb", opener=opener) as file:
+            file.write(data)
         os.replace(beside, path)
     except OSError as error:
         raise StoreUnavailableError(

@@ -59,13 +59,16 @@ def run(options: ServeOptions) -> int:
         deployments.sweep()
         sockets = sockets_folder(options.state_dir)
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-        return asyncio.run(_run(options, listener, deployments, sockets))
+        return asyncio.run(_run(options, listener, deployments, sockets, lock.notice))
 
 
 async def _run(
-    options: ServeOptions, listener: socket.socket, deployments: Deployments, sockets: Path
+    options: ServeOptions, listener: socket.socket, deployments: Deployments, sockets: Path, notice: str
 ) -> int:
-    return await Supervisor(options, listener, deployments, sockets).run()
+    supervisor = Supervisor(options, listener, deployments, sockets)
+    if notice:
+        supervisor.journal.warn("permissions", notice)
+    return await supervisor.run()
 
 
 class Supervisor:

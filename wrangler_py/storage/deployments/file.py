@@ -17,10 +17,8 @@ def registry_file(state_dir: Path) -> Path:
 
 
 def open_registry(state_dir: Path) -> Database:
-    """Open the file of a state directory, or make it, readable by this user only; raises StateError.
+    """Open the file of a state directory, or make it; raises StateError.
 
     What it was told to write is on disk, past a loss of power too.
     """
-    database = Database.open(registry_file(state_dir), synchronous="FULL", package=_PACKAGE)
-    database.path.parent.chmod(0o700)
-    return database
+    return Database.open(registry_file(state_dir), synchronous="FULL", package=_PACKAGE)

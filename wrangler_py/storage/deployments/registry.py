@@ -22,6 +22,7 @@ import msgspec
 
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.deployments.file import Q, open_registry, registry_file
+from wrangler_py.storage.private import make_folder
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -137,7 +138,7 @@ class Deployments:
     def staging(self) -> Iterator[Path]:
         """Give an empty folder on the same file system, which is gone afterwards unless it was moved."""
         folder = self._folder / STAGING / self._clock.new_id()
-        folder.mkdir(parents=True)
+        make_folder(folder)
         try:
             yield folder
         finally:

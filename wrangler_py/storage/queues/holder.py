@@ -11,6 +11,8 @@ import os
 from glob import escape
 from pathlib import Path
 
+from wrangler_py.storage.private import opener
+
 _SUFFIX = "-holder-"
 
 
@@ -20,7 +22,7 @@ class Holder:
     def __init__(self, number: int, path: Path) -> None:
         self.number = number
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = opener(str(path), os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from wrangler_py.storage.private import opener
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -120,7 +122,7 @@ class NewBlob:
 
 def _locked(path: Path) -> BinaryIO | None:
     """Make a file and lock it; None: a sweep took it for a leftover in the moment between."""
-    file = path.open("xb")
+    file = open(path, "xb", opener=opener)  # noqa: SIM115 - the caller closes it
     fcntl.flock(file, fcntl.LOCK_EX)
     if os.fstat(file.fileno()).st_nlink:
         return file

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from wrangler_py.storage.private import make_folder
 from wrangler_py.storage.r2.blobs import Blobs, NewBlob, OpenBlob
 from wrangler_py.storage.r2.index import Index
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
@@ -37,7 +38,7 @@ class BucketStore:
         """
         index = Index(folder / _DATABASE)
         with closed_if_it_fails(index):
-            (folder / _BLOBS).mkdir(exist_ok=True)
+            make_folder(folder / _BLOBS)
             found = cls(index, Blobs(folder / _BLOBS, new_id))
             index.forget_uploads(forget_uploads_before)
             found._sweep()
