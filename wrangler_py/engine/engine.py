@@ -26,7 +26,7 @@ from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.describe import describe, public_stream
 from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
-from wrangler_py.engine.lease import LEASE_MS, Heartbeat
+from wrangler_py.engine.lease import LEASE_MS, Beating, Heartbeat
 from wrangler_py.engine.limits import PLANS, Plan
 from wrangler_py.engine.maintenance import Maintenance
 from wrangler_py.engine.model import (
@@ -75,8 +75,16 @@ class Engine:
     """Runs workflows over a store. Commands work whether or not `start` was called; without it, nothing is
     executed."""
 
-    def __init__(self, store: Store, clock: Clock, *, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        options: EngineOptions | None = None,
+        heartbeat: Callable[..., Beating] = Heartbeat,
+    ) -> None:
         self.options = options or EngineOptions()
+        self._new_heartbeat = heartbeat
         self.store = store
         self.clock = clock
         limits = PLANS[self.options.plan]
@@ -101,7 +109,7 @@ class Engine:
         self._observers: list[Callable[[Observation], None]] = []
         self._block_observers: list[Callable[[Blocked], None]] = []
         self._store_observers: list[Callable[[StoreError], None]] = []
-        self._heartbeat: Heartbeat | None = None
+        self._heartbeat: Beating | None = None
         self._looking: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
         self._commits.on_commit = self._committed
@@ -145,7 +153,7 @@ class Engine:
     def _drive(self, epoch: int) -> None:
         self._commits.epoch = epoch
         if self.options.heartbeat:
-            self._heartbeat = Heartbeat(
+            self._heartbeat = self._new_heartbeat(
                 self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=self._loop_blocked
             )
         self._scheduler.start(epoch)

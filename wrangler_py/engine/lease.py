@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.store import Store
@@ -22,6 +23,14 @@ LEASE_MS = 10_000
 BEAT_S = 1.0
 #: The event loop is called blocked when it has not answered for so long.
 BLOCKED_S = 1.0
+
+
+class Beating(Protocol):
+    """What renews a lease until it is stopped: `Heartbeat`, or under virtual time what beats without a thread."""
+
+    def stop(self) -> None:
+        """Stop beating."""
+        ...
 
 
 class Heartbeat:
