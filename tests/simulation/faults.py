@@ -1,0 +1,92 @@
+"""The store of one simulated process: the real one, which sometimes refuses, is slow, or loses its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Process
+
+#: Calls that write, and how to find the epoch they write under among their arguments.
+_WRITING = (
+    "take_lease", "release_lease", "reap", "apply", "claim", "rest", "restart", "delete", "add_event", "ask",
+    "let_go", "bind_workflow", "delete_workflow", "order_termination", "take_terminations", "finish_termination",
+    "discard_expired", "remove_discarded",
+)  # fmt: skip
+_READING = (
+    "next_due", "get", "history", "chunk", "events", "signalled", "asked", "list_instances", "latest",
+    "status_counts", "workflows", "to_terminate", "is_driven", "is_terminating", "next_expiry",
+)  # fmt: skip
+_EPOCH_PLACE = {"apply": 1, "claim": 1, "release_lease": 0, "take_terminations": 0}
+
+
+class FaultyStore:
+    """Passes every call on to a store on its own connection; writes are faulty as the process's plan says."""
+
+    def __init__(self, store: SqliteStore, process: Process) -> None:
+        self._store = store
+        self._process = process
+        self._connection = store._database.connection
+        for name in _WRITING:
+            if (method := getattr(store, name, None)) is not None:
+                setattr(self, name, self._writing(name, method))
+        for name in _READING:
+            if (method := getattr(store, name, None)) is not None:
+                setattr(self, name, self._reading(method))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def _reading(self, method: Any) -> Any:
+        process = self._process
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            if (delay := process.delay()) is not None:
+                await asyncio.sleep(delay)
+            return await method(*args, **kwargs)
+
+        return call
+
+    def _writing(self, name: str, method: Any) -> Any:
+        process, journal, place = self._process, self._process.world.journal, _EPOCH_PLACE.get(name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            epoch = kwargs.get("epoch")
+            if epoch is None and place is not None:
+                epoch = args[place] if place < len(args) else None
+            if (delay := process.delay()) is not None:
+                await asyncio.sleep(delay)
+            fault = process.next_fault(name)
+            if fault in ("refuse", "die-before"):
+                await self._fail(fault, name, epoch)
+            if name == "restart":
+                process.restarting = args[0]
+            changes = self._connection.total_changes
+            answer = await method(*args, **kwargs)
+            if self._connection.total_changes != changes:
+                journal.look(process, name, epoch)
+                process.wrote(name, epoch, args)
+            if name == "claim":
+                process.claimed(answer, epoch)
+            if fault in ("lose", "die-after"):
+                await self._fail(fault, name, epoch)
+            return answer
+
+        return call
+
+    async def _fail(self, fault: str, name: str, epoch: int | None) -> None:
+        process = self._process
+        if fault.startswith("die"):
+            process.kill(f"{fault[4:]} {name}")
+            await asyncio.get_running_loop().create_future()
+        if name == "apply" and epoch is not None:
+            process.poisoned.add(epoch)
+        raise StoreUnavailableError(f"the simulated database is locked ({fault} {name})")
+
+    def beat(self, epoch: int, expires_at: int) -> bool:
+        """Renew a lease, as the thread of the heartbeat does."""
+        return self._store.renew_lease(epoch, expires_at)

@@ -1,0 +1,298 @@
+"""The one workflow class of the simulator: its `run()` does what a program says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.ledger import Effect, Run
+from tests.simulation.programs import (
+    Background,
+    Catch,
+    Do,
+    Fail,
+    Gather,
+    Local,
+    Race,
+    Sleep,
+    Try,
+    Wait,
+    Within,
+)
+from wrangler_py.sdk.workers.workflows import NonRetryableError
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Process
+
+Body = tuple[Any, ...]
+#: Bytes of a stream that is stored in two pieces.
+BIG = 256 * 1024 + 7
+
+
+class Interpreter:
+    """An entrypoint: ``payload["program"]`` says which program it runs."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._ledger = process.world.ledger
+
+    async def run(self, event: Any, step: Any) -> Any:
+        """Run the instance's program and return the values of its statements."""
+        number = event["payload"]["program"]
+        program = self._process.program(number)
+        run = self._ledger.begin_run(self._process, event["instanceId"], number)
+        try:
+            output = await _Call(self, run, step, event).program(program.body)
+        except Exception as error:
+            self._ledger.end_run(run, "error", type(error).__name__, str(error))
+            raise
+        except BaseException as stop:
+            self._ledger.end_run(run, "cancelled", type(stop).__name__)
+            raise
+        self._ledger.end_run(run, "ok", output)
+        return output
+
+
+class _Call:
+    """One call of `run()`."""
+
+    def __init__(self, interpreter: Interpreter, run: Run, step: Any, event: Any) -> None:
+        self._process = interpreter._process
+        self._ledger = interpreter._ledger
+        self._run = run
+        self._step = step
+        self._event = event
+        self._background: list[tuple[asyncio.Task[Any], bool]] = []
+
+    async def program(self, body: Body) -> list[Any]:
+        """Run it all, and wait for what it left in the background."""
+        values = await self.body(body)
+        for task, cancelled in self._background:
+            if cancelled:
+                task.cancel()
+            try:
+                values.append(await task)
+            except asyncio.CancelledError:
+                if not task.cancelled():
+                    raise
+                values.append("cancelled")
+        return values
+
+    async def body(self, body: Body, *, nested: bool = False) -> list[Any]:
+        """Run statements one after the other and return their values."""
+        return [await _MEANING[type(one)](self, one, nested) for one in body]
+
+    # leaves
+
+    async def _handed(self, one: Any, nested: bool, call: Any) -> Any:
+        nth = self._run.nth(one.site)
+        try:
+            value = await call
+            if hasattr(value, "__aiter__"):
+                value = await _read(value)
+        except Exception as error:
+            self._ledger.hand(self._run, one.site, nth, nested, "error", type(error).__name__, str(error))
+            raise
+        if isinstance(one, Wait):
+            value = [value["type"], value["payload"]]
+        self._ledger.hand(self._run, one.site, nth, nested, "ok", value)
+        return value
+
+    async def do(self, one: Do, nested: bool) -> Any:
+        undo = {} if one.undo is None else {"rollback": self._undo(one), "rollback_config": _config(one.undo)}
+        callback = self._threaded(one) if one.threaded else self._async(one)
+        return await self._handed(one, nested, self._step.do(one.name, _config(one), callback, **undo))
+
+    async def sleep(self, one: Sleep, nested: bool) -> Any:
+        if one.until:
+            at = round((self._event["timestamp"] - _EPOCH).total_seconds() * 1000) + one.ms
+            return await self._handed(one, nested, self._step.sleep_until(one.name, at))
+        return await self._handed(one, nested, self._step.sleep(one.name, one.ms))
+
+    async def wait(self, one: Wait, nested: bool) -> Any:
+        call = self._step.wait_for_event(one.name, one.type, timeout=one.timeout)
+        try:
+            return await self._handed(one, nested, call)
+        except Exception as error:
+            if type(error).__name__ != "WorkflowTimeoutError":
+                raise
+            return "timeout"
+
+    # callbacks
+
+    def _begin(self, kind: str, one: Do, ctx: Any) -> tuple[Effect, Try]:
+        key, attempt = f"{ctx['step']['name']}-{ctx['step']['count']}", ctx["attempt"]
+        tries = one.tries if kind == "do" or one.undo is None else one.undo.tries
+        effect = self._ledger.begin(self._run, kind, one.site, key, attempt)
+        return effect, tries[min(attempt, len(tries)) - 1]
+
+    def _async(self, one: Do) -> Any:
+        async def callback(ctx: Any) -> Any:
+            effect, trial = self._begin("do", one, ctx)
+            return await self._act(one, effect, trial)
+
+        return callback
+
+    def _undo(self, one: Do) -> Any:
+        async def undo(ctx: Any, error: Any, output: Any) -> None:
+            effect, trial = self._begin("undo", one, ctx)
+            await self._act(None, effect, trial)
+
+        return undo
+
+    async def _act(self, one: Do | None, effect: Effect, trial: Try) -> Any:
+        outcome = "?"
+        try:
+            inner = await self.body(one.body, nested=True) if one is not None and one.body else None
+            await self._pass_time(effect, trial)
+            result = self._result(effect, trial, inner)
+            outcome = "ok"
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._ledger.end(effect, outcome)
+        return result
+
+    async def _pass_time(self, effect: Effect, trial: Try) -> None:
+        if trial.outcome == "stubborn":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(trial.ms / 1000)
+                return
+        if trial.ms:
+            await asyncio.sleep(trial.ms / 1000)
+        if trial.outcome == "die":
+            effect.killed = True
+            self._process.kill("a step")
+            await asyncio.get_running_loop().create_future()
+
+    def _threaded(self, one: Do) -> Any:
+        def callback(ctx: Any) -> Any:
+            effect, trial = self._begin("do", one, ctx)
+            outcome = "ok"
+            try:
+                if trial.outcome == "die":
+                    effect.killed = True
+                    self._process.kill("a step in a thread")
+                    return None
+                return self._result(effect, trial, None)
+            except Exception as error:
+                outcome = type(error).__name__
+                raise
+            finally:
+                self._ledger.end(effect, outcome)
+
+        return callback
+
+    def _result(self, effect: Effect, trial: Try, inner: Any) -> Any:
+        told = f"{effect.site}/{effect.began}"
+        if trial.outcome == "fail":
+            raise RuntimeError(told)
+        if trial.outcome == "final":
+            raise NonRetryableError(told)
+        if trial.outcome in ("stream", "big"):
+            return _bytes(told, trial.outcome == "big")
+        return [effect.site, effect.began] if inner is None else [effect.site, effect.began, inner]
+
+    # branches
+
+    async def gather(self, one: Gather, nested: bool) -> Any:
+        branches = [self.body(each, nested=nested) for each in one.branches]
+        if one.how == "group":
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in branches]
+            return [task.result() for task in tasks]
+        values = await asyncio.gather(*branches, return_exceptions=one.how == "gather-all")
+        return [_shown(value) for value in values]
+
+    async def race(self, one: Race, nested: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self.body(each, nested=nested)) for each in one.branches]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            first = next((number for number, task in enumerate(tasks) if task.done()), None)
+            if one.losers == "cancel" or first is None:
+                for task in tasks:
+                    task.cancel()
+        values = await asyncio.gather(*tasks, return_exceptions=True)
+        return [first, *(_shown(value) for value in values)]
+
+    async def background(self, one: Background, nested: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        self._background.append((loop.create_task(self.body(one.body, nested=nested)), one.cancel))
+        return "background"
+
+    async def within(self, one: Within, nested: bool) -> Any:
+        try:
+            if one.how == "timeout":
+                async with asyncio.timeout(one.ms / 1000):
+                    return await self.body(one.body, nested=nested)
+            return await asyncio.wait_for(self.body(one.body, nested=nested), one.ms / 1000)
+        except TimeoutError:
+            return "too late"
+
+    async def local(self, one: Local, nested: bool) -> Any:
+        await asyncio.sleep(one.ms / 1000)
+
+    async def catch(self, one: Catch, nested: bool) -> Any:
+        try:
+            return await self.body(one.body, nested=nested)
+        except Exception as error:
+            return _shown(error)
+
+    async def fail(self, one: Fail, nested: bool) -> Any:
+        raise (NonRetryableError if one.kind == "final" else ValueError)("run fails")
+
+
+def _config(one: Any) -> dict[str, Any]:
+    delay = one.delay if one.delay != "function" else lambda _: 50
+    config: dict[str, Any] = {
+        "retries": {
+            "limit": one.limit,
+            "delay": delay,
+            "backoff": one.backoff if isinstance(one, Do) else "constant",
+        }
+    }
+    if isinstance(one, Do):
+        config["timeout"] = one.timeout
+    return config
+
+
+def _shown(value: Any) -> Any:
+    """Return an error as a value that can be stored."""
+    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else value
+
+
+async def _bytes(told: str, big: bool) -> AsyncIterator[bytes]:
+    yield told.encode()
+    await asyncio.sleep(0)
+    yield b" " * BIG if big else b"."
+
+
+async def _read(stream: Any) -> list[Any]:
+    data = b"".join([chunk async for chunk in stream])
+    return [data.rstrip(b" .").decode(), len(data)]
+
+
+def _epoch() -> Any:
+    from wrangler_py.clock import naive_utc
+
+    return naive_utc(0)
+
+
+_EPOCH = _epoch()
+_MEANING: dict[type, Any] = {
+    Do: _Call.do,
+    Sleep: _Call.sleep,
+    Wait: _Call.wait,
+    Gather: _Call.gather,
+    Race: _Call.race,
+    Background: _Call.background,
+    Within: _Call.within,
+    Local: _Call.local,
+    Catch: _Call.catch,
+    Fail: _Call.fail,
+}

@@ -1,0 +1,113 @@
+"""What user code did and was given, written down outside the engine: it outlives every simulated death."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.journal import Record
+    from tests.simulation.world import Process, World
+
+
+@dataclass
+class Effect:
+    """One call of a step's callback, or of a rollback function."""
+
+    run: Run
+    kind: str
+    site: int
+    key: str
+    attempt: int
+    began: int
+    at: int
+    ended: int | None = None
+    outcome: str | None = None
+    #: The lease it was executed under still stood, and the instance was held under it.
+    owned: bool = True
+    #: The process ended inside it.
+    killed: bool = False
+
+
+@dataclass
+class Handed:
+    """What a call of a step gave to `run()`."""
+
+    site: int
+    nth: int
+    nested: bool
+    outcome: tuple[Any, ...]
+    at: int
+
+
+@dataclass
+class Run:
+    """One call of `run()`: the first, or a replay."""
+
+    number: int
+    process: Process
+    record: Record
+    life: int
+    epoch: int
+    version: int
+    program: int
+    began: int
+    handed: list[Handed] = field(default_factory=list)
+    #: ("ok", output), ("error", name, message), ("cancelled",) or None while it goes on.
+    outcome: tuple[Any, ...] | None = None
+    ended: int | None = None
+    counts: dict[int, int] = field(default_factory=dict)
+
+    def nth(self, site: int) -> int:
+        """Count the calls of a site within this run."""
+        count = self.counts[site] = self.counts.get(site, 0) + 1
+        return count
+
+
+class Ledger:
+    """All runs and effects of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.runs: list[Run] = []
+        self.effects: list[Effect] = []
+
+    def begin_run(self, process: Process, instance: str, program: int) -> Run:
+        """Record that `run()` was called."""
+        claim = process.claims[instance]
+        run = Run(
+            len(self.runs),
+            process,
+            claim.record,
+            claim.life,
+            claim.epoch,
+            process.version,
+            program,
+            self._world.tick(),
+        )
+        self.runs.append(run)
+        return run
+
+    def begin(self, run: Run, kind: str, site: int, key: str, attempt: int) -> Effect:
+        """Record that a callback was called."""
+        world = self._world
+        effect = Effect(run, kind, site, key, attempt, world.tick(), world.clock.now())
+        if not run.process.dead:
+            effect.owned = world.journal.owns(run)
+            self.effects.append(effect)
+        return effect
+
+    def end(self, effect: Effect, outcome: str) -> None:
+        """Record how a callback ended."""
+        if not effect.run.process.dead and effect.ended is None:
+            effect.ended, effect.outcome = self._world.tick(), outcome
+
+    def hand(self, run: Run, site: int, nth: int, nested: bool, *outcome: Any) -> None:
+        """Record what `run()` was given."""
+        if not run.process.dead:
+            run.handed.append(Handed(site, nth, nested, outcome, self._world.tick()))
+
+    def end_run(self, run: Run, *outcome: Any) -> None:
+        """Record how `run()` ended."""
+        if not run.process.dead and run.outcome is None:
+            run.outcome, run.ended = outcome, self._world.tick()
