@@ -1,0 +1,19 @@
+"""Values to bytes and back.
+
+Stored values are JSON. What JSON has no word for is an object with one key that starts with ``$``::
+
+    {"$bytes": "<base64>"}   {"$date": <ms since 1970>}   {"$set": [...]}   {"$float": "nan"}   {"$int": "<digits>"}
+    {"$dict": {...}}         a user's own dict of one key that starts with "$"
+    {"$stream": {...}}       a step's stream (`engine.instance.streams`), only on its own
+
+`encode` accepts exactly the values of python-sdk.md, section 4, and names the path of the first one it cannot take.
+"""
+
+from __future__ import annotations
+
+from wrangler_py.serde.decoding import decode, to_json
+from wrangler_py.serde.encoding import encode
+from wrangler_py.serde.records import ErrorRecord, Record
+from wrangler_py.serde.refusals import NotSerialisableError, RpcTypeError
+
+__all__ = ["ErrorRecord", "NotSerialisableError", "Record", "RpcTypeError", "decode", "encode", "to_json"]
