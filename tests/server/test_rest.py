@@ -10,6 +10,7 @@ import pytest
 from tests.server.session import echo, errors, in_session, result, sleeper, waiter
 from wrangler_py.clock import iso
 from wrangler_py.engine import Occurrence, Trigger
+from wrangler_py.serde import MAX_DEPTH
 
 INSTANCE_KEYS = {
     "id",
@@ -222,15 +223,45 @@ def test_params_over_1_mib_are_413(tmp_path):
     in_session(tmp_path, body, run=echo)
 
 
-@pytest.mark.parametrize("depth", [950, 100_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 950, 100_000])
 def test_json_too_deep_to_store_is_a_bad_request(tmp_path, depth):
     """Neither what the decoder refuses nor what only the encoder does is a failure of ours."""
 
     async def body(session):
         nested = "[" * depth + "]" * depth
-        response = await session.rest("POST", "/workflows/w/instances", content=f'{{"params": {nested}}}')
+        await session.create("a")
+        one = await session.rest("POST", "/workflows/w/instances", content=f'{{"params": {nested}}}')
+        many = await session.rest("POST", "/workflows/w/instances/batch", content=f'[{{"params": {nested}}}]')
+        event = await session.rest("POST", "/workflows/w/instances/a/events/e", content=nested)
+        for response in (one, many, event):
+            assert response.status_code == 400
+            assert f"{MAX_DEPTH} levels" in response.text
+        assert (await session.world.engine.instances("w")).total_count == 1
+
+    in_session(tmp_path, body, run=echo)
+
+
+def test_the_deepest_params_there_may_be_are_run_and_shown(tmp_path):
+    async def body(session):
+        params = 1
+        for _ in range(MAX_DEPTH):
+            params = {"a": params, "b": 0}
+        await session.rest("POST", "/workflows/w/instances", json={"instance_id": "a", "params": params})
+        row = await session.world.engine.status("w", "a")
+        await session.world.finish(row)
+        detail = result(await session.rest("GET", "/workflows/w/instances/a"))
+        assert (detail["status"], detail["params"], detail["output"]) == ("complete", params, params)
+
+    in_session(tmp_path, body, run=echo)
+
+
+@pytest.mark.parametrize(
+    "content", [r'{"params": "\ud800"}', r'{"params": {"\udc00": 1}}', r'{"instance_id": "\ud800"}']
+)
+def test_text_that_is_not_unicode_is_a_bad_request(tmp_path, content):
+    async def body(session):
+        response = await session.rest("POST", "/workflows/w/instances", content=content)
         assert response.status_code == 400
-        assert (await session.world.engine.instances("w")).total_count == 0
 
     in_session(tmp_path, body, run=echo)
 

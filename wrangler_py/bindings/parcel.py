@@ -238,7 +238,8 @@ async def _lines(values: AsyncIterator[Any]) -> AsyncIterator[bytes]:
 
 def _pack_values(value: Any) -> bytes:
     try:
-        return encode(value)
+        # The arguments of a call stand in a list or a dict of their own.
+        return encode(value, around=1)
     except RpcTypeError:
         raise
     except NotSerialisableError as error:

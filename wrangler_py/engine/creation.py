@@ -21,7 +21,7 @@ from wrangler_py.errors import (
     PayloadTooLargeError,
     WorkflowError,
 )
-from wrangler_py.serde import encode
+from wrangler_py.serde import NotSerialisableError, RpcTypeError, encode
 
 
 class Named(NamedTuple):
@@ -160,7 +160,9 @@ def encode_payload(what: str, value: Any) -> bytes:
     """Return parameters or a payload as bytes; raise InvalidArgumentError or PayloadTooLargeError."""
     try:
         data = encode(value)
-    except TypeError as error:
+    except RpcTypeError as error:
+        raise InvalidArgumentError(f"{what} cannot be stored: {error} {error.remedy}") from None
+    except NotSerialisableError as error:
         raise InvalidArgumentError(f"{what} cannot be stored: {error}") from None
     if len(data) > MAX_VALUE_BYTES:
         raise PayloadTooLargeError(f"{what}: {len(data)} bytes are more than the 1 MiB allowed")

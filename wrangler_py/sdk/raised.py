@@ -18,7 +18,7 @@ import msgspec
 from wrangler_py.sdk.failures import capture, find_class
 from wrangler_py.sdk.pyodide.ffi import JsException
 from wrangler_py.sdk.workers.workflows import NonRetryableError
-from wrangler_py.serde import ErrorRecord, decode, encode
+from wrangler_py.serde import ErrorRecord, NotSerialisableError, decode, encode
 
 _OURS = __package__.partition(".")[0] + "."
 
@@ -44,8 +44,8 @@ def pack_error(error: Exception) -> Raised:
 
 def _encoded(value: object) -> bytes | None:
     try:
-        return encode(value)
-    except (TypeError, ValueError, RecursionError):
+        return encode(value, around=1)
+    except NotSerialisableError:
         return None
 
 

@@ -18,41 +18,43 @@ _Decoders = dict[str, Callable[[Any, Any], Any]]
 
 def decode(data: bytes) -> Any:
     """Return the value that `encode` made ``data`` from; dicts come back as `Record`."""
-    return _unwrap(_decoder.decode(data))
+    return _unwrap(_decoder.decode(data), _NATIVE)
 
 
 def to_json(data: bytes | None) -> Any:
     """Return stored bytes as the plain JSON value that APIs and screens show (None for None).
 
-    Bytes show as base64, datetimes as ISO 8601, sets as lists.
+    Bytes show as base64, datetimes as ISO 8601, sets as lists. A value stored before there was `MAX_DEPTH` may be too
+    deep for that: a sentence says so.
     """
-    return None if data is None else _unwrap(_decoder.decode(data), _SHOWN)
+    try:
+        return None if data is None else _unwrap(_decoder.decode(data), _SHOWN)
+    except RecursionError:
+        return "[a value nested too deeply to be shown]"
 
 
-def _unwrap(value: Any, tags: _Decoders | None = None) -> Any:
+def _unwrap(value: Any, tags: _Decoders) -> Any:
     kind = type(value)
     if kind is dict:
-        return _unwrap_dict(value, _NATIVE if tags is None else tags)
-    if kind is list:
-        if not _SCALARS_READ.issuperset(map(type, value)):
-            return [_unwrap(item, tags) for item in value]
-        return value
+        if len(value) == 1:
+            ((tag, inner),) = value.items()
+            if tag[:1] == "$" and tag in tags:
+                return tags[tag](inner, tags)
+        return _plain_dict(value, tags)
+    if kind is list and not _SCALARS_READ.issuperset(map(type, value)):
+        return [item if type(item) in _SCALARS_READ else _unwrap(item, tags) for item in value]
     return value
-
-
-def _unwrap_dict(value: dict[str, Any], tags: _Decoders) -> Any:
-    if len(value) == 1:
-        ((tag, inner),) = value.items()
-        if tag[:1] == "$" and tag in tags:
-            return tags[tag](inner, tags)
-    return _plain_dict(value, tags)
 
 
 def _plain_dict(value: dict[str, Any], tags: _Decoders) -> Any:
     make = Record if tags is _NATIVE else dict
     if _SCALARS_READ.issuperset(map(type, value.values())):
         return make(value)
-    return make((k, v if type(v) in _SCALARS_READ else _unwrap(v, tags)) for k, v in value.items())
+    # A loop: a generator would double the frames that each level of nesting takes of the call stack.
+    made: dict[str, Any] = make()
+    for key, item in value.items():
+        made[key] = item if type(item) in _SCALARS_READ else _unwrap(item, tags)
+    return made
 
 
 _SCALARS_READ = frozenset({type(None), bool, str, int, float})

@@ -13,6 +13,7 @@ from wrangler_py.engine.limits import ID_PATTERN, MAX_BATCH, MAX_ID_LENGTH, MAX_
 from wrangler_py.engine.settings import KEPT_FOR_EVER, LONGEST_MS, read_retention
 from wrangler_py.engine.settings import Retention as Kept
 from wrangler_py.errors import RequestError
+from wrangler_py.serde import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +181,10 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _not_json(error: Exception) -> RequestError:
+    if isinstance(error, RecursionError):
+        return RequestError(
+            400, f"The request body is not JSON of at most {MAX_DEPTH} levels: it is nested too deeply"
+        )
     return RequestError(400, f"The request body is not JSON: {error}")
 
 

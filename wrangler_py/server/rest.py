@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import iso
 from wrangler_py.engine import NewInstance, StepRef
+from wrangler_py.engine.creation import encode_payload
 from wrangler_py.engine.describe import is_stream
-from wrangler_py.engine.limits import MAX_VALUE_BYTES, check_instance_id
+from wrangler_py.engine.limits import check_instance_id
 from wrangler_py.engine.model import InstanceDetail, Kind, Status, Trigger, WorkflowRow
-from wrangler_py.errors import InstanceNotFoundError, InvalidInstanceIdError, RequestError
-from wrangler_py.serde import encode
+from wrangler_py.errors import (
+    InstanceNotFoundError,
+    InvalidArgumentError,
+    InvalidInstanceIdError,
+    PayloadTooLargeError,
+    RequestError,
+)
 from wrangler_py.server import requests
 from wrangler_py.server.envelope import Success, rest_refusal
 from wrangler_py.server.pages import MAX_PAGE, QueryReader, cut, list_query, page_info, page_of
@@ -93,7 +99,7 @@ async def create_batch(call: Call) -> Success:
         )
         for item in body
     ]
-    _refuse_unfit(wanted, len(data))
+    _refuse_unfit(wanted)
     engine = await call.steering()
     found = await engine.create_batch(call.workflow, wanted, trigger=Trigger.API)
     if found.errors:
@@ -220,21 +226,25 @@ def _deletions(found: DeleteResult) -> dict[str, Any]:
     return {"deleted": [{"id": deleted} for deleted in found.deleted], "errors": errors}
 
 
-def _refuse_unfit(wanted: list[NewInstance], size: int) -> None:
-    """Look at every entry before any is created; ``size`` is that of the body, which bounds each entry's."""
-    problems = [f"[{index}].{problem}" for index, new in enumerate(wanted) for problem in _unfit(new, size)]
+def _refuse_unfit(wanted: list[NewInstance]) -> None:
+    """Look at every entry before any is created."""
+    problems = [f"[{index}].{problem}" for index, new in enumerate(wanted) for problem in _unfit(new)]
     if problems:
         raise RequestError(400, *problems)
 
 
-def _unfit(new: NewInstance, size: int) -> Iterator[str]:
+def _unfit(new: NewInstance) -> Iterator[str]:
     if new.id is not None:
         try:
             check_instance_id(new.id)
         except InvalidInstanceIdError as error:
             yield f"instance_id: {error}"
-    if size > MAX_VALUE_BYTES and len(encode(new.params)) > MAX_VALUE_BYTES:
+    try:
+        encode_payload("params", new.params)
+    except PayloadTooLargeError:
         yield "params: larger than the 1 MiB allowed"
+    except InvalidArgumentError as error:
+        yield str(error)
 
 
 async def _shown(call: Call, row: WorkflowRow) -> WorkflowView:

@@ -158,7 +158,7 @@ async def _delivered(context: InstanceContext, display: str, step: int, wait: Wa
     assert event is not None
     wait.taken = True
     value = {"payload": decode(event.payload), "timestamp": naive_utc(event.at), "type": event.type}
-    data = encode(value)
+    data = encode(value, around=1)
     context.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
     context.shared.commits.consume(event.number)
     context.count_bytes(len(data))
