@@ -1,0 +1,6 @@
+"""Mutation tests: put one small fault after another into a module and see whether a test notices.
+
+``python -m tests.mutation wrangler_py/engine/limits.py ...`` prints the share of mutants killed for each file and
+every survivor. `mutants` makes the faults, `runs` runs the tests that reach one in a forked process, `accepted.txt`
+lists the survivors that change nothing a user can see, each with its reason.
+"""
