@@ -199,10 +199,21 @@ class Control:
         if event is None:
             raise _finished(instance)
         context = self._resident(instance)
-        if context is not None and context.stop_reason is None:
-            context.mailbox.receive(event)
+        if context is not None:
+            await self.deliver(context)
         self._scheduler.kick()
         return event.at
+
+    async def deliver(self, context: InstanceContext) -> None:
+        """Hand an instance in memory all events that were stored for it since it last looked.
+
+        Never one event alone: an earlier one of another process may not have been handed over yet, and the mailbox
+        takes none out of order (`test_events_from_another_process_reach_an_instance_in_the_order_sent`).
+        """
+        events, _ = await self._store.events(context.row, after=context.mailbox.last_number)
+        if context.stop_reason is None:
+            for event in events:
+                context.mailbox.receive(event)
 
     # between processes
 

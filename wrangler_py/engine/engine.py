@@ -313,9 +313,7 @@ class Engine:
         for row, signal in await self.store.signalled(epoch):
             context = self._scheduler.resident.get(row)
             if context is not None and context.stop_reason is None and context.mailbox.signal != signal:
-                events, _ = await self.store.events(row, after=context.mailbox.last_number)
-                for event in events:
-                    context.mailbox.receive(event)
+                await self._control.deliver(context)
 
     # creating
 
