@@ -10,7 +10,6 @@ from tests.support.world import HOUR, in_world
 from wrangler_py.engine import Kind, NewInstance, Status, StepRef
 from wrangler_py.errors import (
     CannotRestartError,
-    CannotTerminateError,
     InstanceExistsError,
     InstanceNotFoundError,
     InvalidArgumentError,
@@ -113,32 +112,6 @@ def test_an_event_sent_during_a_pause_is_kept(tmp_path):
         return decode((await world.finish(row)).output)
 
     assert in_world(tmp_path, body) == 5
-
-
-def test_terminate_stops_user_code_that_catches_everything(tmp_path):
-    async def run(event, step):
-        while True:
-            try:
-                await step.do("s", work)
-            except Exception:
-                await asyncio.sleep(1)
-
-    async def work():
-        await asyncio.sleep(3600)
-
-    async def body(world):
-        await world.define(run)
-        row = await world.engine.create("w")
-        await world.settle()
-        assert await world.engine.terminate("w", row.id) is Status.TERMINATED
-        detail = await world.engine.detail("w", row.id)
-        await asyncio.sleep(2 * 3600)
-        assert await world.status(row) is Status.TERMINATED
-        with pytest.raises(CannotTerminateError):
-            await world.engine.terminate("w", row.id)
-        return world.engine.resident_count(), detail.steps[-1].type
-
-    assert in_world(tmp_path, body) == (0, "termination")
 
 
 @pytest.mark.parametrize("moment", ["queued", "sleeping", "complete"])

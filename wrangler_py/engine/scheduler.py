@@ -152,10 +152,11 @@ class Scheduler:
         runner.start().add_done_callback(lambda _: self._ended(context))
 
     def _ended(self, context: InstanceContext) -> None:
+        # One left behind by a command ends while the next life of its instance runs: what is known of that stays.
         if self.resident.get(context.row) is context:
             del self.resident[context.row]
-        if context.stop_reason in (Stop.ABORT, Stop.LOST):
-            self._places.pop(context.row, None)
+            if context.stop_reason in (Stop.ABORT, Stop.LOST):
+                self._places.pop(context.row, None)
         if not context.idle:
             self.give_back(context)
         else:

@@ -1,0 +1,169 @@
+"""Laws of the end of a life: once a command has answered, nothing of the old life runs, or writes.
+
+User code may take a while to unwind, and some never does; a command waits for the first, and goes round the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.world import World, in_world
+from wrangler_py.engine import InstanceRow, Status
+from wrangler_py.errors import CannotTerminateError, InstanceNotFoundError
+
+
+class Slow:
+    """A workflow whose code takes ``unwinds_s`` to end when it is cancelled, and then tries to go on.
+
+    ``swallows``: its step returns a result all the same.
+    """
+
+    def __init__(self, unwinds_s: float, *, swallows: bool = False) -> None:
+        self.unwinds_s, self.swallows = unwinds_s, swallows
+        self.lives = 0
+        self.seen: list[tuple[int, str]] = []
+
+    async def run(self, event: Any, step: Any) -> str:
+        self.lives += 1
+        life = self.lives
+        self.seen.append((life, "begins"))
+
+        async def work() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(self.unwinds_s)
+                self.seen.append((life, "unwinds"))
+                if not self.swallows:
+                    raise
+
+        await step.do("before", lambda: self.seen.append((life, "first step")))
+        try:
+            await step.do("work", {"timeout": "1 day"}, work)
+        except BaseException:
+            await step.do("after the end", lambda: self.seen.append((life, "goes on")))
+            raise
+        return "done"
+
+
+async def in_the_middle(world: World, slow: Slow) -> InstanceRow:
+    await world.define(slow.run)
+    row = await world.engine.create("w")
+    await world.settle()
+    assert slow.seen == [(1, "begins"), (1, "first step")]
+    slow.seen.clear()
+    return row
+
+
+@pytest.mark.parametrize("command", ["terminate", "restart", "delete"])
+def test_a_command_answers_when_the_old_life_has_unwound(tmp_path, command):
+    async def body(world):
+        slow = Slow(unwinds_s=3)
+        row = await in_the_middle(world, slow)
+        await getattr(world.engine, command)("w", row.id)
+        assert slow.seen == [(1, "unwinds")]
+        slow.seen.clear()
+        await asyncio.sleep(60)
+        return [event for life, event in slow.seen if life == 1]
+
+    assert in_world(tmp_path, body) == []
+
+
+def test_a_restart_begins_the_new_life_after_the_old_one(tmp_path):
+    async def body(world):
+        slow = Slow(unwinds_s=3)
+        row = await in_the_middle(world, slow)
+        await world.engine.restart("w", row.id)
+        await world.settle()
+        assert slow.seen == [(1, "unwinds"), (2, "begins"), (2, "first step")]
+        types = await world.types(row)
+        return types.count("WORKFLOW_START"), types.count("STEP_START"), types.count("STEP_SUCCESS")
+
+    assert in_world(tmp_path, body) == (1, 2, 1)
+
+
+def test_code_left_behind_takes_nothing_from_the_next_life_when_it_ends(tmp_path):
+    """An observer sees every event of the new life."""
+
+    async def body(world):
+        slow = Slow(unwinds_s=60)
+        row = await in_the_middle(world, slow)
+        await world.engine.restart("w", row.id)
+        slow.unwinds_s = 0
+        await world.finish(row)
+        assert (1, "unwinds") in slow.seen
+        types = await world.types(row)
+        return [one.event.type.value for one in world.seen][-len(types) :] == types
+
+    assert in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+@pytest.mark.parametrize("command", ["terminate", "restart", "delete"])
+def test_code_that_never_unwinds_is_left_behind_and_writes_nothing(tmp_path, command, swallows):
+    """It had five seconds. What it still does counts for nothing, in this life and the next."""
+
+    async def body(world):
+        slow = Slow(unwinds_s=1800, swallows=swallows)
+        row = await in_the_middle(world, slow)
+        began = world.clock.now()
+        await getattr(world.engine, command)("w", row.id)
+        assert world.clock.now() - began <= 5100
+        slow.unwinds_s = 0
+        await asyncio.sleep(600)
+        before = await _stored(world, row, command)
+        await asyncio.sleep(3000)
+        after = await _stored(world, row, command)
+        assert (1, "unwinds") in slow.seen
+        assert (1, "goes on") not in slow.seen
+        return before == after
+
+    assert in_world(tmp_path, body)
+
+
+async def _stored(world: World, row: InstanceRow, command: str) -> Any:
+    """Return all that is stored of an instance; of one that runs again, what its new life did not write."""
+    if command == "delete":
+        with pytest.raises(InstanceNotFoundError):
+            await world.status(row)
+        return world.store._value("SELECT count(*) FROM history")
+    types = await world.types(row)
+    return (
+        types if command == "terminate" else (types.count("WORKFLOW_START"), types.count("WORKFLOW_QUEUED"))
+    )
+
+
+@pytest.mark.parametrize("kind", [Exception, BaseException])
+def test_terminate_stops_user_code_that_catches_everything(tmp_path, kind):
+    async def run(event, step):
+        for number in range(10**4):
+            try:
+                await step.do(f"s{number}", work)
+            except kind:
+                await asyncio.sleep(1)
+
+    async def work():
+        calls.append(1)
+        await asyncio.sleep(3600)
+
+    calls: list[int] = []
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.terminate("w", row.id) is Status.TERMINATED
+        with pytest.raises(CannotTerminateError):
+            await world.engine.terminate("w", row.id)
+        assert (await world.engine.detail("w", row.id)).steps[-1].type == "termination"
+        types = await world.types(row)
+        await asyncio.sleep(2 * 3600)
+        assert (await world.status(row), await world.types(row)) == (Status.TERMINATED, types)
+        return world.engine.resident_count(), types[-1], len(calls)
+
+    # Nothing can end a coroutine that catches its cancellation too: it is left behind, with nothing it could do.
+    left_behind = int(kind is BaseException)
+    assert in_world(tmp_path, body) == (left_behind, "WORKFLOW_TERMINATED", 1)
