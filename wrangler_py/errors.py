@@ -50,6 +50,8 @@ at ``code``.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class PywranglerError(Exception):
     """Base of every error of ours."""
@@ -246,6 +248,13 @@ class WorkflowInternalError(StepError):
 
     def __init__(self, message: str = "Attempt failed due to internal workflows error") -> None:
         super().__init__(message)
+
+    @classmethod
+    def by_death(cls) -> Self:
+        """Return the error of an attempt whose process died."""
+        return cls(
+            "Attempt failed due to internal workflows error: the process died while this step was executing"
+        )
 
 
 class StepOutputTooLargeError(StepError):

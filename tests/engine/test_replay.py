@@ -145,7 +145,9 @@ def test_an_attempt_cut_off_by_a_crash_counts_and_its_delay_applies(tmp_path):
     assert (detail.output, calls) == (2, [1, 2])
     first = detail.steps[0].attempts[0]
     assert (first.success, first.error.name) == (False, "WorkflowInternalError")
-    assert first.error.message == "Attempt failed due to internal workflows error"
+    assert first.error.message == (
+        "Attempt failed due to internal workflows error: the process died while this step was executing"
+    )
 
 
 def test_a_retry_delay_survives_a_restart_and_does_not_start_again(tmp_path):

@@ -53,6 +53,9 @@ class World:
         self.seen: list[Observation] = []
         self.engine: Engine
         self.store: SqliteStore
+        #: Deaths of the process by `die`; whether the last one has not been followed by a `crash` yet.
+        self.deaths = 0
+        self._is_dead = False
 
     async def open(self) -> World:
         self.store = await SqliteStore.open(self.path)
@@ -89,6 +92,27 @@ class World:
         self.engine._shared.executor.close()
         await self.open()
         await self.start()
+
+    async def die(self) -> None:
+        """As os._exit in user code, which awaits this: nothing more is written, and it never goes on."""
+        self.store._database.close()
+        self.engine._commits.on_failure = None
+        self.deaths, self._is_dead = self.deaths + 1, True
+        await asyncio.Event().wait()
+
+    async def live_on(self, seconds: float) -> None:
+        """Let time pass; a process that died is started again at once."""
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            await self._restart_if_dead()
+            await asyncio.sleep(0.05)
+        await self._restart_if_dead()
+
+    async def _restart_if_dead(self) -> None:
+        while self._is_dead:
+            self._is_dead = False
+            await self.crash()
+            await self.settle()
 
     async def settle(self) -> None:
         """Wait until nothing happens any more without time passing: it passes only when all else waits."""

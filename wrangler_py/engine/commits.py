@@ -114,6 +114,11 @@ class GroupCommit:
         self._batch.endings.append(ending)
         self._schedule()
 
+    def set_deaths(self, row: int, deaths: int) -> None:
+        """Store how many deaths count for a driven instance from now on."""
+        self._batch.deaths.append((row, deaths))
+        self._schedule()
+
     def consume(self, event_number: int) -> None:
         """Take a delivered event out of the mailbox."""
         self._batch.consumed.append(event_number)

@@ -12,6 +12,7 @@ from wrangler_py.engine.instance.context import EngineContext, InstanceContext, 
 from wrangler_py.engine.instance.runner import Runner
 from wrangler_py.engine.store import Claimed, Store
 from wrangler_py.engine.timers import Timer
+from wrangler_py.engine.trials import Trials
 from wrangler_py.errors import StaleEpochError, StoreError
 
 #: Instances taken up at once; between two handfuls the event loop looks at its sockets.
@@ -40,12 +41,18 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._trials = Trials(shared, self.resident, self.kick)
+        #: Suspects in memory that want to go on; when the next one that is not in memory is due.
+        self._suspects: deque[InstanceContext] = deque()
+        self._suspect_due: int | None = None
 
     # life
 
     def start(self, epoch: int) -> None:
         """Begin to take up instances under a lease."""
         self.epoch = epoch
+        self._suspects.clear()
+        self._trials.clear()
         self._wake.set()
         self._task = asyncio.get_running_loop().create_task(self._schedule(), name="scheduler")
 
@@ -66,9 +73,12 @@ class Scheduler:
 
     def request(self, context: InstanceContext) -> None:
         """An instance in memory wants to go on; it gets the next free slot, before any that is not in memory."""
-        if context in self._resuming:
+        if context in self._resuming or context in self._suspects:
             return
-        if self._free(context.definition) > 0:
+        if context.deaths:
+            self._suspects.append(context)
+            self._wake.set()
+        elif not self._shared.is_quarantined and self._free(context.definition) > 0:
             self._take(context)
         else:
             self._resuming.append(context)
@@ -78,6 +88,7 @@ class Scheduler:
         name = context.instance.workflow
         self._running[name] = self._running.get(name, 1) - 1
         self._total -= 1
+        self._trials.end(context)
         self._grant()
         self._wake.set()
 
@@ -99,7 +110,17 @@ class Scheduler:
             free = min(free, concurrency - self._running.get(definition.name, 0))
         return free
 
+    def came_through(self, context: InstanceContext) -> None:
+        """A suspect is none any more."""
+        self._trials.passed(context)
+
+    def look_for_suspects(self) -> None:
+        """A callback has ended that a suspect may wait for."""
+        self._wake.set()
+
     def _grant(self) -> None:
+        if self._shared.is_quarantined:
+            return
         for _ in range(len(self._resuming)):
             context = self._resuming.popleft()
             if context.ended or context.stop_reason is not None:
@@ -130,26 +151,73 @@ class Scheduler:
                 await asyncio.sleep(0)
 
     async def _claim_all(self) -> bool:
+        await self._try_suspects()
+        self._grant()
         more = False
-        for definition in self.definitions.values():
-            limit = min(CLAIM_SIZE, self._free(definition))
-            if definition.make is None or limit <= 0:
-                continue
-            assert self.epoch is not None
-            now = self._shared.clock.now()
-            claimed = await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit)
+        for definition in self._runnable():
+            if self._shared.is_quarantined:
+                return False
+            claimed = await self._claim(definition, CLAIM_SIZE, suspects=False)
             for one in claimed:
                 self._start(one, definition)
             more = more or len(claimed) == CLAIM_SIZE
         return more
 
-    def _start(self, claimed: Claimed, definition: Definition) -> None:
+    def _runnable(self) -> list[Definition]:
+        """Return the workflows whose code is here and that have a slot free."""
+        definitions = self.definitions.values()
+        return [one for one in definitions if one.make is not None and self._free(one) > 0]
+
+    async def _claim(self, definition: Definition, most: int, *, suspects: bool) -> list[Claimed]:
+        limit = min(most, self._free(definition))
+        if limit <= 0:
+            return []
+        assert self.epoch is not None
+        now = self._shared.clock.now()
+        return await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects)
+
+    async def _try_suspects(self) -> None:
+        """Begin the trials for which it is time, and hold others as they demand (`engine.quarantine`)."""
+        self._trials.review()
+        self._suspect_due = None
+        left = [await self._try_due(definition) for definition in self._runnable()]
+        left.append(self._try_resident())
+        self._trials.settle(are_waiting=any(left))
+
+    async def _try_due(self, definition: Definition) -> int:
+        """Try suspects of a workflow that are not in memory; return how many that are due must wait."""
+        now = self._shared.clock.now()
+        found = await self._store.suspects(definition.wanted, limit=CLAIM_SIZE)
+        due = sorted(deaths for deaths, due_at in found if due_at <= now)
+        later = [due_at for _, due_at in found if due_at > now]
+        self._suspect_due = min(filter(None, (self._suspect_due, *later)), default=None)
+        count = self._trials.admits(due)
+        claimed = await self._claim(definition, count, suspects=True) if count else []
+        for one in claimed:
+            self._trials.begin(self._start(one, definition))
+        return len(due) - len(claimed)
+
+    def _try_resident(self) -> int:
+        """Try suspects in memory that want to go on; return how many must wait."""
+        for _ in range(len(self._suspects)):
+            context = self._suspects.popleft()
+            if context.ended or context.stop_reason is not None:
+                continue
+            if self._free(context.definition) > 0 and self._trials.admits([context.deaths]):
+                self._trials.begin(context)
+                self._take(context)
+            else:
+                self._suspects.append(context)
+        return sum(self._free(one.definition) > 0 for one in self._suspects)
+
+    def _start(self, claimed: Claimed, definition: Definition) -> InstanceContext:
         runner = Runner(claimed, definition, self._shared, self)
         context = runner.context
         self.resident[context.row] = context
         self._places[context.row] = (context.instance.workflow, context.instance.id)
         self._count(context)
         runner.start().add_done_callback(lambda _: self._ended(context))
+        return context
 
     def _ended(self, context: InstanceContext) -> None:
         # One left behind by a command ends while the next life of its instance runs: what is known of that stays.
@@ -172,8 +240,10 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         # What is due already and was not taken waits for a slot; giving one back wakes us.
-        if due_at is not None and due_at > self._shared.clock.now():
-            self._timer = self._shared.timers.call_at(due_at, self.kick)
+        now = self._shared.clock.now()
+        upcoming = [at for at in (due_at, self._suspect_due) if at is not None and at > now]
+        if upcoming:
+            self._timer = self._shared.timers.call_at(min(upcoming), self.kick)
 
     def _look_again(self, after_ms: int) -> None:
         self._shared.timers.call_at(self._shared.clock.now() + after_ms, self.kick)

@@ -31,6 +31,7 @@ from wrangler_py.engine.model import (
     Trigger,
     WorkflowRow,
 )
+from wrangler_py.engine.quarantine import Evidence
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention, Settings
 
 
@@ -90,13 +91,15 @@ ChunkLine = tuple[int, int, int, bytes | None]
 class Batch:
     """All writes of one turn, in the order in which they are applied."""
 
-    __slots__ = ("chunks", "consumed", "creations", "endings", "history", "parkings", "statuses")
+    __slots__ = ("chunks", "consumed", "creations", "deaths", "endings", "history", "parkings", "statuses")
 
     def __init__(self) -> None:
         self.creations: list[Creation] = []
         self.chunks: list[ChunkLine] = []
         self.history: list[HistoryLine] = []
         self.statuses: list[StatusChange] = []
+        #: ``(row, deaths)``: what counts from now on for driven instances (`engine.quarantine`).
+        self.deaths: list[tuple[int, int]] = []
         #: Numbers of delivered events.
         self.consumed: list[int] = []
         self.parkings: list[Parking] = []
@@ -121,6 +124,8 @@ class Claimed(msgspec.Struct):
     events: list[EventRow]
     signal: int
     fresh: bool
+    #: Processes in a row that died while they executed it, without progress between.
+    deaths: int = 0
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -185,11 +190,15 @@ class Store(Protocol):
         keep: Collection[int],
         owners: Collection[str] | None = (),
         living: str | None = None,
+        stopped: Collection[str] = (),
+        evidence: Collection[Evidence] = (),
     ) -> int:
         """End the leases that have expired, and those of the dead ``owners`` (None: of all but ``keep``).
 
         ``living``, if given, is what the names of all living owners begin with: who is called otherwise is dead too.
-        Returns how many instances are free again.
+        The death counts for the instances that were executing: for those that the ``evidence`` of an owner names, else
+        for all. It does not count where the owner was ``stopped`` on purpose. Returns how many instances are free
+        again; one that more than one death counts for is due only after a delay (`engine.quarantine`).
         """
         ...
 
@@ -209,12 +218,21 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, wanted: Wanted, epoch: int, *, now: int, limit: int) -> list[Claimed]:
-        """Take up to ``limit`` due instances, those that go on before those that start (docs, "Sleep a Workflow")."""
+    async def claim(
+        self, wanted: Wanted, epoch: int, *, now: int, limit: int, suspects: bool | None = None
+    ) -> list[Claimed]:
+        """Take up to ``limit`` due instances, those that go on before those that start (docs, "Sleep a Workflow").
+
+        ``suspects``: only those that deaths count for, those with fewer first; or only the others; None: both.
+        """
+        ...
+
+    async def suspects(self, wanted: Wanted, *, limit: int) -> list[tuple[int, int]]:
+        """Return ``(deaths, due_at)`` of up to ``limit`` instances that deaths count for and nobody drives."""
         ...
 
     async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
-        """Return when the next instance that nobody drives is due."""
+        """Return when the next instance that nobody drives, and is no suspect, is due."""
         ...
 
     # commands; on instances that nobody drives, or this epoch does

@@ -84,8 +84,15 @@ class Attempts:
     async def _recover(self, recorded: Recorded) -> int | None:
         """Return when the next attempt may start, for a step an earlier lifetime left unfinished."""
         if recorded.attempt_open:
-            return await self._failed(WorkflowInternalError())
+            return await self._failed(self._death())
         return None if recorded.retry_at is None else recorded.retry_at + recorded.shift_ms
+
+    def _death(self) -> WorkflowInternalError:
+        """Return the error of an attempt that an earlier process began and did not end."""
+        if not self.context.is_suspect:
+            return WorkflowInternalError()
+        self.context.death_counted()
+        return WorkflowInternalError.by_death()
 
     async def _try(self, callback: Callback) -> bytes | int:
         """Make one attempt; return its stored result, or when to try again."""
@@ -94,14 +101,20 @@ class Attempts:
         try:
             self._log(HistoryType.ATTEMPT_START)
             try:
+                if (
+                    context.is_suspect
+                ):  # It may kill the process at once: on disk first, so that the attempt counts.
+                    await context.durable()
                 data = await self._call(callback)
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever user code raises
+                context.survived()
                 return await self._failed(error)
             except BaseException as stop:
                 self._cancelled(stop)
                 raise
+            context.survived()
             await self._store(data)
             return data
         finally:

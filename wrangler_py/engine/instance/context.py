@@ -21,6 +21,7 @@ from wrangler_py.engine.instance.replay import Recorded, Replay
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
+from wrangler_py.engine.quarantine import after_counted
 from wrangler_py.engine.store import Claimed, StatusChange
 from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import Abort, FatalStepError, Suspend
@@ -86,6 +87,8 @@ class EngineContext:
         self.timers = Timers(clock)
         self.executor = AttemptExecutor()
         self.draining = False
+        #: True while only suspects on trial start callbacks (`engine.quarantine`).
+        self.is_quarantined = False
 
 
 class Slots(Protocol):
@@ -96,6 +99,12 @@ class Slots(Protocol):
 
     def give_back(self, context: InstanceContext) -> None:
         """Let others run: the instance waits."""
+
+    def came_through(self, context: InstanceContext) -> None:
+        """Note that a suspect made progress: its trial is over."""
+
+    def look_for_suspects(self) -> None:
+        """Note that callbacks have ended, which suspects may wait for."""
 
 
 class InstanceContext:
@@ -123,6 +132,12 @@ class InstanceContext:
         self.stop_reason: Stop | None = None
         self.fatal: ErrorRecord | None = None
         self.pausing = False
+        #: Deaths that count for it. One that had any waits for the start of each attempt to be on disk.
+        self.deaths = claimed.deaths
+        self.is_suspect = claimed.deaths > 0
+        #: True while it alone, or its group, starts callbacks.
+        self.is_on_trial = False
+        self._owes_attempt = False
         #: Tasks that have called a step: when all of them wait, so does the instance.
         self.tasks: set[asyncio.Task[Any]] = set()
         #: Steps held back while rollback functions are collected.
@@ -236,7 +251,11 @@ class InstanceContext:
     @property
     def is_held(self) -> bool:
         """True while no new step may start."""
-        return self.pausing or self.shared.draining or self.phase is Phase.COLLECTING
+        return self.pausing or self.shared.draining or self.phase is Phase.COLLECTING or self._is_quarantined
+
+    @property
+    def _is_quarantined(self) -> bool:
+        return self.shared.is_quarantined and not self.is_on_trial
 
     async def gate(self) -> None:
         """Hold here while a pause, or the end of the process, lets no new step start.
@@ -274,6 +293,24 @@ class InstanceContext:
                 self.stop(Stop.PAUSE)
             elif self.waits:
                 self.check_idle()
+            if self.shared.is_quarantined:
+                self._slots.look_for_suspects()
+
+    # suspects
+
+    def survived(self) -> None:
+        """Lift the suspicion with the next commit: an attempt, or the instance, came to its end in this process."""
+        if self.deaths and self.stop_reason is None:
+            self.deaths = 0
+            self.shared.commits.set_deaths(self.row, 0)
+            self._slots.came_through(self)
+
+    def death_counted(self) -> None:
+        """Count a death no longer that is recorded as a failed attempt; it made no progress by that."""
+        self._owes_attempt = True
+        if self.deaths > (deaths := after_counted(self.deaths)):
+            self.deaths = deaths
+            self.shared.commits.set_deaths(self.row, deaths)
 
     # idleness
 
@@ -300,6 +337,8 @@ class InstanceContext:
     def _rest(self) -> None:
         due_at = self.waits.due_at()
         assert due_at is not None
+        if not self._owes_attempt:
+            self.survived()
         self.idle = True
         self._slots.give_back(self)
         if due_at - self.now() > self.shared.hibernate_after_ms or self.shared.hibernate_after_ms == 0:
@@ -370,7 +409,11 @@ class InstanceContext:
         """Take back a pause that waits for steps in flight."""
         self.pausing = False
         self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
+        self.release_gate()
+        self.waits.unhold()
+
+    def release_gate(self) -> None:
+        """Let steps go on that nothing holds any longer; the others are held again."""
         if self._gate is not None and not self._gate.done():
             self._gate.set_result(None)
         self._gate = None
-        self.waits.unhold()

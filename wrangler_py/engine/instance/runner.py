@@ -22,6 +22,7 @@ from wrangler_py.engine.instance.rollback_log import RollbackLog
 from wrangler_py.engine.instance.step import WorkflowStep
 from wrangler_py.engine.limits import MAX_VALUE_BYTES
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
+from wrangler_py.engine.quarantine import is_hopeless
 from wrangler_py.engine.store import Claimed, Ending, Parking
 from wrangler_py.errors import ControlFlow, StoreError
 from wrangler_py.sdk.failures import capture
@@ -39,6 +40,7 @@ class Runner:
         phase = Phase.FORWARD if log is None else Phase.COLLECTING
         self.context = InstanceContext(claimed, definition, shared, slots, phase)
         self._rollbacks = Rollbacks(self.context, log)
+        self._log = log
         self._warned: set[str] = set()
         self._first_life = not self.context.replay.recorded and claimed.fresh
 
@@ -82,6 +84,8 @@ class Runner:
             return None
 
     async def _run(self) -> Ending | None:
+        if (ending := self._hopeless()) is not None:
+            return ending
         try:
             entrypoint = self.context.definition.instantiate()
             result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
@@ -128,6 +132,23 @@ class Runner:
 
     def _fatal_ending(self) -> Ending | None:
         return None if self.context.fatal is None else self._errored(self.context.fatal)
+
+    def _hopeless(self) -> Ending | None:
+        """Return the end of an instance whose process died too often outside of its attempts."""
+        if not self.context.is_suspect:
+            return None
+        recorded = [
+            *self.context.replay.recorded.values(),
+            *(self._log.recorded.values() if self._log else ()),
+        ]
+        deaths = self.context.deaths
+        if not is_hopeless(deaths, has_open_attempt=any(one.attempt_open for one in recorded)):
+            return None
+        text = (
+            f"The process died {deaths} times in a row while this instance was executing, outside of its steps' "
+            "attempts. Look for what ends a process in run() itself: os._exit, a crash in an extension, memory."
+        )
+        return self._errored(ErrorRecord("WorkflowInternalError", text))
 
     def _missing_awaits(self) -> Ending | None:
         names = self.context.calls.names

@@ -27,6 +27,7 @@ from wrangler_py.engine.model import (
     Trigger,
     WorkflowRow,
 )
+from wrangler_py.engine.quarantine import Evidence
 from wrangler_py.engine.store import (
     Batch,
     ChunkLine,
@@ -42,6 +43,7 @@ from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.analytics import analyse
+from wrangler_py.storage.sqlite.leases import end_lease, end_leases, set_deaths
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
 
@@ -119,11 +121,7 @@ class SqliteStore(Housekeeping):
     async def release_lease(self, epoch: int) -> None:
         """Give up a lease; what it still drove is due again at once."""
         with self._transaction():
-            self._end_lease(epoch, now=0)
-
-    def _end_lease(self, epoch: int, *, now: int) -> int:
-        self._execute(_Q["drop_lease"], {"epoch": epoch})
-        return self._execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
+            end_lease(self._database, epoch, now=0)
 
     async def reap(
         self,
@@ -132,21 +130,23 @@ class SqliteStore(Housekeeping):
         keep: Collection[int],
         owners: Collection[str] | None = (),
         living: str | None = None,
+        stopped: Collection[str] = (),
+        evidence: Collection[Evidence] = (),
     ) -> int:
         """End expired leases and those of dead owners; return how many instances it freed. See `Store.reap`."""
 
-        def is_dead(owner: str) -> bool:
-            return owners is None or owner in owners or (living is not None and not owner.startswith(living))
+        def is_over(owner: str, expires_at: int) -> bool:
+            return (
+                expires_at < now
+                or owners is None
+                or owner in owners
+                or owner in stopped
+                or (living is not None and not owner.startswith(living))
+            )
 
-        dead = [
-            epoch
-            for epoch, owner, expires_at in self._read(_Q["leases"])
-            if epoch not in keep and (expires_at < now or is_dead(owner))
-        ]
-        if not dead:
-            return 0
-        with self._transaction():
-            return sum(self._end_lease(epoch, now=now) for epoch in dead)
+        leases = [lease for lease in self._read(_Q["leases"]) if lease[0] not in keep]
+        over = [(epoch, owner) for epoch, owner, expires_at in leases if is_over(owner, expires_at)]
+        return end_leases(self._database, over, stopped, evidence, now=now) if over else 0
 
     def changed_elsewhere(self) -> bool:
         """Say whether another process has written since the last call."""
@@ -166,6 +166,8 @@ class SqliteStore(Housekeeping):
                 self._apply_chunks(batch.chunks)
             if batch.history:
                 self._database.execute_many(_INSERT_HISTORY, batch.history)
+            if batch.deaths:
+                set_deaths(self._database, batch.deaths, epoch)
             if batch.statuses or batch.consumed or batch.parkings or batch.endings:
                 self._apply_changes(batch)
         return rows
@@ -212,9 +214,11 @@ class SqliteStore(Housekeeping):
             self._execute(_Q["finish"], values)
             self._execute(_Q["drop_events"], (end.row,))
 
-    async def claim(self, wanted: Wanted, epoch: int, *, now: int, limit: int) -> list[Claimed]:
-        """Take up to ``limit`` due instances, those that go on before those that start."""
-        rows = self._due(wanted, now, limit)
+    async def claim(
+        self, wanted: Wanted, epoch: int, *, now: int, limit: int, suspects: bool | None = None
+    ) -> list[Claimed]:
+        """Take up to ``limit`` due instances, those that go on before those that start; see `Store.claim`."""
+        rows = self._due(wanted, now, limit, suspects)
         if not rows:
             return []
         with self._transaction():
@@ -222,13 +226,22 @@ class SqliteStore(Housekeeping):
                 raise StaleEpochError(
                     "the lease of this process is gone: another process took its instances over"
                 )
-            return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit)]
+            return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit, suspects)]
 
-    def _due(self, wanted: Wanted, now: int, limit: int) -> list[Any]:
+    def _due(self, wanted: Wanted, now: int, limit: int, suspects: bool | None) -> list[Any]:
         parameters = {**msgspec.structs.asdict(wanted), "now": now, "limit": limit}
-        rows = self._read(_of(wanted, "due_going_on"), parameters)
-        if len(rows) < limit:
-            rows += self._read(_of(wanted, "due_starting"), {**parameters, "limit": limit - len(rows)})
+        kinds = () if suspects is False else ("due_suspects",)
+        rows: list[Any] = []
+        for query in (*kinds, *(() if suspects else ("due_going_on", "due_starting"))):
+            if len(rows) < limit:
+                rows += self._read(_of(wanted, query), {**parameters, "limit": limit - len(rows)})
+        return rows
+
+    async def suspects(self, wanted: Wanted, *, limit: int) -> list[tuple[int, int]]:
+        """Return ``(deaths, due_at)`` of the suspects that nobody drives; see `Store.suspects`."""
+        rows: list[tuple[int, int]] = self._read(
+            _of(wanted, "suspects"), {**msgspec.structs.asdict(wanted), "limit": limit}
+        )
         return rows
 
     def _claim(self, columns: Sequence[Any], epoch: int, now: int) -> Claimed:
@@ -243,6 +256,7 @@ class SqliteStore(Housekeeping):
             events=self._events(instance.row, 0) if signal else [],
             signal=signal,
             fresh=fresh,
+            deaths=columns[_DEATHS],
         )
 
     async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
@@ -451,7 +465,7 @@ def _workflow(columns: Sequence[Any]) -> WorkflowRow:
 
 
 # Columns of ``SELECT * FROM instances``, in the order of the migrations.
-_FRESH, _EPOCH, _SIGNAL, _REQUEST = 15, 16, 18, 19
+_FRESH, _EPOCH, _SIGNAL, _REQUEST, _DEATHS = 15, 16, 18, 19, 23
 
 
 def _of(wanted: Wanted, query: str) -> str:

@@ -39,12 +39,12 @@ DELETE FROM events WHERE instance = ?
 
 -- due_going_on --
 SELECT * FROM instances INDEXED BY instances_due
-WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now
+WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND deaths = 0
 ORDER BY due_at LIMIT :limit
 
 -- due_going_on_of_version --
 SELECT * FROM instances INDEXED BY instances_due_of_version
-WHERE workflow = :workflow AND version = :version AND fresh = 0 AND epoch IS NULL AND due_at <= :now
+WHERE workflow = :workflow AND version = :version AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND deaths = 0
 ORDER BY due_at LIMIT :limit
 
 -- due_starting --
@@ -70,8 +70,9 @@ WHERE number = :number
 
 -- next_due --
 SELECT min(due_at) FROM instances INDEXED BY instances_due
-WHERE workflow = :workflow AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL
+WHERE workflow = :workflow AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL AND deaths = 0
 
 -- next_due_of_version --
 SELECT min(due_at) FROM instances INDEXED BY instances_due_of_version
 WHERE workflow = :workflow AND version = :version AND fresh = :fresh AND epoch IS NULL AND due_at IS NOT NULL
+    AND deaths = 0

@@ -38,7 +38,7 @@ DELETE FROM chunks WHERE instance = :row AND step >= :from_step
 -- queue_again --
 UPDATE instances
 SET status = 'queued', fresh = 1, epoch = NULL, request = NULL, due_at = :now, modified_at = :now, started_at = NULL, ended_at = NULL,
-    output = NULL, error = NULL, paused_at = NULL, expires_at = NULL, version = :version
+    output = NULL, error = NULL, paused_at = NULL, expires_at = NULL, deaths = 0, version = :version
 WHERE number = :row
 
 -- insert_numbered_history --

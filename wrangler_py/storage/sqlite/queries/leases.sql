@@ -14,7 +14,10 @@ DELETE FROM leases WHERE epoch = :epoch
 SELECT epoch, owner, expires_at FROM leases
 
 -- free_instances --
+-- One that waits stays due when its timer is, unless an event came that its process has not delivered.
 UPDATE instances
 SET epoch = NULL, request = NULL,
-    due_at = CASE WHEN status = 'waiting' THEN due_at ELSE min(coalesce(due_at, :now), :now) END
+    due_at = CASE
+        WHEN status = 'waiting' AND NOT EXISTS (SELECT 1 FROM events WHERE instance = instances.number) THEN due_at
+        ELSE min(coalesce(due_at, :now), :now) END
 WHERE epoch = :epoch

@@ -1,0 +1,291 @@
+"""Laws of deaths of the process: each counts, once, and for whoever was executing (engine-semantics, section 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.support.world import MINUTE, in_world
+from wrangler_py.engine import Status
+
+ONCE = {"retries": {"limit": 0, "delay": 0}}
+TWICE = {"retries": {"limit": 1, "delay": 0}}
+DIED = "Attempt failed due to internal workflows error: the process died while this step was executing"
+
+
+async def detail(world, row):
+    return await world.engine.detail("w", row.id)
+
+
+async def deaths_of(world, row) -> int:
+    return world.store._value("SELECT deaths FROM instances WHERE number = ?", (row.row,))
+
+
+def killer(world, config=TWICE, *, before=None):
+    """Return a `run` whose step kills its process, in the turn in which it begins or after ``before`` seconds."""
+
+    async def run(event, step):
+        @step.do("crunch", config=config)
+        async def crunch():
+            if before is not None:
+                await asyncio.sleep(before)
+            await world.die()
+
+        return await crunch()
+
+    return run
+
+
+@pytest.mark.parametrize("before", [None, 0, 0.05, 5])
+def test_a_step_that_kills_its_process_fails_for_good_after_its_attempts(tmp_path, before):
+    async def body(world):
+        await world.define(killer(world, before=before))
+        row = await world.engine.create("w")
+        await world.live_on(120)
+        return await detail(world, row), world.deaths
+
+    seen, deaths = in_world(tmp_path, body)
+    assert (seen.status, seen.error.name, seen.error.message) == ("errored", "WorkflowInternalError", DIED)
+    assert [one.error.message for one in seen.steps[0].attempts] == [DIED] * 2
+    # The first one, in the very turn of the start, leaves no trace but the suspicion.
+    assert deaths == (3 if before is None else 2)
+
+
+def test_a_step_of_limit_zero_kills_at_most_twice(tmp_path):
+    async def body(world):
+        await world.define(killer(world, ONCE))
+        row = await world.engine.create("w")
+        await world.live_on(60)
+        return await detail(world, row), world.deaths
+
+    seen, deaths = in_world(tmp_path, body)
+    assert (seen.status, len(seen.steps[0].attempts), deaths) == ("errored", 1, 2)
+
+
+def test_the_delay_of_a_step_applies_after_each_death(tmp_path):
+    async def body(world):
+        await world.define(
+            killer(world, {"retries": {"limit": 2, "delay": "1 minute", "backoff": "constant"}})
+        )
+        row = await world.engine.create("w")
+        await world.live_on(300)
+        ended = await world.engine.status("w", row.id)
+        return ended.status, ended.ended_at - row.created_at, world.deaths
+
+    status, took, deaths = in_world(tmp_path, body)
+    assert (status, deaths) == (Status.ERRORED, 4)
+    assert 2 * MINUTE <= took < 2 * MINUTE + 20_000
+
+
+def test_a_run_that_kills_its_process_between_steps_is_given_up(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            await step.do("first", lambda: 1)
+            await world.die()
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(120)
+        return await detail(world, row), world.deaths
+
+    seen, deaths = in_world(tmp_path, body)
+    assert (seen.status, seen.error.name) == ("errored", "WorkflowInternalError")
+    assert seen.error.message.startswith(
+        "The process died 5 times in a row while this instance was executing"
+    )
+    assert deaths <= 6
+
+
+def test_a_rollback_that_kills_its_process_counts_its_attempts(tmp_path):
+    async def body(world):
+        async def undo():
+            await world.die()
+
+        async def run(event, step):
+            await step.do("pay", {"retries": {"limit": 0, "delay": 0}}, lambda: 1, rollback=undo)
+            raise ValueError("no")
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(3000)
+        return await detail(world, row), world.deaths
+
+    seen, deaths = in_world(tmp_path, body)
+    assert (seen.status, seen.rollback.outcome) == ("errored", "failed")
+    assert seen.rollback.error.name == "WorkflowInternalError"
+    assert deaths <= 8
+
+
+def test_suspicion_is_lifted_by_progress(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            await step.do("a", TWICE, lambda: asyncio.sleep(1))
+            await step.wait_for_event("w", "go")
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.5)
+        await world.crash()
+        before = await deaths_of(world, row)
+        await asyncio.sleep(2)
+        return before, await deaths_of(world, row)
+
+    assert in_world(tmp_path, body) == (1, 0)
+
+
+def test_an_instance_that_waits_is_not_suspected(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            await step.wait_for_event("w", "go")
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.5)
+        await world.crash()
+        return await deaths_of(world, row)
+
+    assert in_world(tmp_path, body) == 0
+
+
+def test_an_orderly_end_of_the_process_is_no_death(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            await step.do("a", TWICE, lambda: asyncio.sleep(60))
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.5)
+        await world.close()
+        await world.open()
+        return await deaths_of(world, row)
+
+    assert in_world(tmp_path, body) == 0
+
+
+def test_an_event_that_came_before_a_death_wakes_its_instance_after_it(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            return (await step.wait_for_event("w", "go", timeout="1 hour"))["payload"]
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.5)
+        await world.store.add_event(row.row, "go", b'"there"', world.clock.now())
+        await world.crash()
+        await asyncio.sleep(1)
+        return (await detail(world, row)).output
+
+    assert in_world(tmp_path, body) == "there"
+
+
+def neighbours(calls, seconds=2.0):
+    """Return a `run` of a neighbour: one step of limit 0, which takes a while."""
+
+    async def run(event, step):
+        @step.do("work", config=ONCE)
+        async def work():
+            calls[event.instanceId] += 1
+            await asyncio.sleep(seconds)
+            return "done"
+
+        return await work()
+
+    return run
+
+
+@pytest.mark.parametrize("before", [None, 0.05])
+def test_a_killer_takes_no_attempt_of_neighbours_that_begin_after_its_first_death(tmp_path, before):
+    calls = Counter()
+
+    async def body(world):
+        await world.define(killer(world, {"retries": {"limit": 5, "delay": 0}}, before=before))
+        await world.define(neighbours(calls), "n")
+        row = await world.engine.create("w")
+        await world.live_on(0.2)
+        assert world.deaths >= 1
+        rows = [await world.engine.create("n", id=f"n{number}") for number in range(50)]
+        await world.live_on(600)
+        ends = {(await world.engine.status("n", one.id)).status for one in rows}
+        return (await detail(world, row)).status, ends
+
+    assert in_world(tmp_path, body) == ("errored", {Status.COMPLETE})
+    assert set(calls.values()) == {1}
+
+
+def test_neighbours_in_flight_at_the_first_death_lose_no_second_attempt(tmp_path):
+    """Each has two attempts: the first is lost by the rule, the second must be theirs, whatever the killer does."""
+    calls = Counter()
+
+    async def body(world):
+        async def neighbour(event, step):
+            @step.do("work", config=TWICE)
+            async def work():
+                calls[event.instanceId] += 1
+                await asyncio.sleep(2)
+
+            await work()
+
+        await world.define(neighbour, "n")
+        await world.define(killer(world, {"retries": {"limit": 5, "delay": 0}}))
+        rows = [await world.engine.create("n", id=f"n{number}") for number in range(5)]
+        await world.live_on(0.2)
+        row = await world.engine.create("w")
+        await world.live_on(600)
+        ends = {(await world.engine.status("n", one.id)).status for one in rows}
+        return (await detail(world, row)).status, ends
+
+    assert in_world(tmp_path, body) == ("errored", {Status.COMPLETE})
+    assert set(calls.values()) == {2}
+
+
+def test_many_instances_near_a_kill_from_outside_go_on_soon(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            await step.do("work", TWICE, lambda: asyncio.sleep(60))
+
+        await world.define(run)
+        rows = [await world.engine.create("w", id=f"n{number}") for number in range(200)]
+        await asyncio.sleep(1)
+        await world.crash()
+        began = world.clock.now()
+        last = max([(await world.finish(row)).ended_at for row in rows])
+        return (last - began) / 1000
+
+    # Their work takes a minute; groups that double each three seconds add little to it.
+    assert in_world(tmp_path, body) < 60 + 25
+
+
+def test_others_go_on_while_a_suspect_waits_for_its_retry(tmp_path):
+    async def body(world):
+        async def quick(event, step):
+            await step.do("quick", lambda: 1)
+
+        await world.define(quick, "q")
+        await world.define(killer(world, {"retries": {"limit": 1, "delay": "1 hour"}}))
+        await world.engine.create("w")
+        await world.live_on(30)
+        row = await world.engine.create("q")
+        await world.live_on(1)
+        return (await world.engine.status("q", row.id)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+
+
+def test_a_suspect_is_tried_although_others_are_always_busy(tmp_path):
+    async def body(world):
+        async def busy(event, step):
+            for number in range(2000):
+                await step.do(f"s{number}", ONCE, lambda: asyncio.sleep(0.3))
+
+        await world.define(busy, "b")
+        await world.define(killer(world, {"retries": {"limit": 2, "delay": "20 seconds"}}))
+        row = await world.engine.create("w")
+        await world.live_on(0.02)
+        rows = [await world.engine.create("b", id=f"b{number}") for number in range(4)]
+        await world.live_on(300)
+        statuses = {(await world.engine.status("b", one.id)).status for one in rows}
+        return (await detail(world, row)).status, statuses & {Status.ERRORED}
+
+    assert in_world(tmp_path, body) == ("errored", set())

@@ -1,0 +1,55 @@
+"""Leases that end: given up, or by the death of their process. See `engine.quarantine`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Evidence
+from wrangler_py.storage.database import Database
+from wrangler_py.storage.sql import load_queries
+
+_Q = load_queries("wrangler_py.storage.sqlite")
+
+
+def end_lease(database: Database, epoch: int, *, now: int) -> int:
+    """Remove a lease and free its instances; return how many. Inside a transaction."""
+    database.execute(_Q["drop_lease"], {"epoch": epoch})
+    return database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
+
+
+def end_leases(
+    database: Database,
+    leases: Collection[tuple[int, str]],
+    stopped: Collection[str],
+    evidence: Collection[Evidence],
+    *,
+    now: int,
+) -> int:
+    """End leases, given by epoch and owner, of processes that are gone; return how many instances are free."""
+    known = {one.owner: one for one in evidence}
+    with database.transaction():
+        return sum(
+            end_lease(database, epoch, now=now)
+            if owner in stopped
+            else _bury(database, epoch, known.get(owner, Evidence(owner)), now=now)
+            for epoch, owner in leases
+        )
+
+
+def _bury(database: Database, epoch: int, evidence: Evidence, *, now: int) -> int:
+    """End the lease of a process that died, as `end_lease` does, and count the death."""
+    for workflow, instance_id in evidence.instances:
+        one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "least": evidence.least_deaths}
+        database.execute(_Q["blame"], one)
+    if not evidence.instances:
+        database.execute(_Q["blame_all"], {"epoch": epoch, "now": now})
+    database.execute(_Q["drop_lease"], {"epoch": epoch})
+    delay = {"first": FIRST_DELAY_MS, "longest": LONGEST_DELAY_MS}
+    postponed = database.execute(_Q["postpone"], {"epoch": epoch, "now": now, **delay}).rowcount
+    return postponed + database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
+
+
+def set_deaths(database: Database, changes: Sequence[tuple[int, int]], epoch: int | None) -> None:
+    """Store the deaths of instances, given as (row, deaths), that ``epoch`` drives."""
+    for row, deaths in changes:
+        database.execute(_Q["set_deaths"], {"row": row, "deaths": deaths, "epoch": epoch})

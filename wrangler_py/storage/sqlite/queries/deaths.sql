@@ -1,0 +1,38 @@
+-- blame --
+-- One of the instances that a process was executing when it died.
+UPDATE instances SET deaths = max(deaths + 1, :least)
+WHERE epoch = :epoch AND workflow = :workflow AND id = :id
+
+-- blame_all --
+-- All that a process was executing, or was about to: those whose timer had come, too.
+UPDATE instances SET deaths = deaths + 1
+WHERE epoch = :epoch AND (status IN ('running', 'waitingForPause') OR (status = 'waiting' AND due_at <= :now))
+
+-- postpone --
+-- After a second death an instance is due later with each, so that the process answers requests in between.
+UPDATE instances
+SET epoch = NULL, request = NULL, due_at = :now + min(:longest, :first << (min(deaths, 20) - 2))
+WHERE epoch = :epoch AND deaths >= 2 AND (status <> 'waiting' OR due_at <= :now)
+
+-- set_deaths --
+UPDATE instances SET deaths = :deaths WHERE number = :row AND epoch = :epoch
+
+-- suspects --
+SELECT deaths, due_at FROM instances INDEXED BY instances_suspect
+WHERE workflow = :workflow AND deaths > 0 AND epoch IS NULL AND due_at IS NOT NULL
+ORDER BY due_at LIMIT :limit
+
+-- suspects_of_version --
+SELECT deaths, due_at FROM instances INDEXED BY instances_suspect
+WHERE workflow = :workflow AND version = :version AND deaths > 0 AND epoch IS NULL AND due_at IS NOT NULL
+ORDER BY due_at LIMIT :limit
+
+-- due_suspects --
+SELECT * FROM instances INDEXED BY instances_suspect
+WHERE workflow = :workflow AND deaths > 0 AND epoch IS NULL AND due_at <= :now
+ORDER BY deaths, due_at LIMIT :limit
+
+-- due_suspects_of_version --
+SELECT * FROM instances INDEXED BY instances_suspect
+WHERE workflow = :workflow AND version = :version AND deaths > 0 AND epoch IS NULL AND due_at <= :now
+ORDER BY deaths, due_at LIMIT :limit
