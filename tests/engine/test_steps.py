@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -340,6 +342,28 @@ def test_implicit_dependencies_run_once_and_are_shared(tmp_path):
 
     assert output_of(in_world(tmp_path, lambda world: world.run(run))) == [2, 11]
     assert calls == ["a"]
+
+
+def test_only_a_list_of_dependencies_warns_that_cloudflare_refuses_it_and_does_so_at_its_own_line(tmp_path):
+    async def run(event, step):
+        await step.do("call form, and a rollback", lambda: 1, rollback=lambda: None)
+
+        @step.do("first")
+        async def a():
+            return 1
+
+        with warnings.catch_warnings(record=True, action="always") as warned:
+            decorate = step.do("second", depends=[a])
+
+        @decorate
+        async def b(x):
+            return x + 1
+
+        shown = [(one.category.__name__, Path(one.filename).name) for one in warned]
+        return [await b(), *(list(one) for one in shown)]
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert output_of(row) == [2, ["PortabilityWarning", "test_steps.py"]]
 
 
 def test_depends_lists_in_the_old_mode(tmp_path):

@@ -80,16 +80,13 @@ class World:
     async def crash(self) -> None:
         """As kill -9: nothing more is written; then a new process opens the same file."""
         me = asyncio.current_task()
-        self.store._database.close()
-        self.engine._commits.on_failure = None
-        self.engine._scheduler.on_lost = lambda: None
-        # Again and again: what is cancelled may clean up by waiting for something else.
+        await self.store.close()
+        # Again and again: what is cancelled may clean up by waiting for something else, or tries the store again.
         while tasks := [task for task in asyncio.all_tasks() if task is not me]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.001)
-        self.engine._shared.timers.close()
-        self.engine._shared.executor.close()
+        self.engine.release()
         await self.open()
         await self.start()
 

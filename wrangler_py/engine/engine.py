@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -25,9 +26,10 @@ from wrangler_py.engine.creation import (
 from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.describe import describe, public_stream
 from wrangler_py.engine.instance.context import EngineContext, Stop
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
 from wrangler_py.engine.lease import LEASE_MS, Beating, Heartbeat
-from wrangler_py.engine.limits import PLANS, Plan
+from wrangler_py.engine.limits import PLANS
 from wrangler_py.engine.maintenance import Maintenance
 from wrangler_py.engine.model import (
     HistoryEvent,
@@ -39,7 +41,8 @@ from wrangler_py.engine.model import (
     Trigger,
     WorkflowRow,
 )
-from wrangler_py.engine.observation import Blocked, Observation, blamed
+from wrangler_py.engine.observation import Blocked, Observation, Observers, innermost
+from wrangler_py.engine.options import EngineOptions
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
@@ -51,24 +54,10 @@ from wrangler_py.errors import (
     WorkflowNotFoundError,
 )
 
-#: How often to look whether another process wrote something, and to end expired leases, in seconds.
-LOOK_S, REAP_S = 0.25, 5.0
+#: How often to end expired leases, in seconds.
+REAP_S = 5.0
 #: How often to try again when the store does not take writes, in seconds.
 STORE_RETRY_S = 1.0
-
-
-class EngineOptions(msgspec.Struct):
-    """How an engine behaves. ``hibernate_after_ms``: what waits longer leaves memory."""
-
-    hibernate_after_ms: int = 10_000
-    strict: bool = False
-    enforce_limits: bool = False
-    plan: Plan = "paid"
-    owner: str = "pywrangler"
-    #: False under virtual time: no thread, no looking at other processes.
-    heartbeat: bool = True
-    #: Seconds between two looks at what other processes wrote.
-    look_s: float = LOOK_S
 
 
 class Engine:
@@ -106,9 +95,7 @@ class Engine:
         definitions = self._scheduler.definitions
         self.maintenance = Maintenance(store, clock, self._shared.timers, definitions, self.terminate)
         self._known: set[str] = set()
-        self._observers: list[Callable[[Observation], None]] = []
-        self._block_observers: list[Callable[[Blocked], None]] = []
-        self._store_observers: list[Callable[[StoreError], None]] = []
+        self._observers = Observers()
         self._heartbeat: Beating | None = None
         self._looking: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
@@ -153,8 +140,9 @@ class Engine:
     def _drive(self, epoch: int) -> None:
         self._commits.epoch = epoch
         if self.options.heartbeat:
+            on_blocked = partial(self._loop_blocked, asyncio.get_running_loop())
             self._heartbeat = self._new_heartbeat(
-                self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=self._loop_blocked
+                self.store, self.clock, epoch, on_lost=self._lease_lost, on_blocked=on_blocked
             )
         self._scheduler.start(epoch)
         self.maintenance.start(epoch)
@@ -207,23 +195,27 @@ class Engine:
             self._commits.epoch = None
         await self._scheduler.stop()
         await self._stop_background()
+        self.release()
+        await self._commits.close()
+
+    def release(self) -> None:
+        """Release threads and timers and write nothing; the engine cannot be used afterwards."""
         self._shared.timers.close()
         self._shared.executor.close()
-        await self._commits.close()
 
     # observing
 
     def observe(self, callback: Callable[[Observation], None]) -> None:
         """Call ``callback`` with every history event once it is on disk."""
-        self._observers.append(callback)
+        self._observers.events.append(callback)
 
     def observe_blocks(self, callback: Callable[[Blocked], None]) -> None:
         """Call ``callback``, from another thread, while user code blocks the event loop for over a second."""
-        self._block_observers.append(callback)
+        self._observers.blocks.append(callback)
 
     def observe_store(self, callback: Callable[[StoreError], None]) -> None:
         """Call ``callback`` when the store did not take a write; the engine tries again by itself."""
-        self._store_observers.append(callback)
+        self._observers.store_errors.append(callback)
 
     def _committed(self, batch: Batch, rows: list[int | None]) -> None:
         if batch.parkings or batch.creations:
@@ -231,40 +223,29 @@ class Engine:
         if self._subscriptions:
             for row in {line[0] for line in batch.history}:
                 self._subscriptions.wake(row)
-        if self._observers:
-            self._tell_all(batch, rows)
+        if self._observers.events:
+            self._observers.committed(batch, rows, self._scheduler.place_of)
         if batch.endings:
             self.maintenance.instances_ended()
         if batch.parkings or batch.endings:
             self._scheduler.forget([one.row for one in batch.parkings] + [one.row for one in batch.endings])
 
-    def _tell_all(self, batch: Batch, rows: list[int | None]) -> None:
-        for new, row in zip(batch.creations, rows, strict=True):
-            if row is not None:
-                self._tell(new.workflow, new.id, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
-        for line in batch.history:
-            self._tell(*self._scheduler.place_of(line[0]), line)
-
     def _publish(self, instance: InstanceRow, line: HistoryLine) -> None:
         self._subscriptions.wake(instance.row)
         self.maintenance.instances_ended()
-        self._tell(instance.workflow, instance.id, line)
+        self._observers.event(instance.workflow, instance.id, line)
 
-    def _tell(self, workflow: str, instance_id: str, line: HistoryLine) -> None:
-        event = HistoryEvent(*line)
-        for callback in self._observers:
-            callback(Observation(workflow, instance_id, event))
+    def _loop_blocked(self, loop: asyncio.AbstractEventLoop, seconds: float, stack: list[FrameType]) -> None:
+        self._observers.blocked(Blocked(seconds, self.executing(loop), innermost(stack)))
 
-    def _loop_blocked(self, seconds: float, stack: list[FrameType]) -> None:
-        blocked = Blocked(seconds, *blamed(stack))
-        for callback in self._block_observers:
-            callback(blocked)
+    def executing(self, loop: asyncio.AbstractEventLoop) -> StepPlace | None:
+        """Return the step that ``loop`` executes at this moment, None outside of steps. Any thread may ask."""
+        return self._shared.places.current(loop)
 
     # when the store or the lease fails
 
     def _store_failed(self, error: StoreError) -> None:
-        for callback in self._store_observers:
-            callback(error)
+        self._observers.store_failed(error)
         self._lease_lost()
 
     def _lease_lost(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -52,12 +53,15 @@ class Attempts:
         self.delay_function = policy.delay_function
         self.attempt = 0
         if recorded is None:
-            self.step = context.new_step(Kind.DO)
+            self.step = self._number()
             self._log(HistoryType.STEP_START, self._start_data())
         else:
             self.step = recorded.step
             self.attempt = recorded.attempts
             self.config = recorded.start.config or policy.config
+
+    def _number(self) -> int:
+        return self.context.new_step(Kind.DO)
 
     def _start_data(self) -> bytes:
         outer = current_step.get()
@@ -127,15 +131,16 @@ class Attempts:
         context.count_bytes(len(data))
         return context.durable()
 
-    async def _call(self, callback: Callback) -> bytes:
+    def _executing(self) -> AbstractContextManager[None]:
         context = self.context
-        # The watchdog finds this local by its name in the stack of a blocked event loop (`engine.engine`).
-        blamed_place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
-        token = current_step.set(blamed_place)
+        place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
+        return context.shared.places.at(place)
+
+    async def _call(self, callback: Callback) -> bytes:
         began = asyncio.get_running_loop().time()
-        try:
+        with self._executing():
             ctx = self.ctx() if callback.wants_context else {}
-            value = await context.shared.executor.call(callback, ctx, self.config.timeout_ms)
+            value = await self.context.shared.executor.call(callback, ctx, self.config.timeout_ms)
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -144,8 +149,6 @@ class Attempts:
                 if not isinstance(value, AsyncIterable):
                     raise self._not_serialisable(error) from None
             return await self._record(value, began)
-        finally:
-            current_step.reset(token)
 
     async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""

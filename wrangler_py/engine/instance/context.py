@@ -16,7 +16,7 @@ from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.calls import Calls
 from wrangler_py.engine.instance.executor import AttemptExecutor
 from wrangler_py.engine.instance.mailbox import Mailbox
-from wrangler_py.engine.instance.place import StepPlace, current_step
+from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
 from wrangler_py.engine.instance.replay import Recorded, Replay
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits
@@ -51,7 +51,7 @@ class Stop(Enum):
     LOST = "lost"
 
 
-#: Whoever stopped the runner for these reasons writes, or nobody does.
+#: After these the instance itself must not write.
 _SILENT = frozenset({Stop.ABORT, Stop.LOST})
 
 
@@ -86,6 +86,7 @@ class EngineContext:
         self.strict = strict
         self.timers = Timers(clock)
         self.executor = AttemptExecutor()
+        self.places = StepPlaces()
         self.draining = False
         #: True while only suspects on trial start callbacks (`engine.quarantine`).
         self.is_quarantined = False

@@ -17,11 +17,11 @@ from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.attempts import Attempts
 from wrangler_py.engine.instance.callback import Callback, is_coroutine_function, parameters_of
 from wrangler_py.engine.instance.context import InstanceContext, Phase
-from wrangler_py.engine.instance.place import StepPlace, current_step
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.instance.rollback_log import RollbackLog, order
 from wrangler_py.engine.instance.streams import restore
-from wrangler_py.engine.model import ErrorRecord, HistoryType, Status, StepConfig
+from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.retry import Policy, read_rollback_policy
 from wrangler_py.engine.store import Ending
 from wrangler_py.errors import ControlFlow, FatalStepError
@@ -86,37 +86,31 @@ class ReversibleAttempts(Attempts):
 class RollbackAttempts(Attempts):
     """The attempts of one rollback, in the history under the number of the step that it undoes."""
 
-    __slots__ = ("failure",)
+    __slots__ = ("_undoes", "failure")
 
     def __init__(self, undo: Undo, recorded: Recorded | None) -> None:
         made = undo.attempts
-        self.context, self.name, self.display, self.step = made.context, made.name, made.display, made.step
-        self.recorded, self.attempt = recorded, 0 if recorded is None else recorded.attempts
-        self.config: StepConfig = undo.policy.config
-        self.delay_function = undo.policy.delay_function
+        #: The number of the step that is undone.
+        self._undoes = made.step
         #: Why it was given up.
         self.failure: ErrorRecord | None = None
-        if recorded is None:
-            self._log(HistoryType.STEP_START, encode_data(StartData(config=self.config)))
-        elif recorded.start.config is not None:
-            self.config = recorded.start.config
+        super().__init__(made.context, made.name, made.display, undo.policy, recorded)
+
+    def _number(self) -> int:
+        return self._undoes
 
     def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
         super()._log(_LOGGED_AS[kind], data)
 
     async def _call(self, callback: Callback) -> bytes:
         context = self.context
-        # The watchdog finds this local by its name, as in `Attempts`.
-        blamed_place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
-        token = current_step.set(blamed_place)
-        try:
-            await context.shared.executor.call(callback, self.ctx(), self.config.timeout_ms)
-        except (ControlFlow, asyncio.CancelledError):
-            if context.stop_reason is not None:
-                raise
-            raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
-        finally:
-            current_step.reset(token)
+        with self._executing():
+            try:
+                await context.shared.executor.call(callback, self.ctx(), self.config.timeout_ms)
+            except (ControlFlow, asyncio.CancelledError):
+                if context.stop_reason is not None:
+                    raise
+                raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
         return b"null"
 
     def _store(self, data: bytes) -> asyncio.Future[None]:  # noqa: ARG002 - a rollback has no result

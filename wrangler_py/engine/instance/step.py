@@ -34,6 +34,10 @@ class PortabilityWarning(UserWarning):
 
 #: Of the TypeScript docs, and those of Cloudflare's Python SDK.
 SPELLINGS = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
+_NOT_PORTABLE = (
+    "step.do(depends=...) does not run on Cloudflare with this compatibility date: "
+    "name the parameters like the steps"
+)
 
 
 class WorkflowStep:
@@ -69,6 +73,7 @@ class WorkflowStep:
             depends = self._positional_depends(args)
         if depends is not None and self.implicit:
             self._extension("step.do(depends=...)", "do() got an unexpected keyword argument 'depends'")
+            warnings.warn(_NOT_PORTABLE, PortabilityWarning, stacklevel=2)
 
         def declare(function: Callable[..., Any]) -> DeclaredStep:
             step_name = function.__name__ if name is None else name
@@ -118,12 +123,6 @@ class WorkflowStep:
     def _extension(self, what: str, error: str) -> None:
         if self._strict:
             raise TypeError(f"{error} ({what} is an extension of pywrangler, switched off by strict mode)")
-        if "depends" in what:
-            warnings.warn(
-                f"{what} does not run on Cloudflare with this compatibility date: name the parameters like the steps",
-                PortabilityWarning,
-                stacklevel=3,
-            )
 
     def declared_step(self, name: str) -> DeclaredStep:
         """Return the step a parameter names; raise TypeError if none of that name is declared."""
