@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.errors import UserError
 from wrangler_py.sdk.raised import pack_error
+from wrangler_py.sdk.stacks import stack_of
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.parcel import Invocation, Parcel
@@ -44,7 +45,7 @@ class Dispatcher:
             return await self._carry_out(call, args, kwargs)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
             raised = pack_error(error)
-            logger.info("%s raised %s\n%s", _named(call), raised.error.name, raised.error.traceback)
+            logger.info("%s raised %s\n%s", _named(call), raised.error.name, stack_of(raised.error))
             return pack_answer(raised)
         finally:
             depth.reset(token)

@@ -17,6 +17,7 @@ import msgspec
 
 from wrangler_py.sdk.failures import capture, find_class
 from wrangler_py.sdk.pyodide.ffi import JsException
+from wrangler_py.sdk.stacks import stack_of
 from wrangler_py.sdk.workers.workflows import NonRetryableError
 from wrangler_py.serde import ErrorRecord, NotSerialisableError, decode, encode
 
@@ -53,8 +54,9 @@ def revive(raised: Raised, where: str) -> Exception:
     """Return the exception to raise here; a note tells that it comes from ``where``, with the user's frames there."""
     kind = _class_of(raised.error)
     error = (kind and _same(kind, raised)) or _stranger(raised)
-    if raised.error.traceback:
-        error.add_note(f"Raised in {where}: {raised.error.traceback.rstrip()}")
+    stack = stack_of(raised.error)
+    if stack:
+        error.add_note(f"Raised in {where}: {stack.rstrip()}")
     return error
 
 

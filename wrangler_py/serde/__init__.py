@@ -13,10 +13,10 @@ how deeply values are nested, `MAX_DEPTH`.
 
 from __future__ import annotations
 
-from wrangler_py.serde.decoding import decode, to_json
-from wrangler_py.serde.encoding import encode
+from wrangler_py.serde.decoding import decode, to_json, unpack
+from wrangler_py.serde.encoding import encode, pack
 from wrangler_py.serde.records import ErrorRecord, Record
-from wrangler_py.serde.refusals import MAX_DEPTH, NotSerialisableError, RpcTypeError
+from wrangler_py.serde.refusals import MAX_DEPTH, NotSerialisableError, RpcTypeError, type_name
 
 __all__ = [
     "MAX_DEPTH",
@@ -26,5 +26,8 @@ __all__ = [
     "RpcTypeError",
     "decode",
     "encode",
+    "pack",
     "to_json",
+    "type_name",
+    "unpack",
 ]

@@ -21,6 +21,11 @@ def decode(data: bytes) -> Any:
     return _unwrap(_decoder.decode(data), _NATIVE)
 
 
+def unpack(plain: Any) -> Any:
+    """Return the value that ``plain`` stands for: JSON as `encode` writes it, already read."""
+    return _unwrap(plain, _NATIVE)
+
+
 def to_json(data: bytes | None) -> Any:
     """Return stored bytes as the plain JSON value that APIs and screens show (None for None).
 

@@ -52,6 +52,11 @@ def encode(value: object, *, around: int = 0) -> bytes:
         raise _diagnosis(value, MAX_DEPTH + around, error).told() from None
 
 
+def pack(value: object) -> Any:
+    """Return ``value`` as the JSON that `encode` would write, to be part of another record. Raises as `encode`."""
+    return msgspec.json.decode(encode(value))
+
+
 def _is_flat(value: object) -> bool:
     """Return True if JSON has a word for all of ``value``, as for most of what steps return."""
     kind = type(value)
