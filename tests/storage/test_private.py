@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from wrangler_py.errors import StateCorruptError
 from wrangler_py.storage import private
 from wrangler_py.storage.database import Database
 
@@ -102,3 +104,14 @@ def test_an_open_state_is_closed_to_others_with_all_in_it_once(tmp_path):
     assert not mode(state / "r2" / "photos" / "blobs" / "1") & 0o077
     assert mode(tmp_path / "precious") == 0o644
     assert private.mend(state) == 0
+
+
+def test_the_database_of_another_program_keeps_its_permissions(tmp_path):
+    path = tmp_path / "one.sqlite"
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE TABLE songs (title)")
+    theirs.close()
+    path.chmod(0o644)
+    with pytest.raises(StateCorruptError):
+        Database.open(path, synchronous="NORMAL", package=PACKAGE)
+    assert mode(path) == 0o644

@@ -44,7 +44,7 @@ def opener(path: str, flags: int) -> int:
 
 
 def claim_database(path: Path) -> None:
-    """Make an empty database file for this user only; take the rights of others to one that exists.
+    """Make an empty database file for this user only, unless the file exists.
 
     An existing file is never opened here: closing it would drop the locks that SQLite has on it in this process.
 
@@ -55,7 +55,10 @@ def claim_database(path: Path) -> None:
         if not path.exists():
             with suppress(FileExistsError):
                 os.close(opener(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            return
+
+
+def close_database(path: Path) -> None:
+    """Take the rights of others to a database and the files beside it."""
     for one in (path, *(path.with_name(path.name + suffix) for suffix in BESIDE)):
         _close_to_others(one)
 

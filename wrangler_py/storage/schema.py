@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
-from wrangler_py.storage.private import claim_database, make_folder
+from wrangler_py.storage.copies import keep_copy
+from wrangler_py.storage.private import claim_database, close_database, make_folder
 from wrangler_py.storage.sql import Migration, load_migrations
+from wrangler_py.storage.whole import check_whole
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
 APPLICATION_ID = 0x50575247
 #: Seconds to wait for another process that writes, and between two tries where SQLite itself does not wait.
 BUSY_S, PAUSE_S = 5.0, 0.005
+#: Bytes to which the write-ahead log is cut when it begins anew; without a limit it keeps its largest size.
+LOG_BYTES = 1024 * 1024
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE = frozenset(
     {
@@ -59,6 +63,8 @@ def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool =
     try:
         with closed_if_it_fails(connection):
             _check_and_migrate(connection, path, package, shrinks=shrinks)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return connection
@@ -74,6 +80,7 @@ def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA temp_store = memory")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     return connection
 
 
@@ -112,12 +119,13 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
 def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str, *, shrinks: bool) -> None:
     migrations = load_migrations(package)
     found = _check(connection, path, migrations[-1].number)
+    close_database(path)
     if shrinks:
         _make_shrinkable(connection)
     _use_write_ahead_log(connection)
     for migration in migrations:
         if migration.number > found:
-            _migrate(connection, migration)
+            _migrate(connection, migration, found, lambda: keep_copy(path, found, migrations[-1].number))
 
 
 def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -128,6 +136,7 @@ def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
         application = _pragma(connection, "application_id")
         found = _pragma(connection, "user_version")
         tables = _table_count(connection)
+        check_whole(connection, path)
     finally:
         connection.execute("COMMIT")
     if application not in (0, APPLICATION_ID):
@@ -179,11 +188,19 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             return
 
 
-def _migrate(connection: sqlite3.Connection, migration: Migration) -> None:
-    """Change and record of the change are one transaction; a second process that comes at once finds it done."""
+def _migrate(
+    connection: sqlite3.Connection, migration: Migration, found: int, keep: Callable[[], None]
+) -> None:
+    """Change and record of the change are one transaction; a second process that comes at once finds it done.
+
+    The first change of a database that was at schema ``found`` begins with a call of ``keep``.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _pragma(connection, "user_version") < migration.number:
+        current = _pragma(connection, "user_version")
+        if 0 < current == found:
+            keep()
+        if current < migration.number:
             for statement in _statements(migration.sql):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

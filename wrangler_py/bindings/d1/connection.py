@@ -16,7 +16,7 @@ from wrangler_py.bindings.d1.statements import is_empty, named_parameter
 from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
-from wrangler_py.storage.private import claim_database, make_folder
+from wrangler_py.storage.private import claim_database, close_database, make_folder
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
 LONGEST_S = 30.0
@@ -62,6 +62,7 @@ class Connection:
         try:
             make_folder(path.parent)
             claim_database(path)
+            close_database(path)
             self._sqlite = self._open(path)
         except OSError as error:
             raise StateError(f"{path.parent} cannot be made: {error.strerror}") from None
