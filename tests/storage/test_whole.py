@@ -58,8 +58,9 @@ def test_a_file_that_was_cut_short_is_refused_at_once_with_what_to_do(tmp_path, 
     assert path.read_bytes() == before
 
 
-def test_pages_that_are_only_in_the_log_are_not_missing(tmp_path):
+def test_pages_that_are_only_in_the_log_are_not_missing(tmp_path, monkeypatch):
     """Killed before anything was copied from the log, and then amid the copying."""
+    monkeypatch.setattr("wrangler_py.storage.whole.is_sound", pytest.fail)
     database = opened(tmp_path / "one.sqlite")
     fill(database)
     path = as_after_a_kill(database, tmp_path / "killed.sqlite")

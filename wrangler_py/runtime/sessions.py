@@ -184,6 +184,27 @@ class StateLock:
         )
 
 
+def check_state(state_dir: Path) -> None:
+    """Raise StateCorruptError if a database of a state directory is damaged.
+
+    The files of Durable Objects are left out: there may be thousands, and each is checked when its object is used.
+    """
+    from wrangler_py.storage.whole import check_databases
+
+    own = (
+        "cron/*.sqlite",
+        "deployments/*.sqlite",
+        "do/*.sqlite",
+        "kv/*.sqlite",
+        "queues/*.sqlite",
+        "r2/*/index.sqlite",
+    )
+    check_databases(
+        [path for pattern in (DATABASE, *own) for path in sorted(state_dir.glob(pattern))],
+        sorted(state_dir.glob("d1/*.sqlite")),
+    )
+
+
 def _holds_state_only(state_dir: Path) -> bool:
     """Return False if other files lie there too, as after ``--persist-to .``: their permissions are the user's."""
     if state_dir.parts[-2:] == DEFAULT_STATE.parts:

@@ -29,7 +29,14 @@ from wrangler_py.runtime.options import DEV_GRACE, DevOptions
 from wrangler_py.runtime.report import Opening, Report
 from wrangler_py.runtime.screen import Screen
 from wrangler_py.runtime.script import LAST_LINGER, PATIENCE, Script
-from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, configs_of, state_directory
+from wrangler_py.runtime.sessions import (
+    Session,
+    SessionFile,
+    StateLock,
+    check_state,
+    configs_of,
+    state_directory,
+)
 from wrangler_py.runtime.spawn import Child
 
 if TYPE_CHECKING:
@@ -66,6 +73,7 @@ def run(options: DevOptions, first: Child | None = None) -> int:
         lock = StateLock(state_dir)
         lock.acquire()
         stack.callback(lock.release)
+        check_state(state_dir)
         listeners = [_listen(options, configs[0]), *(bind(LOOPBACK, 0) for _ in configs[1:])]
         for listener in listeners:
             stack.callback(listener.close)

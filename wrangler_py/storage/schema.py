@@ -13,7 +13,7 @@ from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, 
 from wrangler_py.storage.copies import keep_copy
 from wrangler_py.storage.private import claim_database, close_database, make_folder
 from wrangler_py.storage.sql import Migration, load_migrations
-from wrangler_py.storage.whole import check_whole
+from wrangler_py.storage.whole import HINT, check_whole
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
 APPLICATION_ID = 0x50575247
@@ -102,7 +102,7 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
     if code in _CORRUPT:
         return StateCorruptError(
             f"{path} is not a usable database: {error}",
-            hint="Restore it from a backup, or move the state directory away to start afresh",
+            hint=HINT,
         )
     return StateError(
         f"{path} cannot be used: {error}", hint="Try again; if it stays, move the state directory away"

@@ -33,7 +33,7 @@ from wrangler_py.runtime.fleet.post import PATIENCE, Post
 from wrangler_py.runtime.fleet.sockets import sockets_folder
 from wrangler_py.runtime.listening import bind, is_open_to_others, names_of, url_of
 from wrangler_py.runtime.options import ServeOptions
-from wrangler_py.runtime.sessions import Session, SessionFile, StateLock
+from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, check_state
 from wrangler_py.storage.deployments import Deployments
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,6 +52,7 @@ def run(options: ServeOptions) -> int:
         lock = StateLock(options.state_dir)
         lock.acquire()
         stack.callback(lock.release)
+        check_state(options.state_dir)
         listener = bind(options.ip, options.port)
         stack.callback(listener.close)
         deployments = Deployments.open(options.state_dir, SystemClock())
