@@ -138,12 +138,10 @@ class StateLock:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        #: A line that says what others could read until now; empty if they could not.
-        self.notice = ""
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Make the directory, take the lock, and take the rights of others to what is stored there.
+        """Make the directory and take the lock.
 
         Raises:
             StateUnwritableError: the directory cannot be made or written.
@@ -157,11 +155,6 @@ class StateLock:
         if not _lock_patiently(self._file):
             self.release()
             raise self._locked()
-        if _holds_state_only(self.state_dir) and (count := mend(self.state_dir)):
-            self.notice = (
-                f"Other users of this machine could read the state in {self.state_dir}; "
-                f"now only you can ({count} files and folders changed)."
-            )
 
     def release(self) -> None:
         """Let another session have it."""
@@ -202,6 +195,20 @@ def check_state(state_dir: Path) -> None:
     check_databases(
         [path for pattern in (DATABASE, *own) for path in sorted(state_dir.glob(pattern))],
         sorted(state_dir.glob("d1/*.sqlite")),
+    )
+
+
+def close_to_others(state_dir: Path) -> str:
+    """Take the rights of others to what is stored; return a line that says so, an empty one if they had none.
+
+    To be called by the session that has the lock, once it has found that the state is its own.
+    """
+    count = mend(state_dir) if _holds_state_only(state_dir) else 0
+    if not count:
+        return ""
+    return (
+        f"Other users of this machine could read the state in {state_dir}; "
+        f"now only you can ({count} files and folders changed)."
     )
 
 

@@ -34,6 +34,7 @@ from wrangler_py.runtime.sessions import (
     SessionFile,
     StateLock,
     check_state,
+    close_to_others,
     configs_of,
     state_directory,
 )
@@ -78,13 +79,11 @@ def run(options: DevOptions, first: Child | None = None) -> int:
         for listener in listeners:
             stack.callback(listener.close)
         served = list(zip(configs, listeners, strict=True))
-        return asyncio.run(_run(options, state_dir, served, children, lock.notice))
+        return asyncio.run(_run(options, state_dir, served, children))
 
 
-async def _run(
-    options: DevOptions, state_dir: Path, served: Sequence[Served], children: list[Child], notice: str
-) -> int:
-    return await Supervisor(options, state_dir, served, notice).run(children)
+async def _run(options: DevOptions, state_dir: Path, served: Sequence[Served], children: list[Child]) -> int:
+    return await Supervisor(options, state_dir, served).run(children)
 
 
 def _listen(options: DevOptions, config: Config) -> socket.socket:
@@ -104,15 +103,12 @@ def _read_config(options: DevOptions, path: Path) -> Config:
 class Supervisor:
     """Runs a session. Runs on one event loop; every method is called on it. For its scripts it is the `Stage`."""
 
-    def __init__(
-        self, options: DevOptions, state_dir: Path, served: Sequence[Served], notice: str = ""
-    ) -> None:
+    def __init__(self, options: DevOptions, state_dir: Path, served: Sequence[Served]) -> None:
         self.options, self.state_dir = options, state_dir
         self.lease_prefix = f"{uuid.uuid4().hex[:12]}-"
         self._started_at = round(time.time() * 1000)
         self._screen = Screen(options.log_level)
-        if notice:
-            self._screen.warn(notice)
+        self._has_served = False
         self._session_file = SessionFile(state_dir)
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()
@@ -158,7 +154,14 @@ class Supervisor:
     def serves(self, script: Script) -> None:
         """Publish where everything answers, now that ``script`` does, by this worker."""
         _ = script
+        if not self._has_served:
+            self._has_served = True
+            self._close_to_others()
         self._publish()
+
+    def _close_to_others(self) -> None:
+        if notice := close_to_others(self.state_dir):
+            self._screen.warn(notice)
 
     def _publish(self) -> None:
         """Tell where scripts answer; also one that still loads: who calls it waits in its socket's queue."""

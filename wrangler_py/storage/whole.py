@@ -31,7 +31,7 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     missing = set(range(held + 1, count + 1)).difference(_logged(path, size))
     if missing and not is_sound(connection):
         raise StateCorruptError(
-            f"{path} is damaged: it was cut short, and {len(missing)} of its {count} pages are missing",
+            f"{path} is not a usable database: it was cut short, {len(missing)} of its {count} pages are missing",
             hint=HINT,
         )
 
@@ -56,7 +56,7 @@ def _check(path: Path, *, reads: bool) -> None:
             connection.execute("BEGIN")
             check_whole(connection, path)
             if reads and not is_sound(connection):
-                raise StateCorruptError(f"{path} is damaged", hint=HINT)
+                raise StateCorruptError(f"{path} is not a usable database: it is damaged", hint=HINT)
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in _DAMAGED:
             raise StateCorruptError(f"{path} is not a usable database: {error}", hint=HINT) from None

@@ -33,7 +33,7 @@ from wrangler_py.runtime.fleet.post import PATIENCE, Post
 from wrangler_py.runtime.fleet.sockets import sockets_folder
 from wrangler_py.runtime.listening import bind, is_open_to_others, names_of, url_of
 from wrangler_py.runtime.options import ServeOptions
-from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, check_state
+from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, check_state, close_to_others
 from wrangler_py.storage.deployments import Deployments
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,16 +60,13 @@ def run(options: ServeOptions) -> int:
         deployments.sweep()
         sockets = sockets_folder(options.state_dir)
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-        return asyncio.run(_run(options, listener, deployments, sockets, lock.notice))
+        return asyncio.run(_run(options, listener, deployments, sockets))
 
 
 async def _run(
-    options: ServeOptions, listener: socket.socket, deployments: Deployments, sockets: Path, notice: str
+    options: ServeOptions, listener: socket.socket, deployments: Deployments, sockets: Path
 ) -> int:
-    supervisor = Supervisor(options, listener, deployments, sockets)
-    if notice:
-        supervisor.journal.warn("permissions", notice)
-    return await supervisor.run()
+    return await Supervisor(options, listener, deployments, sockets).run()
 
 
 class Supervisor:
@@ -136,6 +133,8 @@ class Supervisor:
     def ready(self, post: Post, ready: Ready) -> None:
         """Let the front serve."""
         _ = ready
+        if not self._has_served and (notice := close_to_others(self._options.state_dir)):
+            self.journal.warn("permissions", notice)
         post.send(Serve())
         self._fleet.meet_front(self._deployments.active())
         self._publish()
