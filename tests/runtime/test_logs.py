@@ -58,7 +58,7 @@ def event(kind, data=None, *, name="charge-1", attempt=0, at=AT, workflow="my-ap
         ),
         (event(T.WORKFLOW_FAILURE, FailureData(ERROR)), "errored: ValueError: bad card"),
         (event(T.REPLAY_DIVERGED, MessageData("the order changed")), "the order changed"),
-        (event(T.STEP_SUCCESS, name="a\x1b[2Jb-1"), 'step "a[2Jb" completed'),
+        (event(T.STEP_SUCCESS, name="a\x1b[2Jb-1"), 'step "a\\x1b[2Jb" completed'),
     ],
 )
 def test_an_event_in_words(seen, text):

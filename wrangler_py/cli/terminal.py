@@ -78,14 +78,10 @@ def print_json(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control characters, but for line breaks and tabs, shown as escapes."""
-    return "".join(_visible(character) for character in text)
+    """Return ``text`` with what would steer the terminal shown as escapes."""
+    from wrangler_py.serde import visible
 
-
-def _visible(character: str) -> str:
-    if character.isprintable() or character in "\n\t\u200d":
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return visible(text)
 
 
 def _badge(text: str, colour: str) -> str:

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 from wrangler_py.errors import InvalidArgumentError
+from wrangler_py.serde import show
 
 _UNIT_MS = {
     "second": 1000,
@@ -28,10 +29,14 @@ def parse_duration(value: object) -> int:
     Raises:
         InvalidArgumentError: anything else, a negative or an infinite duration; the message shows what was given.
     """
-    milliseconds = _milliseconds(value)
-    if milliseconds is None or not math.isfinite(milliseconds) or milliseconds < 0:
+    try:
+        milliseconds = _milliseconds(value)
+        fits = milliseconds is not None and milliseconds >= 0 and math.isfinite(milliseconds)
+    except OverflowError:
+        fits = False
+    if not fits or milliseconds is None:
         raise InvalidArgumentError(
-            f"{value!r} is not a duration: use a number of milliseconds, a timedelta, or text such as "
+            f"{show(value)} is not a duration: use a number of milliseconds, a timedelta, or text such as "
             '"10 seconds" (second, minute, hour, day, week, month, year)'
         )
     return round(milliseconds)

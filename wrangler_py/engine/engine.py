@@ -29,7 +29,7 @@ from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
 from wrangler_py.engine.lease import LEASE_MS, Beating, Heartbeat
-from wrangler_py.engine.limits import PLANS
+from wrangler_py.engine.limits import PLANS, check_text
 from wrangler_py.engine.maintenance import Maintenance
 from wrangler_py.engine.model import (
     HistoryEvent,
@@ -49,7 +49,6 @@ from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery
 from wrangler_py.engine.subscriptions import Subscriptions
 from wrangler_py.errors import (
     InstanceNotFoundError,
-    InvalidArgumentError,
     StoreError,
     WorkflowNotFoundError,
 )
@@ -485,8 +484,7 @@ class Engine:
         Raises:
             InstanceNotFoundError, InstanceFinishedError, PayloadTooLargeError, InvalidArgumentError.
         """
-        if not event_type:
-            raise InvalidArgumentError("an event needs a type, as a text that is not empty")
+        event_type = check_text("the type of an event", event_type)
         data = encode_payload("the payload", payload)
         return await self._control.send_event(workflow, instance_id, event_type, data)
 

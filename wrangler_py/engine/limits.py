@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from wrangler_py.errors import InvalidInstanceIdError
+from wrangler_py.errors import InvalidArgumentError, InvalidInstanceIdError
+from wrangler_py.serde import show
 
 Plan = Literal["paid", "free"]
 
@@ -21,8 +22,9 @@ MAX_SLEEP_MS = 365 * 24 * 60 * 60 * 1000
 #: docs: "Maximum steps per Workflow"; a binding may raise it to `MAX_STEPS`.
 DEFAULT_STEPS = 1024
 MAX_STEPS = 25_000
-#: engine-semantics, section 2.
+#: corrections, "step name"; in UTF-16 units, as JavaScript counts.
 MAX_STEP_NAME = 256
+_STEP_NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]+")
 #: engine-semantics, section 1.
 MAX_BATCH = 100
 #: docs, "Maximum Workflow instance creation rate", when limits are enforced.
@@ -73,3 +75,21 @@ def check_instance_id(instance_id: object) -> str:
     ):
         raise InvalidInstanceIdError
     return instance_id
+
+
+def is_step_name(name: str) -> bool:
+    """Return True if ``name`` may name a step: valid Unicode of 1 to 256 UTF-16 units, none of U+0000 to U+001F."""
+    if not _STEP_NAME.fullmatch(name):
+        return False
+    return len(name) <= MAX_STEP_NAME // 2 or len(name.encode("utf-16-le")) // 2 <= MAX_STEP_NAME
+
+
+def check_text(what: str, text: object) -> str:
+    """Return ``text``; raise InvalidArgumentError, naming ``what`` it is, if it is empty or no valid Unicode text."""
+    try:
+        if isinstance(text, str) and text:
+            str.encode(text)
+            return str.__str__(text)
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(f"{what} is not valid Unicode: {show(text)}") from None
+    raise InvalidArgumentError(f"{what} must be a text that is not empty, not {show(text)}")

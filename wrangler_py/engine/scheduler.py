@@ -4,6 +4,7 @@ Workflow")."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -14,6 +15,8 @@ from wrangler_py.engine.store import Claimed, Store
 from wrangler_py.engine.timers import Timer
 from wrangler_py.engine.trials import Trials
 from wrangler_py.errors import StaleEpochError, StoreError
+
+logger = logging.getLogger(__name__)
 
 #: Instances taken up at once; between two handfuls the event loop looks at its sockets.
 CLAIM_SIZE = 32
@@ -144,6 +147,10 @@ class Scheduler:
                 self.on_lost()
                 return
             except StoreError:
+                self._look_again(RETRY_MS)
+                continue
+            except Exception:
+                logger.exception("the scheduler failed; it goes on")
                 self._look_again(RETRY_MS)
                 continue
             if more:

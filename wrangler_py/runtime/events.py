@@ -11,7 +11,7 @@ from wrangler_py.engine.entries import read_cause, read_failure, read_message, r
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import shown_id, shown_step
-from wrangler_py.runtime.style import visible
+from wrangler_py.serde import visible
 
 Words = Callable[[HistoryEvent, str], "Said"]
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))

@@ -17,8 +17,9 @@ from wrangler_py.errors import StoreError
 from wrangler_py.runtime.events import describe, describe_block, level_of, span
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console
-from wrangler_py.runtime.style import Style, paint, visible
+from wrangler_py.runtime.style import Style, paint
 from wrangler_py.runtime.tracebacks import readable
+from wrangler_py.serde import visible
 
 #: Lines a second before the rest is only counted; important lines have a budget of their own.
 LINES, IMPORTANT_LINES = 60, 40

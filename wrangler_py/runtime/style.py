@@ -27,10 +27,3 @@ def wants_colour(stream: TextIO) -> bool:
 def paint(text: str, *styles: Style, colour: bool) -> str:
     """Return ``text`` in the given styles if ``colour``, else as it is."""
     return f"\x1b[{';'.join(styles)}m{text}\x1b[0m" if colour and styles else text
-
-
-def visible(text: str) -> str:
-    """Return ``text`` without control characters, but with line breaks and tabs: user data plays no tricks."""
-    return (
-        text if text.isprintable() else "".join(each for each in text if each.isprintable() or each in "\n\t")
-    )

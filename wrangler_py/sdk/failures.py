@@ -25,7 +25,7 @@ from wrangler_py.errors import ControlFlow, StepError
 from wrangler_py.sdk.pyodide.ffi import JsException
 from wrangler_py.sdk.stacks import user_traceback
 from wrangler_py.sdk.workers.workflows import NonRetryableError
-from wrangler_py.serde import ErrorRecord, NotSerialisableError, pack, type_name, unpack
+from wrangler_py.serde import ErrorRecord, NotSerialisableError, pack, type_name, unpack, valid
 
 #: Characters kept of one text of an error, and of all texts of an error, its causes and its members together.
 LONGEST_TEXT, MOST_TEXT = 16_384, 131_072
@@ -59,6 +59,23 @@ def capture(error: BaseException) -> ErrorRecord:
         return ErrorRecord(type_name(error), f"<it cannot be read: {type_name(failure)}>")
 
 
+def record_of(name: str, message: str) -> ErrorRecord:
+    """Return the record of an error of the engine's own, whose text may hold texts of the user."""
+    return ErrorRecord(name, _Capture().text(message))
+
+
+def summary_of(error: BaseException) -> str:
+    """Return ``<type>: <message>`` of an error for the message of another."""
+    return valid(f"{_name(error)}: {_message(error)}")
+
+
+def final(error: Exception) -> Exception:
+    """Return ``error``, marked as one that trying again does not mend."""
+    record = msgspec.structs.replace(capture(error), non_retryable=True)
+    _read_dict(error)[_RECORD] = record
+    return error
+
+
 class _Capture:
     """One error with all that belongs to it, within bounds."""
 
@@ -75,12 +92,12 @@ class _Capture:
         self._inside.add(id(error))
         self._depth += 1
         try:
-            message = self._text(_message(error))
+            message = self.text(_message(error))
             return ErrorRecord(
-                name=self._text(_name(error)),
+                name=self.text(_name(error)),
                 message=message,
-                type=self._text(_safely(lambda: f"{kind.__module__}:{kind.__qualname__}", "")),
-                traceback=self._text(_safely(lambda: user_traceback(_read_trace(error)), "")),
+                type=self.text(_safely(lambda: f"{kind.__module__}:{kind.__qualname__}", "")),
+                traceback=self.text(_safely(lambda: user_traceback(_read_trace(error)), "")),
                 non_retryable=issubclass(kind, NonRetryableError),
                 args=self._args(error, message),
                 attributes=dict(self._attributes(error)),
@@ -101,12 +118,13 @@ class _Capture:
             return known
         return msgspec.structs.replace(known, notes=notes, cause=cause)
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """Return ``text`` as it may be stored: valid, and cut where it is too long."""
         room = min(LONGEST_TEXT, self._text_left)
         if len(text) > room:
             text = f"{text[:room]}… ({len(text) - room} more characters)"
         self._text_left = max(0, self._text_left - len(text))
-        return text.encode("utf-8", "backslashreplace").decode()
+        return valid(text)
 
     def _args(self, error: BaseException, message: str) -> list[Any] | None:
         args = _read_args(error)
@@ -137,7 +155,7 @@ class _Capture:
         notes = _read_dict(error).get("__notes__")
         if type(notes) is list:
             for note in notes[:MOST_ATTRIBUTES]:
-                yield self._text(_safely(functools.partial(_plain_text, note), "?"))
+                yield self.text(_safely(functools.partial(_plain_text, note), "?"))
 
     def _related(self, error: BaseException | None) -> ErrorRecord | None:
         return self.record(error) if error is not None and self._may_record(error) else None

@@ -17,6 +17,7 @@ from wrangler_py.serde.decoding import decode, to_json, unpack
 from wrangler_py.serde.encoding import encode, pack
 from wrangler_py.serde.records import ErrorRecord, Record
 from wrangler_py.serde.refusals import MAX_DEPTH, NotSerialisableError, RpcTypeError, type_name
+from wrangler_py.serde.texts import show, valid, visible
 
 __all__ = [
     "MAX_DEPTH",
@@ -27,7 +28,10 @@ __all__ = [
     "decode",
     "encode",
     "pack",
+    "show",
     "to_json",
     "type_name",
     "unpack",
+    "valid",
+    "visible",
 ]

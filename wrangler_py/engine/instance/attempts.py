@@ -31,7 +31,7 @@ from wrangler_py.errors import (
     StoreError,
     WorkflowInternalError,
 )
-from wrangler_py.sdk.failures import capture
+from wrangler_py.sdk.failures import capture, final, record_of
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
@@ -144,7 +144,9 @@ class Attempts:
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
-                raise TypeError(str(error)) from None
+                refused = TypeError(str(error))
+                refused.add_note(error.remedy)
+                raise final(refused) from None
             except NotSerialisableError as error:
                 if not isinstance(value, AsyncIterable):
                     raise self._not_serialisable(error) from None
@@ -167,7 +169,7 @@ class Attempts:
             f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
             f"returned a value which is not serialisable: {error}"
         )
-        self._failed_for_good(ErrorRecord("WorkflowFatalError", text), attempt_too=True)
+        self._failed_for_good(record_of("WorkflowFatalError", text), attempt_too=True)
         return self.context.end_with(FatalStepError(text))
 
     def ctx(self) -> dict[str, Any]:

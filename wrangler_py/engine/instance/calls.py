@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from wrangler_py.serde import show
+
 
 class Calls:
     """The calls of steps in one `run()` that nobody has awaited yet."""
@@ -19,7 +21,7 @@ class Calls:
         """Return the call of a step, to be awaited; one that never is, is named when `run()` ends."""
         self._count += 1
         call = self._arrive(self._count, function, args)
-        self._open[self._count] = (str(name), call)
+        self._open[self._count] = (name if type(name) is str else show(name), call)
         return call
 
     async def _arrive(

@@ -19,13 +19,14 @@ from wrangler_py.engine.instance.mailbox import Mailbox
 from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
 from wrangler_py.engine.instance.replay import Recorded, Replay
 from wrangler_py.engine.instance.waits import Waits
-from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits
+from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits, is_step_name
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
 from wrangler_py.engine.quarantine import after_counted
 from wrangler_py.engine.store import Claimed, StatusChange
 from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import Abort, FatalStepError, Suspend
-from wrangler_py.sdk.failures import rebuild
+from wrangler_py.sdk.failures import rebuild, record_of
+from wrangler_py.serde import show
 
 if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
@@ -186,13 +187,14 @@ class InstanceContext:
         if task is not None and task is not self.task and task not in self.tasks:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        if type(name) is not str or len(name) > MAX_STEP_NAME or not name.isprintable():
+        if not isinstance(name, str) or not is_step_name(name):
+            shown = name if isinstance(name, str) else show(name)
             raise self.end_with(
                 FatalStepError(
-                    f'Step name "{name}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
+                    f'Step name "{shown}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
                 )
             )
-        display = self.replay.next_name(kind, name)
+        display = self.replay.next_name(kind, str.__str__(name))
         return display, self.replay.visit(kind, display, task)
 
     def check_open(self) -> None:
@@ -238,7 +240,7 @@ class InstanceContext:
     def end_with(self, error: FatalStepError) -> Abort:
         """End the instance with ``error``, whatever user code catches; return what to raise."""
         if self.fatal is None:
-            self.fatal = ErrorRecord(error.name, str(error))
+            self.fatal = record_of(error.name, str(error))
         self.waits.freeze()
         for task in {*self.tasks, self.task}:
             if task is not None and task is not asyncio.current_task() and not task.done():

@@ -20,6 +20,7 @@ from wrangler_py.errors import (
     StepOutputTooLargeError,
     WorkflowTimeoutError,
 )
+from wrangler_py.sdk.failures import summary_of
 from wrangler_py.serde import encode
 
 
@@ -127,7 +128,7 @@ async def ask_delay(function: DelayFunction, context: dict[str, Any], error: Exc
     except TimeoutError:
         raise NonRetryableDelayError(f"{start} took longer than {DELAY_FUNCTION_S:g} seconds") from None
     except Exception as failure:
-        raise NonRetryableDelayError(f"{start} raised {type(failure).__name__}: {failure}") from failure
+        raise NonRetryableDelayError(f"{start} raised {summary_of(failure)}") from failure
     try:
         return parse_duration(answer)
     except PywranglerError as failure:

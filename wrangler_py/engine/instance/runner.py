@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -25,20 +26,34 @@ from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.quarantine import is_hopeless
 from wrangler_py.engine.store import Claimed, Ending, Parking
 from wrangler_py.errors import ControlFlow, StoreError
-from wrangler_py.sdk.failures import capture
-from wrangler_py.serde import NotSerialisableError, Record, decode, encode
+from wrangler_py.sdk.failures import capture, record_of
+from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode, encode
 
 if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
+
+logger = logging.getLogger(__name__)
 
 
 class Runner:
     """Drives one instance."""
 
     def __init__(self, claimed: Claimed, definition: Definition, shared: EngineContext, slots: Slots) -> None:
-        log = RollbackLog.read(claimed.history)
-        phase = Phase.FORWARD if log is None else Phase.COLLECTING
-        self.context = InstanceContext(claimed, definition, shared, slots, phase)
+        #: Why the stored history cannot be read: the instance ends with that.
+        self._unreadable: ErrorRecord | None = None
+        try:
+            log = RollbackLog.read(claimed.history)
+            phase = Phase.FORWARD if log is None else Phase.COLLECTING
+            self.context = InstanceContext(claimed, definition, shared, slots, phase)
+        except Exception as error:
+            logger.exception(
+                "the history of instance %s of %s cannot be read",
+                claimed.instance.id,
+                claimed.instance.workflow,
+            )
+            self._unreadable, log = capture(error), None
+            claimed = msgspec.structs.replace(claimed, history=[], events=[], fresh=False)
+            self.context = InstanceContext(claimed, definition, shared, slots, Phase.FORWARD)
         self._rollbacks = Rollbacks(self.context, log)
         self._log = log
         self._warned: set[str] = set()
@@ -53,6 +68,35 @@ class Runner:
         return self.context.task
 
     async def _live(self) -> None:
+        """Run to the end; whatever goes wrong, what follows is stored and nothing is raised.
+
+        This is the last net. What user code raises has become an ending before; here falls what that cannot be made
+        of, and each failure of pywrangler's own code. An error that were to leave this task would leave the instance
+        ``running`` for ever, also after a restart: the replay would fail in the same way.
+        """
+        context = self.context
+        try:
+            await self._live_to_end()
+        except asyncio.CancelledError:
+            if context.stop_reason is None:
+                self._end(self._errored(record_of("CancelledError", "run() was cancelled by its own code")))
+        except StoreError:
+            context.stop_reason = Stop.LOST
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            logger.exception(
+                "instance %s of %s failed outside of its run()",
+                context.instance.id,
+                context.instance.workflow,
+            )
+            if context.stop_reason not in (Stop.ABORT, Stop.LOST):
+                self._end(self._errored(capture(error)))
+        finally:
+            context.calls.close()
+            context.waits.close()
+
+    async def _live_to_end(self) -> None:
         context = self.context
         current_instance.set(context.place)
         if self._first_life:
@@ -63,10 +107,10 @@ class Runner:
             ending = await self._outcome(self._rollbacks.run(ending))
         context.calls.close()
         if context.stop_reason is None and ending is not None:
+            self._warn_of_divergence()
             self._end(ending)
         elif context.stop_reason in (Stop.HIBERNATE, Stop.PAUSE, Stop.DRAIN):
             self._park(context.stop_reason)
-        context.waits.close()
 
     async def _outcome(self, work: Coroutine[Any, Any, Ending | None]) -> Ending | None:
         """Return how the instance ends after ``work``, None if it does not end by that."""
@@ -77,24 +121,26 @@ class Runner:
         except asyncio.CancelledError:
             ending = self._fatal_ending()
             if ending is None and self.context.stop_reason is None:
-                ending = self._errored(ErrorRecord("CancelledError", "run() was cancelled by its own code"))
+                ending = self._errored(record_of("CancelledError", "run() was cancelled by its own code"))
             return ending
         except StoreError:
             self.context.stop_reason = Stop.LOST
             return None
 
     async def _run(self) -> Ending | None:
+        if self._unreadable is not None:
+            return self._errored(self._unreadable)
         if (ending := self._hopeless()) is not None:
             return ending
         try:
             entrypoint = self.context.definition.instantiate()
             result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
             if not inspect.isawaitable(result):
-                return self._errored(ErrorRecord("TypeError", _not_async(self.context.definition.class_name)))
+                return self._errored(record_of("TypeError", _not_async(self.context.definition.class_name)))
             output = await result
-        except Exception as error:
-            if isinstance(error, StoreError):
-                raise
+        except (StoreError, ControlFlow, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process
             return self._fatal_ending() or self._errored(capture(error))
         return self._fatal_ending() or self._missing_awaits() or self._completed(output)
 
@@ -115,13 +161,15 @@ class Runner:
     def _completed(self, output: Any) -> Ending:
         try:
             data = encode(output)
-        except (NotSerialisableError, TypeError) as error:
-            return self._errored(
-                ErrorRecord("TypeError", f"run() returned a value that cannot be stored: {error}")
-            )
+        except RpcTypeError as error:
+            text = f"run() returned a value that cannot be stored: {error} {error.remedy}"
+            return self._errored(record_of("TypeError", text))
+        except NotSerialisableError as error:
+            text = f"run() returned a value that cannot be stored: {error}"
+            return self._errored(record_of("TypeError", text))
         if len(data) > MAX_VALUE_BYTES:
             return self._errored(
-                ErrorRecord(
+                record_of(
                     "WorkflowInternalError", "The output of run() is too large. Maximum allowed size is 1MiB."
                 )
             )
@@ -148,7 +196,7 @@ class Runner:
             f"The process died {deaths} times in a row while this instance was executing, outside of its steps' "
             "attempts. Look for what ends a process in run() itself: os._exit, a crash in an extension, memory."
         )
-        return self._errored(ErrorRecord("WorkflowInternalError", text))
+        return self._errored(record_of("WorkflowInternalError", text))
 
     def _missing_awaits(self) -> Ending | None:
         names = self.context.calls.names
@@ -157,10 +205,9 @@ class Runner:
         listed = ", ".join(f"`{name}`" for name in names)
         plural, verb = ("steps", "were") if len(names) > 1 else ("step", "was")
         text = f"{plural} {listed} {verb} called but never awaited: put `await` in front of the call"
-        return self._errored(ErrorRecord("StepNotAwaitedError", text))
+        return self._errored(record_of("StepNotAwaitedError", text))
 
     def _end(self, ending: Ending) -> None:
-        self._warn_of_divergence()
         if ending.status is Status.TERMINATED:
             self.context.log(HistoryType.WORKFLOW_TERMINATED)
         elif ending.error is not None:

@@ -11,11 +11,11 @@ from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
-from wrangler_py.engine.limits import MAX_SLEEP_MS
+from wrangler_py.engine.limits import MAX_SLEEP_MS, check_text
 from wrangler_py.engine.model import HistoryType, Kind
 from wrangler_py.errors import FatalStepError, InvalidArgumentError, WorkflowTimeoutError
 from wrangler_py.sdk.failures import capture
-from wrangler_py.serde import Record, decode, encode
+from wrangler_py.serde import Record, decode, encode, show
 
 if TYPE_CHECKING:
     from wrangler_py.engine.instance.waits import Wait
@@ -58,7 +58,7 @@ def _moment(context: InstanceContext, name: str, when: object) -> int:
         return round(moment.timestamp() * 1000)
     if isinstance(when, int | float) and not isinstance(when, bool):
         return round(when)
-    text = f'Sleep "{name}": {when!r} is not a time: use a datetime or milliseconds since 1970'
+    text = f'Sleep "{name}": {show(when)} is not a time: use a datetime or milliseconds since 1970'
     raise context.end_with(FatalStepError(text))
 
 
@@ -118,13 +118,8 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
 def _start_wait(
     context: InstanceContext, name: str, display: str, event_type: object, timeout: object
 ) -> tuple[int, StartData]:
-    if not isinstance(event_type, str) or not event_type:
-        raise context.end_with(
-            FatalStepError(
-                f'wait_for_event "{name}" needs the type of the event as a text, not {event_type!r}'
-            )
-        )
     try:
+        event_type = check_text("the type of the event", event_type)
         timeout_ms = parse_duration(timeout)
     except InvalidArgumentError as error:
         raise context.end_with(FatalStepError(f'wait_for_event "{name}": {error}')) from None
