@@ -16,6 +16,8 @@ from wrangler_py.errors import StoreError, WorkflowError
 
 #: How long, in virtual seconds, everything may take to end once faults have stopped.
 PATIENCE_S = 8 * 3600.0
+#: Seconds in which every command that is answered is answered.
+LINGER_S = 12.0
 FINAL = ("complete", "errored", "terminated", "deleted")
 _KINDS = {"STEP_START": Kind.DO, "SLEEP_START": Kind.SLEEP, "WAIT_START": Kind.WAIT}
 
@@ -50,6 +52,8 @@ class Driver:
         self.instances: list[tuple[str, str]] = []
         self._events = 0
         self.calm_at = 0
+        #: It was given up before its end: the world says why.
+        self.is_stuck = False
 
     # playing
 
@@ -65,7 +69,7 @@ class Driver:
                 _ACTIONS[action.kind](self, action)
             self._finish()
         except Stuck:
-            pass
+            self.is_stuck = True
 
     def _wait(self, action: Action) -> None:
         if action.turns:
@@ -79,6 +83,7 @@ class Driver:
         world.calm()
         self.calm_at = world.tick()
         end, pause = world.now + PATIENCE_S, 1.0
+        world.run(until=world.now + LINGER_S)  # What users asked of stopped processes is done now.
         while world.now < end and not self._is_over():
             world.run(until=world.now + pause)
             pause = min(60.0, pause * 1.3)
@@ -189,9 +194,10 @@ class Driver:
 
     def terminate_all(self, action: Action) -> None:
         async def do(engine: Any, workflow: str, instance: str) -> Any:
-            return await engine.upkeep.terminate_all(workflow)
+            return await engine.maintenance.terminate_all(workflow)
 
-        self._command("terminate-all", (f"w{action.target % 2}", "*"), _int(action.args[0]), do)
+        workflow = f"w{action.target % 2}"
+        self._command("terminate-all", (workflow, "*"), _int(action.args[0]), do, (workflow,))
 
     # the weather
 

@@ -18,6 +18,7 @@ class Line:
 
     tick: int
     time: int
+    commit: int
     writer: str
     epoch: int | None
     row: int
@@ -37,6 +38,7 @@ class State:
 
     tick: int
     time: int
+    commit: int
     writer: str
     op: str
     writer_epoch: int | None
@@ -159,7 +161,17 @@ class Journal:
                 record = self.present[row] = Record(row, workflow, instance, world.tick())
                 self.records.append(record)
             record.states.append(
-                State(world.tick(), world.clock.now(), process.name, op, epoch, status, driver, due_at)
+                State(
+                    world.tick(),
+                    world.clock.now(),
+                    self.commits,
+                    process.name,
+                    op,
+                    epoch,
+                    status,
+                    driver,
+                    due_at,
+                )
             )
             record.output, record.error = output, error
         for row in self._seen.keys() - found.keys():
@@ -198,6 +210,7 @@ class Journal:
                 Line(
                     world.tick(),
                     world.clock.now(),
+                    self.commits,
                     process.name,
                     epoch,
                     row,

@@ -11,8 +11,8 @@ import msgspec
 
 from tests.simulation.driver import Command, Driver
 from tests.simulation.journal import Line, Record
-from tests.simulation.ledger import Effect, Run
-from tests.simulation.programs import Program
+from tests.simulation.ledger import Effect, Handed, Run
+from tests.simulation.programs import Do, Program, walk
 from tests.simulation.world import Violation
 from wrangler_py.engine.entries import FailureData, StartData
 from wrangler_py.errors import CannotTerminateError, InstanceFinishedError, StoreError
@@ -159,6 +159,8 @@ def _steps(lines: list[Line]) -> dict[int, Step]:
 
 def ends(seen: Evidence) -> Found:
     """Each instance that was accepted has ended once faults have stopped and time has passed."""
+    if seen.driver.is_stuck:
+        return
     for record in seen.world.journal.records:
         if record.status not in (*_FINAL, "deleted"):
             last = record.states[-1]
@@ -334,20 +336,36 @@ def one_owner(seen: Evidence) -> Found:
             if journal.ended_leases.get(before.epoch, seen.end) > after.tick:
                 yield record.id, f"went from epoch {before.epoch} to {after.epoch} while the first stood"
         for line in record.lines:
-            held = _held(record, line.tick)
-            if line.type.startswith(
-                ("ATTEMPT", "STEP", "SLEEP", "WAIT", "ROLLBACK_STEP", "ROLLBACK_ATTEMPT")
-            ) and (line.epoch is None or (held is not None and held != line.epoch)):
+            if not line.type.startswith(_OF_STEPS):
+                continue
+            held = next(
+                (state.epoch for state in reversed(record.states) if state.commit < line.commit), None
+            )
+            if line.epoch is None or held != line.epoch:
                 yield record.id, f"{line.type} {line.name} was written under {line.epoch}, {held} held it"
 
 
-def _held(record: Record, tick: int) -> int | None:
-    epoch = None
-    for state in record.states:
-        if state.tick >= tick:
-            return epoch if epoch is not None else state.epoch
-        epoch = state.epoch
-    return epoch
+_OF_STEPS = ("ATTEMPT", "STEP", "SLEEP", "WAIT", "ROLLBACK_STEP", "ROLLBACK_ATTEMPT")
+
+
+def only_what_was_asked(seen: Evidence) -> Found:
+    """An instance is terminated, paused, restarted or deleted only if somebody asked for that."""
+    for record in seen.world.journal.records:
+        done = [("terminate", state.tick) for state in record.states if state.status == "terminated"] + [
+            ("pause", state.tick) for state in record.states if state.status == "paused"
+        ]
+        done += [("restart", tick) for tick, _ in record.restarts]
+        if record.deleted is not None:
+            done.append(("delete", record.deleted))
+        for kind, tick in done:
+            if not any(_asks(command, kind, record) and command.began < tick for command in seen.commands):
+                yield record.id, f"nobody asked to {kind} it, and it happened"
+
+
+def _asks(command: Command, kind: str, record: Record) -> bool:
+    if command.kind == "terminate-all":
+        return kind == "terminate" and command.args == (record.workflow,)
+    return command.kind.partition("-")[0] == kind and command.instance == record.id
 
 
 def replay_equals(seen: Evidence) -> Found:
@@ -359,9 +377,10 @@ def replay_equals(seen: Evidence) -> Found:
         if not program.pure and program.shared_names:
             continue
         given: dict[tuple[int, int], tuple[Any, ...]] = {}
+        outer = {one.site for one in walk(program.body) if isinstance(one, Do) and one.body}
         for run in life.runs:
             for handed in run.handed:
-                if handed.nested:
+                if handed.nested or _is_of_the_store(handed):
                     continue
                 key = handed.site, handed.nth
                 if given.setdefault(key, handed.outcome) != handed.outcome:
@@ -369,10 +388,23 @@ def replay_equals(seen: Evidence) -> Found:
                         life.name,
                         f"site {handed.site} got {given[key]} first, then {handed.outcome} in run {run.number}",
                     )
-                yield from _own_result(life, handed)
+                if handed.site not in outer:
+                    yield from _own_result(life, handed)
 
 
-def _own_result(life: Life, handed: Any) -> Found:
+def _is_of_the_store(handed: Handed) -> bool:
+    return handed.outcome[0] == "error" and handed.outcome[1] in ("StoreUnavailableError", "StaleEpochError")
+
+
+def store_is_not_felt(seen: Evidence) -> Found:
+    """User code sees no error of the store: what it caught of that would be taken for a failure of its step."""
+    for run in seen.world.ledger.runs:
+        for handed in run.handed:
+            if _is_of_the_store(handed):
+                yield run.record.id, f"site {handed.site} was given {handed.outcome[1:]} in run {run.number}"
+
+
+def _own_result(life: Life, handed: Handed) -> Found:
     if handed.outcome[0] == "ok" and isinstance(handed.outcome[1], list) and handed.outcome[1]:
         value = handed.outcome[1][0]
         site = int(value.partition("/")[0]) if isinstance(value, str) and "/" in value else value
@@ -391,7 +423,11 @@ def replay_order(seen: Evidence) -> Found:
             continue
         longest: list[tuple[int, int]] = []
         for run in life.runs:
-            order = [(handed.site, handed.nth) for handed in run.handed if not handed.nested]
+            order = [
+                (handed.site, handed.nth)
+                for handed in run.handed
+                if not handed.nested and not _is_of_the_store(handed)
+            ]
             common = min(len(order), len(longest))
             if order[:common] != longest[:common]:
                 place = next(i for i in range(common) if order[i] != longest[i])
@@ -489,6 +525,8 @@ def events_once(seen: Evidence) -> Found:
 
 def events_arrive(seen: Evidence) -> Found:
     """A wait does not time out while an event of its type, sent long before, is there for it."""
+    # An event that was sent through another process is noticed when its holder looks.
+    late = round(seen.plan.look_s * 1000) + 3000 + _stopped(seen) + _jumped(seen)
     for life in seen.lives:
         taken = {
             decode(line.data)["payload"] for line in life.lines if line.type == "WAIT_COMPLETE" and line.data
@@ -502,6 +540,7 @@ def events_arrive(seen: Evidence) -> Found:
                     and event.life == life.number
                     and event.type == step.data.event_type
                     and event.tick < step.start.tick
+                    and event.time < step.end.time - late
                     and decode(event.payload) not in taken
                 ):
                     yield (
@@ -523,6 +562,12 @@ def sleeps_last(seen: Evidence) -> Found:
 
 def _jumped(seen: Evidence) -> int:
     return sum(abs(int(str(action.args[0]))) for action in seen.plan.script if action.kind == "jump")
+
+
+def _stopped(seen: Evidence) -> int:
+    return round(
+        sum(1000 * float(str(action.args[0])) for action in seen.plan.script if action.kind == "stop")
+    )
 
 
 def rollback_order(seen: Evidence) -> Found:
@@ -552,7 +597,8 @@ def _rollback_lines(life: Life, lines: list[Line]) -> Found:
     undone = {line.step for line in lines if line.type == "ROLLBACK_STEP_SUCCESS"}
     if complete and (failed or started - undone):
         yield life.name, f"its rollback is complete, and steps {sorted(started - undone)} were not undone"
-    if life.final is not None and life.ended > life.final.tick and not complete and not failed:
+    cut_off = life.final is not None and life.final.type == "WORKFLOW_TERMINATED"
+    if life.final is not None and not cut_off and not complete and not failed:
         yield life.name, "ended in the middle of its rollback"
 
 
@@ -666,8 +712,10 @@ LAWS: dict[str, Callable[[Evidence], Found]] = {
     "owned": owned,
     "old-life-is-over": old_life_is_over,
     "one-owner": one_owner,
+    "only-what-was-asked": only_what_was_asked,
     "replay-equals": replay_equals,
     "replay-order": replay_order,
+    "store-is-not-felt": store_is_not_felt,
     "outputs": outputs,
     "certain-ends": certain_ends,
     "steps-are-tried": steps_are_tried,

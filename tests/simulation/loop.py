@@ -126,6 +126,8 @@ class SimLoop(asyncio.BaseEventLoop):
         future = self.create_future()
 
         def work() -> None:
+            if future.cancelled():  # Given up before a thread was free for it.
+                return
             try:
                 result, error = func(*args), None
             except Exception as raised:
