@@ -26,6 +26,8 @@ from wrangler_py.storage.sqlite import SqliteStore
 START = 1_767_225_600_000
 #: Seconds between two renewals of a lease; between two, and between two looks, when no fault is to come.
 BEAT_S, CALM_BEAT_S, CALM_LOOK_S = 4.0, 60.0, 5.0
+#: Seconds that a turn of a loop takes: code that waits for the last nanosecond must get there.
+TURN_S = 1e-6
 #: Seconds that may pass while the script waits for callbacks.
 IDLE_S = 1.0
 #: More callbacks in one moment of virtual time than this, and something spins.
@@ -429,6 +431,7 @@ class World:
             ran = loop.turn(64 if turns is None else min(turns, 64))
         finally:
             set_running(None)
+        self.now += TURN_S
         self.callbacks += ran
         self._spin += ran
         if self._spin > MOST_TURNS:
