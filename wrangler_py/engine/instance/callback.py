@@ -32,7 +32,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Say whether calling ``function`` gives a coroutine; fast for plain functions."""
+    """Return True if calling ``function`` gives a coroutine; fast for plain functions."""
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & inspect.CO_COROUTINE:
         return True

@@ -1,7 +1,7 @@
-"""All that a step may ask of its instance: a number, an entry in the history, leave to go on.
+"""What a step may ask of its instance: a number, an entry in the history, permission to go on.
 
-Nothing of an instance in memory is durable but by way of its `InstanceContext`: it numbers steps, writes history, holds
-new steps during a pause, and notices when nothing is left to do but wait. `instance.runner` has its life and its end.
+All that an instance in memory writes passes through its `InstanceContext`. It numbers steps, writes history, holds new
+steps during a pause, and notices when only waits are left. `instance.runner` starts an instance and writes its end.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
     from wrangler_py.engine.store import Store
 
-#: How long user code may take to unwind when it is told to stop, in seconds.
+#: Time for user code to unwind when the instance stops, in seconds.
 UNWIND_S = 5.0
-#: Checkpoints that a replay returns without letting others run; about two milliseconds' worth.
-_BREATH = 200
+#: Checkpoints that a replay returns in one turn of the event loop; about two milliseconds.
+_CHECKPOINTS_A_TURN = 200
 
 
 class Stop(Enum):
-    """Why a runner lets go of its instance before the end."""
+    """Why an instance leaves memory before its end."""
 
-    #: Only waits are left: leave memory.
+    #: Only waits are left.
     HIBERNATE = "hibernate"
     PAUSE = "pause"
     #: The process stops: the instance goes on elsewhere, or later, at once.
     DRAIN = "drain"
-    #: Terminated, restarted or deleted: who asked for it writes what follows.
+    #: Terminated, restarted or deleted: the command writes what follows.
     ABORT = "abort"
     #: The lease is gone, or the store does not take writes: write nothing.
     LOST = "lost"
@@ -57,7 +57,7 @@ _SILENT = frozenset({Stop.ABORT, Stop.LOST})
 
 
 class Phase(Enum):
-    """Which way an instance goes."""
+    """The direction of an instance: through `run()`, or back."""
 
     FORWARD = "forward"
     #: `run()` is replayed for nothing but its rollback functions.
@@ -94,7 +94,7 @@ class EngineContext:
 
 
 class Slots(Protocol):
-    """Who lets instances execute, so many at a time."""
+    """What gives instances the right to execute; the scheduler."""
 
     def request(self, context: InstanceContext) -> None:
         """Give an instance that waited its slot, now or later, by `InstanceContext.granted`."""
@@ -210,7 +210,7 @@ class InstanceContext:
     async def let_others_run(self) -> None:
         """Let others run now and then while checkpoint after checkpoint returns at once."""
         self._replayed += 1
-        if not self._replayed % _BREATH:
+        if not self._replayed % _CHECKPOINTS_A_TURN:
             await asyncio.sleep(0)
 
     def new_step(self, kind: Kind) -> int:
@@ -276,7 +276,7 @@ class InstanceContext:
         self.check_going()
 
     async def _hold(self) -> None:
-        """Hold a step back that would go on; until `run()` is unwound."""
+        """Hold a step back until `run()` is unwound."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held[future] = None
         try:
@@ -380,7 +380,7 @@ class InstanceContext:
 
     @property
     def ended(self) -> bool:
-        """True once the runner has let go."""
+        """True once the instance has left memory."""
         return self.task is not None and self.task.done()
 
     async def stopped(self) -> bool:

@@ -1,4 +1,4 @@
-"""One try of a step's callback: its context, its timeout, and where output and errors come from."""
+"""Execution of one attempt: the callback called, in a thread or on the event loop, within its timeout."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class AttemptExecutor:
                 deadline.reschedule(when + seconds)
 
     def close(self) -> None:
-        """Let the threads go; one that never returns is left to the process's end."""
+        """Release the threads; one that never returns lives until the process ends."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -1,8 +1,8 @@
 """Does an instance do anything but wait?
 
-`run()` may await what it likes, a socket or `asyncio.sleep` between two steps. Only when every one of its tasks
-hangs on waits of ours may the instance leave memory. Tasks say what they hang on, so this is a look, not a guess;
-what cannot be seen (a task that has not called a step yet, started and not awaited) does not count.
+`run()` may await anything, a socket or `asyncio.sleep` between two steps. The instance may leave memory only when each
+of its tasks awaits a durable wait. A task knows the future that it awaits, so this is certain. Tasks that have not
+called a step yet, and that nobody awaits, cannot be seen and do not count.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 #: Turns of the event loop to let pass before looking: a task just started must reach its first step, and the end of
 #: one task takes a turn for each `asyncio.wait`, `gather` or TaskGroup around it to reach `run()`.
 SETTLE_TURNS = 8
-#: When to look again if something else was going on, in milliseconds.
+#: Delay before looking again when something else was going on, in milliseconds.
 RECHECK_MS = 250
 
 
 def only_waits(
     main: asyncio.Task[Any] | None, tasks: Iterable[asyncio.Task[Any]], waits: Collection[asyncio.Future[Any]]
 ) -> bool:
-    """Say whether ``main`` and the other ``tasks`` of an instance hang on nothing but ``waits`` of ours."""
+    """Return True if ``main`` and the other ``tasks`` of an instance await nothing but ``waits``."""
     if main is None or main.done():
         return False
     others = [task for task in tasks if not task.done()]

@@ -1,9 +1,9 @@
 """Undoing steps when an instance fails, or is terminated with ``rollback`` (engine-semantics, section 2, "Rollback").
 
-A step's rollback function is code, and code is not stored. Whoever takes up an instance that rolls back therefore
-replays `run()` over its checkpoints, with every step that is not finished held back: the functions come along with the
-steps they belong to. When only held steps are left, `run()` is unwound and the chain goes on where its log ends. After
-a crash, a pause and a terminate it is the same path.
+A step's rollback function is code, and code is not stored. To take up an instance that rolls back, `run()` is therefore
+replayed over its checkpoints, and every step that is not finished is held back: the functions come with their steps.
+When only held steps are left, `run()` is unwound and the rollbacks go on where their log ends. The path is the same
+after a crash, a pause and a terminate.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Rollbacks:
     # running
 
     def is_due(self, ending: Ending) -> bool:
-        """Say whether something must be undone before an instance ends like this."""
+        """Return True if something must be undone before an instance ends like this."""
         return self._log is not None or (ending.status is not Status.COMPLETE and bool(self._undo))
 
     async def run(self, ending: Ending) -> Ending:

@@ -13,12 +13,12 @@ from wrangler_py.engine.model import HistoryEvent, HistoryType, Kind
 
 
 def has_begun(history: Iterable[HistoryEvent]) -> bool:
-    """Say whether an instance rolls back."""
+    """Return True if an instance rolls back."""
     return any(event.type is HistoryType.ROLLBACK_START for event in history)
 
 
 def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
-    """Say whether a step that has a rollback was ever started."""
+    """Return True if a step that has a rollback was ever started."""
     return any(event.type is HistoryType.STEP_START and read_start(event).rollback for event in history)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from wrangler_py.engine.instance import waiting
 from wrangler_py.engine.instance.attempts import Attempts
@@ -199,15 +201,13 @@ class DeclaredStep:
 
     async def _run(self) -> Any:
         needed = self._needed()
-        if not needed:
-            return await self._do({})
-        results = await self._gather([dependency for _, dependency in needed])
-        arguments = dict(zip([parameter for parameter, _ in needed], results, strict=True))
-        return await self._do(arguments)
-
-    async def _do(self, arguments: dict[str, Any]) -> Any:
+        arguments = await self._results(needed) if needed else {}
         asked = StepCall(self.name, self._config, self._callback(arguments), self._undo)
         return await do(self._owner.context, self._owner.rollbacks, asked)
+
+    async def _results(self, needed: list[tuple[str, DeclaredStep]]) -> dict[str, Any]:
+        results = await self._gather([dependency for _, dependency in needed])
+        return dict(zip([parameter for parameter, _ in needed], results, strict=True))
 
     def _needed(self) -> list[tuple[str, DeclaredStep]]:
         names = [name for name in self._parameters if name != CTX]
@@ -253,7 +253,7 @@ def _match(names: list[str], depends: Sequence[object]) -> list[tuple[str, Decla
     return matched
 
 
-class StepCall(NamedTuple):
+class StepCall(msgspec.Struct, frozen=True):
     """One step as user code asks for it: name and configuration are not checked yet."""
 
     name: Any

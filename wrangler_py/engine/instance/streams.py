@@ -1,7 +1,7 @@
 """A step that returns a stream of bytes: stored in chunks, read again from there (engine-semantics, section 2).
 
-The checkpoint of such a step says only how much there is. Of an attempt that is given up, no chunk stays: the first
-thing the next one does, or a failed one when it ends, is to drop what there was of the step. Memory holds one chunk.
+The checkpoint of such a step is the size of its stream. An attempt that fails drops the chunks it stored; those of
+an attempt that a crash ended, the next stream of the step drops before it stores any. Memory holds one chunk.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from wrangler_py.serde import NotSerialisableError, decode
 if TYPE_CHECKING:
     from wrangler_py.engine.store import Store
 
-#: A chunk holds this many bytes, the last one of a stream what is left.
+#: Size of a chunk in bytes; the last one of a stream may be smaller.
 CHUNK_BYTES = 256 * 1024
 
 
 class StepStream(NamedTuple):
-    """What a step stored, for whoever looks at its instance: how many bytes, and these."""
+    """The stream that a step stored: its size in bytes, and its chunks in order."""
 
     size: int
     chunks: AsyncGenerator[bytes, None]
 
 
 class NotBytesError(NotSerialisableError):
-    """A stream gave something else than bytes."""
+    """A stream gave something other than bytes."""
 
     def __init__(self, value: object) -> None:
         super().__init__(value, "", "a stream that a step returns yields bytes")
