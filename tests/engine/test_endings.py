@@ -308,3 +308,57 @@ def test_an_instance_whose_history_cannot_be_read_ends(tmp_path):
         assert (ended.status, ended.error.name) == (Status.ERRORED, "DecodeError")
 
     in_world(tmp_path, body)
+
+
+async def page(number):
+    await asyncio.sleep(0)
+    if number == 2:
+        raise ValueError("page 2 is broken")
+
+
+async def paging(event, step):
+    async def pages():
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(page(number))
+
+    await step.do("pages", {"retries": {"limit": 2, "delay": 1}}, pages)
+
+
+def test_the_stack_of_an_error_stands_in_the_detail_once_also_before_the_end(tmp_path):
+    async def body(world):
+        async def run(event, step):
+            try:
+                await paging(event, step)
+            except* ValueError as group:
+                found = [str(error) for error in group.exceptions]
+            await step.sleep("s", "1 day")
+            raise LookupError(found[0])
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(5)
+        detail = await world.engine.detail("w", row.id)
+        first, *others = detail.steps[0].attempts
+        assert "    | ValueError: page 2 is broken" in first.error.stack.splitlines()
+        assert not any(attempt.error.stack for attempt in others)
+        assert detail.steps[0].error.stack == ""
+        detail = await world.engine.detail("w", (await world.finish(row)).id)
+        assert detail.error.message == "page 2 is broken"
+        assert detail.error.stack.splitlines()[-1] == "LookupError: page 2 is broken"
+        assert detail.steps[0].attempts[0].error.stack == first.error.stack
+
+    in_world(tmp_path, body)
+
+
+def test_where_the_instance_ends_with_a_steps_error_the_stack_stands_there_only(tmp_path):
+    async def body(world):
+        row = await world.run(paging)
+        detail = json.loads(msgspec.json.encode(await world.engine.detail("w", row.id)))
+        assert json.dumps(detail).count("ValueError: page 2 is broken") == 1
+        assert "ValueError: page 2 is broken" in detail["error"]["stack"]
+        assert all(
+            attempt["error"].keys() == {"name", "message"} for attempt in detail["steps"][0]["attempts"]
+        )
+
+    in_world(tmp_path, body)

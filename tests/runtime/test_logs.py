@@ -84,7 +84,7 @@ def test_every_kind_of_event_has_words_and_a_level():
 def test_an_end_tells_how_long_it_took_and_the_users_frames():
     said = describe(event(T.WORKFLOW_FAILURE, FailureData(ERROR), at=AT + 2500), AT)
     assert said.text == "⎔ my-app 3f2a… errored (2.5 s): ValueError: bad card"
-    assert said.below == ERROR.traceback
+    assert said.below == f"{ERROR.traceback}ValueError: bad card\n"
     assert describe(event(T.WORKFLOW_SUCCESS, at=AT + 340), AT).text.endswith("completed (340 ms)")
 
 
@@ -112,12 +112,27 @@ def lines_of(level, *seen):
     return asyncio.run(run())
 
 
+def test_a_stack_is_told_at_the_first_failing_attempt_and_only_then():
+    other = ErrorRecord("KeyError", "'k'", traceback="Traceback:\n  File other.py\n")
+    failures = [
+        event(T.ATTEMPT_FAILURE, FailureData(ERROR, AT + 1000, 5), attempt=1),
+        event(T.ATTEMPT_FAILURE, FailureData(ERROR, AT + 2000, 5), attempt=2),
+        event(T.ATTEMPT_FAILURE, FailureData(other, None, 5), attempt=3),
+        event(T.STEP_FAILURE, FailureData(other, None, 5)),
+        event(T.WORKFLOW_FAILURE, FailureData(other)),
+    ]
+    lines = lines_of(LogLevel.LOG, *failures, *failures[:1])
+    shown = [line.strip() for line in lines if "File" in line]
+    assert shown == ["File entry.py", "File other.py", "File entry.py"]
+    assert lines[1].strip() == "Traceback:"
+
+
 def test_levels_choose_what_is_said():
     seen = [
         event(T.WORKFLOW_QUEUED),
         event(T.WORKFLOW_START),
         event(T.ATTEMPT_START, attempt=1),
-        event(T.ATTEMPT_FAILURE, FailureData(ERROR, AT + 1000, 5), attempt=1),
+        event(T.ATTEMPT_FAILURE, FailureData(ErrorRecord("E", "m"), AT + 1000, 5), attempt=1),
         event(T.WORKFLOW_FAILURE, FailureData(ErrorRecord("E", "m"))),
     ]
     assert len(lines_of(LogLevel.DEBUG, *seen)) == 5

@@ -31,6 +31,7 @@ from wrangler_py.engine.model import (
     TerminationView,
     WaitView,
 )
+from wrangler_py.sdk.stacks import stack_of
 from wrangler_py.serde import to_json
 
 REDACTED = "[REDACTED]"
@@ -39,9 +40,12 @@ _View = StepView | SleepView | WaitView
 
 def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> InstanceDetail:
     """Return one instance in full, its steps in the order they started (rest-and-cli, section 4)."""
-    fold, undone, outcome = _Fold("step"), _Fold("rollback"), None
+    stacks = _Stacks()
+    # First: where steps are left out, it stays.
+    error = stacks.show(instance.error)
+    fold, undone, outcome = _Fold("step", stacks), _Fold("rollback", stacks), None
     for event in history:
-        outcome = _outcome(event) or outcome
+        outcome = _outcome(event, stacks) or outcome
         if event.type in _FORWARD:
             undone.take(msgspec.structs.replace(event, type=_FORWARD[event.type]))
         else:
@@ -64,7 +68,7 @@ def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> Instance
         steps=steps,
         step_count=count,
         success=_success(instance.status),
-        error=show_error(instance.error),
+        error=error,
         output=to_json(instance.output),
         warnings=fold.warnings,
         schedule=instance.schedule,
@@ -88,9 +92,20 @@ def public_stream(history: Iterable[HistoryEvent], name: str) -> Checkpoint | No
     return None
 
 
-def show_error(error: ErrorRecord | None) -> ErrorView | None:
-    """Return an error as ``{name, message}``."""
-    return None if error is None else ErrorView(error.name, error.message)
+class _Stacks:
+    """Shows errors, and the stack of each distinct one once: attempts mostly fail for one reason."""
+
+    def __init__(self) -> None:
+        self._seen = {""}
+
+    def show(self, error: ErrorRecord | None) -> ErrorView | None:
+        if error is None:
+            return None
+        stack = stack_of(error)
+        if stack in self._seen:
+            return ErrorView(error.name, error.message)
+        self._seen.add(stack)
+        return ErrorView(error.name, error.message, stack)
 
 
 def show_event(event: HistoryEvent) -> dict[str, Any]:
@@ -104,8 +119,8 @@ def show_event(event: HistoryEvent) -> dict[str, Any]:
         "error": None,
     }
     if event.type in _WITH_ERROR and event.data:
-        error = show_error(read_failure(event).error)
-        shown["error"] = error and {"name": error.name, "message": error.message}
+        error = read_failure(event).error
+        shown["error"] = {"name": error.name, "message": error.message}
     return shown
 
 
@@ -133,11 +148,11 @@ _FORWARD = {
 }
 
 
-def _outcome(event: HistoryEvent) -> RollbackView | None:
+def _outcome(event: HistoryEvent, stacks: _Stacks) -> RollbackView | None:
     if event.type is HistoryType.ROLLBACK_COMPLETE:
         return RollbackView("complete")
     if event.type is HistoryType.ROLLBACK_FAILED:
-        return RollbackView("failed", show_error(read_failure(event).error))
+        return RollbackView("failed", stacks.show(read_failure(event).error))
     return None
 
 
@@ -154,8 +169,9 @@ def _success(status: Status) -> bool | None:
 class _Fold:
     """Views by step number, brought forward one event at a time."""
 
-    def __init__(self, step_type: str) -> None:
+    def __init__(self, step_type: str, stacks: _Stacks) -> None:
         self._step_type = step_type
+        self._stacks = stacks
         self.views: dict[int, _View] = {}
         self.warnings: list[str] = []
         self._planned: dict[int, int] = {}
@@ -220,7 +236,7 @@ class _Fold:
         failure = read_failure(event)
         if view.attempts:
             last = view.attempts[-1]
-            last.end, last.success, last.error = iso(event.at), False, show_error(failure.error)
+            last.end, last.success, last.error = iso(event.at), False, self._stacks.show(failure.error)
         if failure.retry_at is not None:
             self._plan(event.step, failure.retry_at)
 
@@ -231,7 +247,7 @@ class _Fold:
     def fail_step(self, event: HistoryEvent, view: StepView) -> None:
         self._planned.pop(event.step, None)
         view.end, view.success, view.retry_at = iso(event.at), False, None
-        view.error = show_error(read_failure(event).error)
+        view.error = self._stacks.show(read_failure(event).error)
 
     def end_sleep(self, event: HistoryEvent, view: SleepView) -> None:
         self._planned.pop(event.step, None)
@@ -243,7 +259,11 @@ class _Fold:
 
     def fail_wait(self, event: HistoryEvent, view: WaitView) -> None:
         self._planned.pop(event.step, None)
-        view.end, view.finished, view.error = iso(event.at), True, show_error(read_failure(event).error)
+        view.end, view.finished, view.error = (
+            iso(event.at),
+            True,
+            self._stacks.show(read_failure(event).error),
+        )
 
 
 _STARTS: dict[HistoryType, Callable[[_Fold, HistoryEvent], None]] = {

@@ -192,11 +192,12 @@ class StepConfig(msgspec.Struct, frozen=True):
 # What every screen shows ---------------------------------------------------------------------------------------------
 
 
-class ErrorView(msgspec.Struct, frozen=True):
-    """``{name, message}``."""
+class ErrorView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``{name, message}``; and, ours, the user's own frames with those of its causes, once in a whole answer."""
 
     name: str
     message: str
+    stack: str = ""
 
 
 class AttemptView(msgspec.Struct, omit_defaults=False):

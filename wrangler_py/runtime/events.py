@@ -11,6 +11,7 @@ from wrangler_py.engine.entries import read_cause, read_failure, read_message, r
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import shown_id, shown_step
+from wrangler_py.sdk.stacks import stack_of
 from wrangler_py.serde import visible
 
 Words = Callable[[HistoryEvent, str], "Said"]
@@ -106,7 +107,7 @@ def _reason(error: ErrorRecord) -> str:
 
 def _workflow_failed(event: HistoryEvent, took: str) -> Said:
     error = read_failure(event).error
-    return Said(f"errored{took}: {_reason(error)}", visible(error.traceback))
+    return Said(f"errored{took}: {_reason(error)}", visible(stack_of(error)))
 
 
 def _attempt_started(event: HistoryEvent, _took: str) -> Said:
@@ -118,7 +119,7 @@ def _attempt_failed(event: HistoryEvent, _took: str) -> Said:
     of = "" if failure.limit is None else f"/{failure.limit + 1}"
     then = "not tried again" if failure.retry_at is None else f"next in {span(failure.retry_at - event.at)}"
     text = f"{_name(event)} failed (attempt {event.attempt}{of}), {then}: {_reason(failure.error)}"
-    return Said(text, "" if failure.retry_at else visible(failure.error.traceback))
+    return Said(text, visible(stack_of(failure.error)))
 
 
 def _sleeping(event: HistoryEvent, _took: str) -> Said:
@@ -145,7 +146,10 @@ def _rolling_back(event: HistoryEvent, _took: str) -> Said:
 
 
 def _rollback_failed(event: HistoryEvent, _took: str) -> Said:
-    return Said(f"rollback failed, the steps before are not undone: {_reason(read_failure(event).error)}")
+    error = read_failure(event).error
+    return Said(
+        f"rollback failed, the steps before are not undone: {_reason(error)}", visible(stack_of(error))
+    )
 
 
 def _undo(text: str) -> Words:

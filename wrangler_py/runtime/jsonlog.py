@@ -91,7 +91,7 @@ class JsonLog(SessionLog):
         self._records.record(
             level_of(event.type),
             event.type.name.lower(),
-            said.text.removeprefix("⎔ ") + self._indented(said.below),
+            said.text.removeprefix("⎔ ") + self._below(seen, said),
             workflow=seen.workflow,
             instance=seen.instance_id,
             step=shown_step(event.name) if event.name else None,

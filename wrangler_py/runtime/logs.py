@@ -14,7 +14,7 @@ from typing import Any
 from wrangler_py.engine import Blocked, Engine, Observation
 from wrangler_py.engine.model import HistoryType
 from wrangler_py.errors import StoreError
-from wrangler_py.runtime.events import describe, describe_block, level_of, span
+from wrangler_py.runtime.events import Said, describe, describe_block, level_of, span
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console
 from wrangler_py.runtime.style import Style, paint
@@ -75,6 +75,8 @@ class SessionLog:
         }
         self._requests = Budget(LINES, lambda over: self._more(over, "requests"))
         self._started: OrderedDict[tuple[str, str], int] = OrderedDict()
+        #: Hashes of the stacks told of instances that still run.
+        self._told: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self._roots: tuple[Path, ...] = ()
         self._blocked_for = 0.0
         self._store_told_at = -STORE_PAUSE
@@ -100,7 +102,7 @@ class SessionLog:
         important = level.rank >= LogLevel.WARN.rank
         if self._budgets[important].allows():
             said = describe(seen, started_at)
-            self._write(said.text + self._indented(said.below), level)
+            self._write(said.text + self._below(seen, said), level)
 
     def saw_block(self, blocked: Blocked) -> None:
         """Tell of code that blocks the loop: at first, and again whenever it has lasted twice as long."""
@@ -121,6 +123,20 @@ class SessionLog:
         level = is_told(scope, status, self._level)
         if level is not None and self._requests.allows():
             self._write(status_line(scope, status, seconds), level)
+
+    def _below(self, seen: Observation, said: Said) -> str:
+        """Return what stands below a line; of an instance each stack once, at the first attempt that fails with it."""
+        key, below = (seen.workflow, seen.instance_id), ""
+        if said.below:
+            told = self._told.setdefault(key, set())
+            if hash(said.below) not in told:
+                told.add(hash(said.below))
+                below = self._indented(said.below)
+            if len(self._told) > REMEMBERED:
+                self._told.popitem(last=False)
+        if seen.event.type in _ENDS:
+            self._told.pop(key, None)
+        return below
 
     def _indented(self, text: str) -> str:
         for root in self._roots:

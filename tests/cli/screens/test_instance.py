@@ -206,3 +206,15 @@ STATUSES = {
     "waitingForPause": "⏱️ Waiting for Pause",
     "something new": "❓ Unknown",
 }
+
+
+def test_the_frames_of_an_error_stand_below_the_instance_or_the_attempt_that_has_them():
+    def failed(stack):
+        return {"name": "ValueError", "message": "bad", "stack": stack}
+
+    tries = [RETRYING["attempts"][0] | {"error": failed("Traceback:\n  File a.py\n\x1b[2JValueError: bad\n")}]
+    record = detail("errored", [RETRYING | {"attempts": tries}], success=False, error=failed("its own\n"))
+    shown = drawn(record).splitlines()
+    below = shown.index("    Traceback:")
+    assert shown[below + 1 : below + 3] == ["      File a.py", "    \\x1b[2JValueError: bad"]
+    assert shown.index("    its own") < shown.index("Steps:") < below

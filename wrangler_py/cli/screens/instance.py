@@ -28,12 +28,15 @@ class Picture:
     def print(self, console: Console, detail: dict[str, Any]) -> None:
         """Write the instance, then each of its steps."""
         console.print(labelled(self.head(detail)), soft_wrap=True, end="")
+        stack(console, detail.get("error"))
         console.print("Steps:", style="bold")
         for step in detail["steps"]:
             console.print()
             console.print(labelled(self.step(step), indent="  "), soft_wrap=True, end="")
             if step.get("attempts"):
                 console.print(attempts(console, step, self.now_ms))
+            for one in (*step.get("attempts", ()), step):
+                stack(console, one.get("error"))
 
     def head(self, detail: dict[str, Any]) -> list[Line]:
         """Return the lines about the instance itself."""
@@ -114,6 +117,13 @@ class Picture:
 
     def _at(self, label: str, instant: str) -> Line:
         return Line(label, f"{times.local(instant)} ({times.from_now(instant, self.now_ms)})", "yellow")
+
+
+def stack(console: Console, error: dict[str, Any] | None) -> None:
+    """Write the user's frames of an error, if the answer has them here: each stack stands in it once."""
+    lines = words.stack(error)
+    if lines:
+        console.print("".join(f"    {line}\n" for line in lines), style="dim", soft_wrap=True, end="")
 
 
 def rollback(outcome: dict[str, Any]) -> Line:

@@ -78,6 +78,11 @@ def error(record: dict[str, Any] | None) -> str:
     return printable(f"{record.get('name') or 'Error'}: {record.get('message', '')}")
 
 
+def stack(record: dict[str, Any] | None) -> list[str]:
+    """Return the lines of an error's frames; none, if they stand elsewhere or there are none."""
+    return printable((record or {}).get("stack") or "").splitlines()
+
+
 def output(value: Any, limit: int | None = None) -> str:
     """Return ``value`` as compact JSON, cut after ``limit`` characters."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
