@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import io
+import json
 import logging
 import sys
 import threading
 
+import pytest
+
 from wrangler_py.engine.instance.place import StepPlace, current_instance, current_step
 from wrangler_py.runtime import output
+from wrangler_py.runtime.jsonlog import JsonConsole, JsonStream
+from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console, UserStream, shown_id, shown_step
 
 INSTANCE = StepPlace("my-workflow", "3f2a9c11-0000-4000-8000-000000000000")
@@ -172,3 +177,24 @@ def test_long_ids_are_shown_short_and_the_users_own_in_full():
     assert shown_id("*/5 * * * *-1767225600000") == "*/5 * * * *-1767225600000"
     assert shown_step("charge-1") == "charge"
     assert shown_step("charge-12") == "charge-12"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", "[my-workflow 3f2a…] p \\ud800 é"), ("ascii", "[my-workflow 3f2a\\u2026] p \\ud800 \\xe9")],
+)
+def test_what_a_stream_has_no_bytes_for_is_written_out_and_the_line_is_not_lost(encoding, shown):
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    user = UserStream(Console(stream, stream), stream)
+    inside(INSTANCE, user.write, "p \ud800 é\nnext\n")
+    assert raw.getvalue().decode().splitlines()[0] == shown
+    assert raw.getvalue().decode().endswith("next\n")
+
+
+def test_a_line_of_the_log_for_programs_is_valid_whatever_is_printed():
+    screen = io.StringIO()
+    console = JsonConsole(screen, screen, {})
+    inside(STEP, JsonStream(console, screen, LogLevel.LOG).write, "p \ud800\n")
+    (line,) = screen.getvalue().splitlines()
+    assert json.loads(line)["message"] == "p \\ud800"

@@ -19,15 +19,20 @@ from wrangler_py.runtime.events import describe, level_of
 from wrangler_py.runtime.logs import SessionLog, is_told, status_line
 from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console, UserStream, current_place, shown_step
+from wrangler_py.serde import valid
 
 _clock = SystemClock()
 
 
 def json_line(level: LogLevel, event: str, message: str, fields: Mapping[str, Any]) -> str:
     """Return one line, without its end; fields that are empty are left out."""
-    given = {key: value for key, value in fields.items() if value not in (None, "")}
-    head = {"time": iso(_clock.now()), "level": level.value, "event": event, "message": message}
+    given = {key: _valid(value) for key, value in fields.items() if value not in (None, "")}
+    head = {"time": iso(_clock.now()), "level": level.value, "event": event, "message": valid(message)}
     return msgspec.json.encode(head | given).decode()
+
+
+def _valid(value: object) -> object:
+    return valid(value) if isinstance(value, str) else value
 
 
 class JsonConsole(Console):

@@ -84,7 +84,7 @@ class Console:
 
     def _put(self, stream: TextIO, text: str) -> None:
         try:
-            stream.write(text)
+            stream.write(_written_out(stream, text))
             stream.flush()
         except (OSError, ValueError):
             # The terminal or the pipe is gone; the work goes on.
@@ -100,6 +100,16 @@ class Console:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, UserStream):
                 stream.finish()
+
+
+def _written_out(stream: TextIO, text: str) -> str:
+    r"""Return ``text`` with what the stream's encoding has no bytes for written out: a print must not be lost."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding, stream.errors or "strict")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 class UserStream(io.TextIOBase):
