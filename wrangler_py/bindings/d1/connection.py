@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from wrangler_py.bindings.d1.explain import d1_error, explain, named_refused, refused
 from wrangler_py.bindings.d1.rules import MAX_STATEMENT, Rules
-from wrangler_py.bindings.d1.statements import is_empty, named_parameter
 from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.private import claim_database, close_database, make_folder
+from wrangler_py.storage.statements import is_empty, named_parameter
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
 LONGEST_S = 30.0

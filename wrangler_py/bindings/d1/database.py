@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.d1.connection import Connection, Statement
 from wrangler_py.bindings.d1.explain import d1_error
-from wrangler_py.bindings.d1.statements import split
 from wrangler_py.bindings.d1.values import to_sqlite
 from wrangler_py.bindings.failures import D1Error
 from wrangler_py.serde import Record
+from wrangler_py.storage.statements import split
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.d1.execution import Execution

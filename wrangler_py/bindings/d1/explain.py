@@ -6,8 +6,8 @@ import re
 import sqlite3
 
 from wrangler_py.bindings.d1.rules import NO_TRANSACTION
-from wrangler_py.bindings.d1.statements import named_parameter, offset_of, split
 from wrangler_py.bindings.failures import D1Error
+from wrangler_py.storage.statements import named_parameter, offset_of, split
 
 ONE_STATEMENT = "A prepared SQL statement must contain only one statement."
 WRONG_NUMBER = "Wrong number of parameter bindings for SQL query."

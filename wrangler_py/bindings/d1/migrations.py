@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wrangler_py.bindings.d1.explain import d1_error
-from wrangler_py.bindings.d1.statements import split
+from wrangler_py.storage.statements import split
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.d1.connection import Connection

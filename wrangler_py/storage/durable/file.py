@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from wrangler_py.storage.durable.statements import Censor, StatementRefusedError, split
+from wrangler_py.storage.durable.censor import Censor, StatementRefusedError, split
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.schema import closed_if_it_fails, open_database
 from wrangler_py.storage.sql import load_queries

@@ -84,7 +84,7 @@ def _read_file(file: Path) -> str:
 
 
 def _statements(sql: str) -> list[str]:
-    from wrangler_py.bindings.d1.statements import split
+    from wrangler_py.storage.statements import split
 
     found = split(sql)
     if not found:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrangler_py.bindings.d1.statements import is_empty, named_parameter, offset_of, split
+from wrangler_py.storage.statements import is_empty, named_parameter, offset_of, split
 
 TRIGGER = "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM t; END"
 PIECES = [
