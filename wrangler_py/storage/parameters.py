@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from wrangler_py.storage.tokens import TOKEN
+from wrangler_py.storage.tokens import NAME_CHARACTERS, TOKEN
 
-_NAMED = re.compile(r"\?\d|[:@$]\w")
+_NAMED = re.compile(rf"\?[0-9]|[:@$][{NAME_CHARACTERS}:]")
 
 
 def bound(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any] | Mapping[str, Any]]:

@@ -13,6 +13,7 @@ from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, 
 from wrangler_py.storage.copies import keep_copy
 from wrangler_py.storage.private import claim_database, close_database, make_folder
 from wrangler_py.storage.sql import Migration, load_migrations
+from wrangler_py.storage.statements import split
 from wrangler_py.storage.whole import HINT, check_whole
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
@@ -201,7 +202,7 @@ def _migrate(
         if 0 < current == found:
             keep()
         if current < migration.number:
-            for statement in _statements(migration.sql):
+            for statement in split(migration.sql):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {migration.number}")
@@ -209,11 +210,6 @@ def _migrate(
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _statements(script: str) -> list[str]:
-    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
-    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
 
 
 def _table_count(connection: sqlite3.Connection) -> int:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from typing import Literal
 
 from wrangler_py.storage.tokens import TOKEN
 
-_EMPTY = re.compile(r"(?:\s+|;|--[^\n]*|/\*.*?(?:\*/|\Z))*\Z", re.DOTALL)
-_TRIGGER = re.compile(r"(?:EXPLAIN )?(?:QUERY PLAN )?CREATE (?:TEMP |TEMPORARY )?TRIGGER\b")
-#: As many words as `_TRIGGER` may need.
-_HEAD = 6
+_State = Literal["start", "plain", "explain", "create", "trigger", "semicolon", "end"]
+#: By state, where a word leads; "" is any other token. It is the automaton of SQLite's `sqlite3_complete`: the last
+#: ``;`` of a trigger is the one behind an END that itself follows a ``;``.
+#: (It reads a second EXPLAIN and the like otherwise: no statement has one.)
+_AUTOMATON: dict[_State, dict[str, _State]] = {
+    "start": {"EXPLAIN": "explain", "CREATE": "create", "": "plain"},
+    "plain": {"": "plain"},
+    "explain": {"CREATE": "create", "": "explain"},
+    "create": {"TEMP": "create", "TEMPORARY": "create", "TRIGGER": "trigger", "": "plain"},
+    "trigger": {"": "trigger"},
+    "semicolon": {"END": "end", "": "trigger"},
+    "end": {"": "trigger"},
+}
+_START: _State = "start"
+#: Where a ``;`` does not end the statement.
+_INSIDE = frozenset({"trigger", "semicolon"})
+_TRAILING = " \t\n\f\r"
+_SKIPPED = frozenset({"space", "comment"})
+_BLANK = _SKIPPED | {"end"}
 
 
 def split(sql: str) -> list[str]:
-    """Return the statements of ``sql`` without their ``;``, and without pieces that are comments only."""
-    pieces = (sql[start:end].strip() for start, end in _spans(sql))
-    return [piece for piece in pieces if not is_empty(piece)]
+    """Return the statements of ``sql`` without their ``;``, and without pieces that are comments only.
+
+    A comment in front of a statement stays with it. Takes time in proportion to the length of the text.
+    """
+    return [sql[start:end].rstrip(_TRAILING) for start, end in _spans(sql)]
 
 
-def is_empty(sql: str) -> bool:
-    """Say whether nothing but space and comments is there."""
-    return _EMPTY.match(sql) is not None
+def is_blank(sql: str) -> bool:
+    """Return True if SQLite finds no statement in a text: only space, comments and ``;``."""
+    return all(token.lastgroup in _BLANK for token in TOKEN.finditer(sql))
 
 
 def named_parameter(sql: str) -> str | None:
@@ -37,19 +54,26 @@ def offset_of(sql: str, wanted: str) -> int | None:
 
 
 def _spans(sql: str) -> Iterator[tuple[int, int]]:
-    start, seen = 0, list[str]()
+    """Yield where each statement begins, with the comments in front of it, and where its ``;`` stands."""
+    begin, state = -1, _START
     for token in TOKEN.finditer(sql):
-        if token.lastgroup == "space":
+        kind = token.lastgroup
+        if begin < 0 and kind != "space":
+            begin = token.start()
+        if kind in _SKIPPED:
             continue
-        if token.lastgroup == "end" and _may_end(seen):
-            yield start, token.start()
-            start, seen = token.end(), []
+        if kind != "end":
+            state = _following(state, token.group() if kind == "word" else "")
+        elif state in _INSIDE:
+            state = "semicolon"
         else:
-            # The head tells a trigger, the last two tell where it ends; what is between need not be kept.
-            seen = [*seen[:_HEAD], *seen[_HEAD:][-1:], token.group().upper()]
-    yield start, len(sql)
+            if state != _START:
+                yield begin, token.start()
+            begin, state = -1, _START
+    if state != _START:
+        yield begin, len(sql)
 
 
-def _may_end(seen: list[str]) -> bool:
-    """A trigger's last ``;`` is the one behind an END that itself follows a ``;`` (SQLite, `sqlite3_complete`)."""
-    return not _TRIGGER.match(" ".join(seen[:_HEAD])) or seen[-2:] == [";", "END"]
+def _following(state: _State, word: str) -> _State:
+    ways = _AUTOMATON[state]
+    return ways.get(word.upper(), ways[""])

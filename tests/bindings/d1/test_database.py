@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -379,6 +381,38 @@ def test_exec_runs_many_statements(on):
 
     on(setup)
     assert on(body) == (3, True, [["a;b;"], ["n"]])
+
+
+def test_a_statement_behind_a_comment_runs(on):
+    """It may not be taken for a comment because it begins with one."""
+
+    async def body(db):
+        await db.exec(
+            "/* the shop */ CREATE TABLE shop (name); /* seed; */\n-- more\nINSERT INTO shop VALUES ('a')"
+        )
+        await db.batch([db.prepare("/* app=shop */ INSERT INTO shop VALUES (?)").bind("b")])
+        await db.prepare("-- app=shop\nINSERT INTO shop VALUES ('c') /* over; */").run()
+        return await db.prepare("/* app=shop */ SELECT name FROM shop").raw()
+
+    assert on(body) == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize("before", [" ", "\n", "\t ", ";", "/**/", "--\n", "/* "])
+def test_what_stands_before_a_statement_costs_no_time(on, before):
+    """A statement without rows was once compared with a pattern that took time exponential in the spaces."""
+
+    async def body(db):
+        await db.exec("CREATE TABLE shop (name)")
+        end = "*/" if before == "/* " else ""
+        sql = before * (90_000 // len(before)) + end + "INSERT INTO shop VALUES ('a')"
+        began = time.process_time()
+        with suppress(D1Error):  # leading semicolons: Python's module takes one statement only
+            await db.prepare(sql).run()
+        await db.exec(sql)
+        took = time.process_time() - began
+        return took < 3, await db.prepare("SELECT DISTINCT name FROM shop").raw()
+
+    assert on(body) == (True, [["a"]])
 
 
 def test_exec_tells_the_statement_that_failed_and_leaves_nothing(on):

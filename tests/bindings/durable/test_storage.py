@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -374,6 +375,17 @@ def test_sql_runs_several_statements_and_gives_the_rows_of_the_last(tmp_path):
         "one;",
         {"done": False, "value": {"one": 1}},
     )
+
+
+def test_a_statement_behind_a_comment_runs_and_long_texts_cost_no_time(tmp_path):
+    async def body(it):
+        sql = it.ctx.storage.sql
+        began = time.process_time()
+        sql.exec("/* a; */ CREATE TABLE t (a); /* b */ INSERT INTO t VALUES ('" + ";" * 200_000 + "')")
+        sql.exec(" ;" * 100_000 + " " * 100_000 + "INSERT INTO t VALUES ('x')")
+        return time.process_time() - began < 3, [len(row.a) for row in sql.exec("SELECT a FROM t")]
+
+    assert inside(tmp_path, body) == (True, [200_000, 1])
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,16 @@ def test_json_is_what_wrangler_prints(d1):
     }
 
 
+def test_statements_of_a_file_behind_comments_are_executed(d1, here):
+    (here / "seed.sql").write_text(
+        f"/* seed data */\n{CREATE};\n/* one; */ INSERT INTO cart (id) VALUES ('a')"
+    )
+    assert "2 commands executed" in d1("execute", "DB", "--file", "seed.sql")
+    assert json.loads(d1("execute", "DB", "--json", "--command", "/* all */ SELECT id FROM cart"))[0][
+        "results"
+    ] == [{"id": "a"}]
+
+
 def test_a_file_is_executed_whole_or_not_at_all(d1, refused, here):
     (here / "good.sql").write_text(f"\ufeff-- made by hand\n{CREATE};\nINSERT INTO cart (id) VALUES ('a');\n")
     (here / "bad.sql").write_text(
@@ -246,6 +256,14 @@ def test_migrations_are_applied_once_in_order_of_their_numbers(d1, here):
         (3, "0010_third.sql"),
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row["applied_at"]) for row in rows)
+
+
+def test_a_migration_that_begins_with_a_comment_is_applied(d1, here):
+    trigger = "/* keep a log; of all */\nCREATE TRIGGER log AFTER INSERT ON cart BEGIN DELETE FROM cart; END;"
+    migration(here, "0001_first.sql", f"/* The shop: carts first. */\n{CREATE};\n{trigger}")
+    d1("migrations", "apply", "DB")
+    found = json.loads(d1("execute", "DB", "--json", "--command", "SELECT name FROM sqlite_master"))
+    assert {"cart", "log"} <= {row["name"] for row in found[0]["results"]}
 
 
 def test_listing_migrations_makes_no_table(d1, here):

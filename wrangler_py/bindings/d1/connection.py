@@ -16,7 +16,7 @@ from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.private import claim_database, close_database, make_folder
-from wrangler_py.storage.statements import is_empty, named_parameter
+from wrangler_py.storage.statements import is_blank, named_parameter
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
 LONGEST_S = 30.0
@@ -117,7 +117,7 @@ class Connection:
             raise self._failure(error, sql) from None
         if cursor.description is not None:
             return Rows([column[0] for column in cursor.description], found, cursor.lastrowid or 0, False)
-        if is_empty(sql):
+        if is_blank(sql):
             raise d1_error("No SQL statements detected.", sql)
         # Python knows the number of rows of INSERT, UPDATE and DELETE only: what is left changes the schema.
         return Rows([], [], cursor.lastrowid or 0, cursor.rowcount < 0)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
-#: Nothing but white space, semicolons and comments.
-_BLANK = re.compile(r"(?:[\s;]|--[^\n]*|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
 #: ``data_version`` and ``page_size`` are what full-text search asks for itself.
 _PRAGMAS = frozenset(
     {
@@ -75,21 +72,3 @@ class Censor:
 
 def _is_hidden(name: str) -> bool:
     return name[:4].lower() == "_cf_"
-
-
-def split(script: str) -> list[str]:
-    """Return the statements of a script, each ended by a semicolon; comments and quoted text are understood.
-
-    Raises:
-        StatementRefusedError: there is none.
-    """
-    found, start = [], 0
-    for semicolon in re.finditer(";", script):
-        if sqlite3.complete_statement(part := script[start : semicolon.end()]):
-            found.append(part)
-            start = semicolon.end()
-    found.append(f"{script[start:]}\n;")
-    statements = [part for part in found if not _BLANK.fullmatch(part)]
-    if not statements:
-        raise StatementRefusedError("SQL code did not contain a statement.")
-    return statements

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from wrangler_py.storage.durable.censor import Censor, StatementRefusedError, split
+from wrangler_py.storage.durable.censor import Censor, StatementRefusedError
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.schema import closed_if_it_fails, open_database
 from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.statements import split
 
 _PACKAGE = "wrangler_py.storage.durable"
 _Q = load_queries(_PACKAGE)
@@ -224,7 +225,10 @@ class ObjectFile:
             sqlite3.Error: SQLite refuses it.
             StatementRefusedError: it is none, or would meddle with transactions.
         """
-        *first, last = split(script)
+        statements = split(script)
+        if not statements:
+            raise StatementRefusedError("SQL code did not contain a statement.")
+        *first, last = statements
         for statement in first:
             self._run_one(statement, ())
         return self._run_one(last, bindings)
@@ -234,7 +238,9 @@ class ObjectFile:
         before = db.total_changes
         self._censor.is_on, self._censor.why = True, None
         try:
-            cursor = db.execute(*bound(statement, bindings))
+            # Python keeps compiled statements by their text, and what is compiled is not judged again: none of the
+            # user's may read as one of pywrangler's own, which have no such end.
+            cursor = db.execute(*bound(f"{statement}\n;", bindings))
             rows = cursor.fetchall()
         except sqlite3.DatabaseError:
             if self._censor.why is not None:
