@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +16,8 @@ from tests.bindings.r2.support import with_bucket
 from wrangler_py.bindings.failures import R2Error
 from wrangler_py.bindings.r2.listing import find_page, read_query
 from wrangler_py.storage.r2 import StoredObject
+from wrangler_py.storage.r2 import index as index_module
+from wrangler_py.storage.r2.index import Index
 
 FILES = [
     "dir0/file0", "dir0/file1", "dir0/sub0/file2", "dir0/sub0/file3", "dir0/sub1/file4", "dir0/sub1/file5",
@@ -111,15 +119,19 @@ def test_wrong_options_are_named(tmp_path, options, message):
     with_bucket(tmp_path, body)
 
 
-class Shelf:
-    """The reading side of a store, over a list."""
-
-    def __init__(self, keys):
-        self.keys = sorted(key.encode() for key in keys)
-
-    def page(self, start, end, limit):
-        found = [key for key in self.keys if start <= key < end][:limit]
-        return [StoredObject(key.decode(), "", "", 0, "", 0, {}, {}, {}, "Standard") for key in found]
+@contextmanager
+def index_of(keys):
+    """An index on disk with objects of these keys."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = Index(Path(folder) / "index.sqlite")
+        try:
+            with index._transaction() as execute:
+                for key in keys:
+                    new = StoredObject(key, key, "", 0, "", 0, {}, {}, {}, "Standard")
+                    execute(index_module._Q["put"], index_module._row(new))
+            yield index
+        finally:
+            index.close()
 
 
 def grouped(keys, prefix, delimiter):
@@ -146,22 +158,66 @@ words = st.text("ab/é𐀀", min_size=1, max_size=6)
 )
 def test_pages_together_are_the_whole_list_each_entry_once(keys, prefix, delimiter, limit):
     seen, cursor = [], ""
-    while cursor is not None:
-        options = {"prefix": prefix, "delimiter": delimiter, "limit": limit, "cursor": cursor}
-        page = find_page(Shelf(keys), read_query(options, {}))
-        assert len(page.objects) + len(page.prefixes) <= limit
-        assert page.cursor is None or len(page.objects) + len(page.prefixes) == limit
-        seen += [("key", one.key) for one in page.objects] + [("prefix", one) for one in page.prefixes]
-        cursor = page.cursor
+    with index_of(keys) as index:
+        while cursor is not None:
+            options = {"prefix": prefix, "delimiter": delimiter, "limit": limit, "cursor": cursor}
+            page = find_page(index, read_query(options, {}))
+            assert len(page.objects) + len(page.prefixes) <= limit
+            assert page.cursor is None or len(page.objects) + len(page.prefixes) == limit
+            seen += [("key", one.key) for one in page.objects] + [("prefix", one) for one in page.prefixes]
+            cursor = page.cursor
     assert len(seen) == len(set(seen))
     assert set(seen) == set(grouped(keys, prefix, delimiter))
 
 
-def test_a_long_list_below_one_prefix_is_passed_over_at_once(tmp_path):
+def steps(index, **options):
+    """Return a page, and how many tens of SQLite's instructions it took."""
+    taken = []
+    index._lister.set_progress_handler(lambda: taken.append(1), 10)
+    try:
+        return find_page(index, read_query(options, {})), len(taken)
+    finally:
+        index._lister.set_progress_handler(None, 0)
+
+
+def test_a_long_list_below_one_prefix_is_passed_over_at_once():
     """However many keys a prefix stands for, they are not read one by one."""
-    shelf, asked = Shelf([f"dir/{number:05}" for number in range(5000)] + ["z"]), []
-    page = shelf.page
-    shelf.page = lambda start, end, limit: asked.append(limit) or page(start, end, limit)
-    found = find_page(shelf, read_query({"delimiter": "/", "limit": 10}, {}))
+    with index_of([*(f"dir/{number:05}" for number in range(5000)), "z"]) as index:
+        found, taken = steps(index, delimiter="/", limit=10)
     assert ([one.key for one in found.objects], found.prefixes, found.cursor) == (["z"], ["dir/"], None)
-    assert len(asked) == 3
+    assert taken < 20
+
+
+def test_a_thousand_prefixes_take_about_as_long_as_a_thousand_objects(monkeypatch):
+    with index_of([f"user{number:04}/photo.jpg" for number in range(1000)]) as index:
+        flat, flat_steps = steps(index)
+        decoded = []
+        monkeypatch.setattr(index_module, "_read_object", decoded.append)
+        page, page_steps = steps(index, delimiter="/")
+    assert (len(flat.objects), len(page.prefixes), len(decoded)) == (1000, 1000, 0)
+    assert page_steps < 4 * flat_steps
+
+
+def test_a_list_leaves_the_event_loop_to_others(tmp_path):
+    async def body(bucket):
+        for number in range(20):
+            await bucket.put(f"dir{number}/a", "")
+        lister, threads = bucket._open_bucket.store._index._lister, set()
+        lister.set_trace_callback(lambda _: threads.add(threading.current_thread()))
+        await asyncio.gather(bucket.list(), bucket.list(delimiter="/"))
+        return threads
+
+    threads = with_bucket(tmp_path, body)
+    assert threads
+    assert threading.current_thread() not in threads
+
+
+def test_lists_at_once_do_not_disturb_each_other(tmp_path):
+    async def body(bucket):
+        await asyncio.gather(*(bucket.put(f"dir{number % 7}/{number}", "") for number in range(40)))
+        found = await asyncio.gather(
+            *(bucket.list(delimiter="/", prefix=f"dir{number}/") for number in range(7))
+        )
+        return [len(one.objects) for one in found]
+
+    assert with_bucket(tmp_path, body) == [6, 6, 6, 6, 6, 5, 5]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wrangler_py.bindings.r2.conditions import read_condition
 from wrangler_py.bindings.r2.digests import CHECKSUMS, Digests, read_checksum
 from wrangler_py.bindings.r2.intake import LARGEST
-from wrangler_py.bindings.r2.listing import find_page, read_query
+from wrangler_py.bindings.r2.listing import Query, find_page, read_query
 from wrangler_py.bindings.r2.metadata import read_custom, read_http, read_storage_class
 from wrangler_py.bindings.r2.multipart import R2MultipartUpload
 from wrangler_py.bindings.r2.objects import Content, R2Object, R2ObjectBody
@@ -143,13 +143,7 @@ class R2Bucket:
         query = read_query(options, more)
         bucket = await self.opened()
         with explained("list"):
-            page = find_page(bucket.store, query)
-        return JsObject(
-            objects=[R2Object(one, bucket.store.open_blob, include=query.include) for one in page.objects],
-            truncated=page.cursor is not None,
-            cursor=page.cursor,
-            delimitedPrefixes=page.prefixes,
-        )
+            return await bucket.threads.run(_list, bucket.store, query)
 
     async def createMultipartUpload(self, key: str, options: Any = None, /, **more: Any) -> R2MultipartUpload:
         """Begin an object that is uploaded in parts; metadata as for `put`."""
@@ -191,6 +185,16 @@ class R2Bucket:
             self._open_bucket.threads.close()
             self._open_bucket.store.close()
             self._open_bucket = None
+
+
+def _list(store: BucketStore, query: Query) -> JsObject:
+    page = find_page(store, query)
+    return JsObject(
+        objects=[R2Object(one, store.open_blob, include=query.include) for one in page.objects],
+        truncated=page.cursor is not None,
+        cursor=page.cursor,
+        delimitedPrefixes=page.prefixes,
+    )
 
 
 def _check_key(method: str, key: Any) -> None:

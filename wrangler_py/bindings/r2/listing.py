@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wrangler_py.bindings.r2.objects import CUSTOM, HTTP
@@ -77,32 +77,25 @@ def _read_include(given: Any) -> tuple[str, ...]:
 
 
 def find_page(store: BucketStore, query: Query) -> Page:
-    """Return the objects and prefixes of a page, together as many as the limit allows."""
+    """Return the objects and prefixes of a page, together as many as the limit allows.
+
+    A prefix takes one search in the index, however many keys it stands for; none of them is decoded.
+    """
     objects, prefixes, behind = list[StoredObject](), list[str](), b""
-    for entry, next_start in _entries(store, query):
-        if len(objects) + len(prefixes) == query.limit:
-            # What is put behind the last entry until then is on the next page.
-            return Page(objects, prefixes, _cursor(behind))
-        behind = next_start
-        if isinstance(entry, str):
-            prefixes.append(entry)
-        else:
-            objects.append(entry)
-    return Page(objects, prefixes, None)
-
-
-def _entries(store: BucketStore, query: Query) -> Iterator[tuple[StoredObject | str, bytes]]:
-    """Yield every object or common prefix, and where a page starts that begins behind it."""
-    start, end = query.start, _behind(query.prefix)
-    while found := store.page(start, end, query.limit + 1):
-        for stored in found:
-            key = stored.key.encode()
+    with store.walk(query.start, _behind(query.prefix)) as walk:
+        while (key := walk.next_key()) is not None:
+            if len(objects) + len(prefixes) == query.limit:
+                # What is put behind the last entry until then is on the next page.
+                return Page(objects, prefixes, _cursor(behind))
             common = _common_prefix(key, query)
-            start = _after(key) if common is None else _behind(common)
-            yield (stored if common is None else common.decode()), start
-            if common is not None:
-                # All others below it are passed over at once.
-                break
+            if common is None:
+                objects.append(walk.found())
+                behind = _after(key)
+            else:
+                prefixes.append(common.decode())
+                behind = _behind(common)
+                walk.jump(behind)
+    return Page(objects, prefixes, None)
 
 
 def _common_prefix(key: bytes, query: Query) -> bytes | None:

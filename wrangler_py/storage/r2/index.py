@@ -1,7 +1,7 @@
 """The index of a bucket in SQLite.
 
-Reads take microseconds and run on the event loop, on a connection of their own that no writer can hold up.
-Writes come from threads.
+Reading one object takes microseconds and runs on the event loop, on a connection of its own that no writer can hold
+up. Writes and lists come from threads.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ class Index:
         self._reader = open_database(path, synchronous=_SYNCHRONOUS, package=_PACKAGE)
         with closed_if_it_fails(self._reader):
             self._writer = connect(path, synchronous=_SYNCHRONOUS)
-        self._writing = threading.Lock()
+        with closed_if_it_fails(self._reader), closed_if_it_fails(self._writer):
+            self._lister = connect(path, synchronous=_SYNCHRONOUS)
+        self._writing, self._listing = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
         """Close the connections."""
         with self._writing:
             self._writer.close()
+        with self._listing:
+            self._lister.close()
         self._reader.close()
 
     @contextmanager
@@ -59,10 +63,15 @@ class Index:
         """Return an object."""
         return _object(self._reader.execute(_Q["find"], {"key": key.encode()}).fetchone())
 
-    def page(self, start: bytes, end: bytes, limit: int) -> list[StoredObject]:
-        """Return the first objects whose keys are from ``start`` to before ``end``, in order."""
-        rows = self._reader.execute(_Q["page"], {"start": start, "end": end, "limit": limit})
-        return [_read_object(row) for row in rows]
+    @contextmanager
+    def walk(self, start: bytes, end: bytes) -> Iterator[Walk]:
+        """Go over the objects whose keys are from ``start`` to before ``end``, in order; from one thread at a time."""
+        with self._listing:
+            cursor = self._lister.cursor()
+            try:
+                yield Walk(cursor, start, end)
+            finally:
+                cursor.close()
 
     def put(self, new: StoredObject, allows: Callable[[StoredObject | None], bool]) -> list[str] | None:
         """Store an object if the one that is there now ``allows`` it; None: it does not."""
@@ -141,6 +150,32 @@ class Index:
         """Say whether a blob is referred to now."""
         with self._writing:
             return bool(self._writer.execute(_Q["has_blob"], {"blob": name}).fetchone()[0])
+
+
+class Walk:
+    """The objects of a range of keys, read one by one as they are asked for."""
+
+    def __init__(self, cursor: sqlite3.Cursor, start: bytes, end: bytes) -> None:
+        self._cursor, self._end = cursor, end
+        self._row: Sequence[Any] = ()
+        self.jump(start)
+
+    def jump(self, start: bytes) -> None:
+        """Go on at the first key from ``start`` on: a search in the index, whatever stands before it."""
+        self._cursor.execute(_Q["walk"], {"start": start, "end": self._end})
+
+    def next_key(self) -> bytes | None:
+        """Go to the next object and return its key, None behind the last one."""
+        row = self._cursor.fetchone()
+        if row is None:
+            return None
+        self._row = row
+        key: bytes = row[0]
+        return key
+
+    def found(self) -> StoredObject:
+        """Return the object that `next_key` has gone to."""
+        return _read_object(self._row)
 
 
 def _drop_parts(execute: Callable[..., sqlite3.Cursor], upload_id: str) -> list[str]:

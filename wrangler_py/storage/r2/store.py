@@ -20,12 +20,12 @@ _BLOBS = "blobs"
 
 
 class BucketStore:
-    """One bucket. What writes may take long and belongs into a thread; what reads takes microseconds."""
+    """One bucket. What writes, and `walk`, may take long and belongs into a thread; other reads take microseconds."""
 
     def __init__(self, index: Index, blobs: Blobs) -> None:
         self._index, self._blobs = index, blobs
         self.new_blob = blobs.create
-        self.find, self.page = index.find, index.page
+        self.find, self.walk = index.find, index.walk
         self.create_upload, self.find_upload, self.parts = index.create_upload, index.find_upload, index.parts
         self.close = index.close
 

@@ -2,9 +2,9 @@
 SELECT key, blob, version, size, etag, uploaded_at, checksums, http_metadata, custom_metadata, storage_class
 FROM objects WHERE key = :key
 
--- page --
+-- walk --
 SELECT key, blob, version, size, etag, uploaded_at, checksums, http_metadata, custom_metadata, storage_class
-FROM objects WHERE key >= :start AND key < :end ORDER BY key LIMIT :limit
+FROM objects WHERE key >= :start AND key < :end ORDER BY key
 
 -- put --
 INSERT OR REPLACE INTO objects
