@@ -52,6 +52,8 @@ def test_names_of_loopback_are_let_in(host):
         "192.168.1.5:8787",
         "",
         "a b",
+        "[",
+        "localhost:x",
     ],
 )
 def test_other_hosts_are_refused_dns_rebinding(host):
@@ -88,6 +90,13 @@ def test_the_sessions_own_pages_may_post(origin):
         "file://",
         "http://evil.example:8787",
         "",
+        "http://",
+        "http://[",
+        "http://[::1",
+        "http://[v1.x]:8787",
+        "http://localhost:99999",
+        "http://localhost:x",
+        "localhost:8787",
     ],
 )
 def test_other_origins_are_refused(origin):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Pages a person may open by following a link from anywhere: looking at them changes nothing.
 OPEN_TO_LINKS = ("cdn-cgi", "pywrangler")
+#: Schemes of origins that may be of this session, and the port each has if none is named.
+_PORTS = {"http": 80, "https": 443}
 
 
 class Guard:
@@ -48,11 +50,11 @@ class Guard:
 
     def _is_same_site(self, origin: str, host: str) -> bool:
         """Take the origin whose name is ours and whose port is the one the request was sent to."""
-        url = urlsplit(origin)
-        if url.scheme not in {"http", "https"} or not self._is_ours(url.netloc):
+        scheme, separator, netloc = origin.lower().partition("://")
+        if not separator or scheme not in _PORTS or not self._is_ours(netloc):
             return False
-        default = 443 if url.scheme == "https" else 80
-        return (split_host(url.netloc)[1] or default) == (split_host(host)[1] or default)
+        default = _PORTS[scheme]
+        return (split_host(netloc)[1] or default) == (split_host(host)[1] or default)
 
 
 def admit_this_machine(scope: Scope, _: tuple[str, ...]) -> None:

@@ -18,14 +18,16 @@ MAX_HEAD = MAX_URL + MAX_HEADERS
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def check_head(version: str, url: bytes, headers: Headers) -> None:
+def check_head(version: str, method: bytes, url: bytes, headers: Headers) -> None:
     """Look at a request whose head is all here; names are in lower case.
 
     Raises:
-        RequestError: 400, 414, 431, 501 or 505.
+        RequestError: 400, 405, 414, 431, 501 or 505.
     """
     if version not in {"1.0", "1.1"}:
         raise RequestError(505, "This server speaks HTTP/1.1.")
+    if method == b"CONNECT":
+        raise RequestError(405, "This server is no proxy.")
     if len(url) > MAX_URL:
         raise RequestError(414, f"The URL is longer than {MAX_URL} bytes.")
     # Beside name and value a line has a colon, a space and its end.
@@ -51,6 +53,16 @@ def _check_body(headers: Headers) -> None:
         raise RequestError(501, "The only transfer coding taken is chunked.")
     if any(name == b"content-length" for name, _ in headers):
         raise RequestError(400, "A request has a Content-Length or a Transfer-Encoding, not both.")
+
+
+def head_without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """Return the head of a request without its wish for another protocol, which no server has to grant.
+
+    RFC 9110, section 7.8: a server ignores ``Upgrade``, and answers the request as it stands.
+    """
+    lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]
+    lines += [b"%s: %s" % (name, value) for name, value in headers if name != b"upgrade"]
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def too_many_headers() -> RequestError:

@@ -16,12 +16,13 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from wrangler_py.errors import RequestError
-from wrangler_py.server.heads import MAX_HEAD, check_head, too_many_headers
+from wrangler_py.server.heads import MAX_HEAD, check_head, head_without_upgrade, too_many_headers
 from wrangler_py.server.patience import DEFAULT, AnswerWait, BodyWait, Patience, Wait
 
 #: Seconds an idle connection is kept. Longer than clients keep theirs, so that they are the ones to close it.
@@ -174,6 +175,8 @@ class Connection(HttpToolsProtocol):
         #: Bytes of the head that is not all here; None between two heads.
         self._head_bytes: int | None = None
         self._refusal: RequestError | None = None
+        #: All headers of a request that asked for another protocol and is read again without that.
+        self._asked: list[tuple[bytes, bytes]] | None = None
         self._head = Wait(serving.patience.head)
         self._body = BodyWait(serving.patience.body)
         self._answer = AnswerWait(serving.patience.answer)
@@ -201,11 +204,33 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is a head without an end."""
         before = self._head_bytes or 0
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self._head_bytes is not None and not self.transport.is_closing():
             self._head_bytes = before + len(data)
             if self._head_bytes > MAX_HEAD:
                 self._refuse(too_many_headers())
+
+    def _parse(self, data: bytes) -> None:
+        """Read bytes. The parser ends at a request that asks for another protocol, and takes its body for that one's.
+
+        So another parser reads such a request again, without the wish, and what comes behind its head.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                method, version = self.parser.get_method(), self.parser.get_http_version()
+                self._asked = list(self.headers)
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                head = head_without_upgrade(method, self.url, version, self._asked)
+                data = head + data[upgrade.args[0] :]
+            else:
+                return
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser, or `check_head`, could not take."""
@@ -245,15 +270,21 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request is all here."""
+        if self.parser.should_upgrade():
+            return  # It is read again, see `_parse`.
         self._is_receiving = False
         self._body.end()
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """Answer; the last answer of a session says that it is the last."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            return  # It is read again, see `_parse`.
         self._head.end()
+        if self._asked is not None:
+            self.headers[:], self._asked = self._asked, None
         try:
-            check_head(self.parser.get_http_version(), self.url, self.headers)
+            check_head(self.parser.get_http_version(), self.parser.get_method(), self.url, self.headers)
         except RequestError as error:
             self._refusal = error
             raise  # The parser stops, and it is refused.

@@ -374,3 +374,11 @@ def test_two_servers_do_not_share_a_state(server):
     other = server.second()
     assert other.returncode == 1
     assert "Another pywrangler session" in other.stderr
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_body_sent_with_a_wish_for_another_protocol_reaches_the_worker(server, protocol):
+    server.deploy("shop", "v1", entry("one"))
+    server.start()
+    wish = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol, "HTTP2-Settings": "AAMAAABkAAQ"}
+    assert server.get("/echo", "POST", "the body", headers=wish) == (200, "the body")
