@@ -4,9 +4,12 @@ import asyncio
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wrangler_py.runtime.pages.assets import Assets
 from wrangler_py.sdk.web.request import Request
+from wrangler_py.sdk.wire import unpack
 
 SITE = {
     "index.html": "home",
@@ -135,5 +138,117 @@ def test_header_rules_add_up_and_take_away(site):
     assets = site(_headers=rules)
     assert get(assets, "/about")[0].headers["x-frame-options"] == "DENY"
     blog = get(assets, "/blog/")[0].headers
-    assert blog["x-robots-tag"] == "all"
+    assert blog["x-robots-tag"] == "noindex, all"
     assert "x-frame-options" not in blog
+
+
+def sent(assets, path, **headers):
+    response, _ = get(assets, path, headers=headers)
+    return response.status, response.headers
+
+
+def test_a_rule_may_take_the_etag_away_or_give_another(site):
+    assets = site(_headers='/about\n  ! ETag\n/style.css\n  ETag: "mine"\n')
+    known = sent(assets, "/")[1]["etag"]
+    status, headers = sent(assets, "/about", **{"if-none-match": known})
+    assert (status, "etag" in headers) == (200, False)
+    assert sent(assets, "/style.css")[1]["etag"] == '"mine"'
+    assert sent(assets, "/style.css", **{"if-none-match": '"mine"'})[0] == 304
+
+
+def test_lines_of_header_rules_need_no_indentation(site):
+    """wrangler tells a path by its slash or scheme, and everything else is a header."""
+    assets = site(
+        _headers="/about\nX-One: 1\n\tX-Two: 2\n! Referrer-Policy\nhttps://a.example/style.css\nx-one: 3\r\n"
+    )
+    about = sent(assets, "/about")[1]
+    assert (about["x-one"], about["x-two"], "referrer-policy" in about) == ("1", "2", False)
+    assert sent(assets, "/style.css")[1]["x-one"] == "3"
+
+
+def test_values_of_one_header_are_joined_and_marks_are_filled_in(site):
+    rules = "/blog/*\n  Link: </a>\n  link: </b>\n  X-Path: :splat\n/:folder/:page\n  Link: </:folder>\n  X-Y: :none\n"
+    headers = sent(site(_headers=rules), "/blog/first")[1]
+    assert (headers["link"], headers["x-path"], headers["x-y"]) == (
+        "</a>, </b>, </blog>",
+        "first",
+        ":none",
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "X Y: 1",
+        ": 1",
+        "X:",
+        "X",
+        "!X",
+        "! X: 1",
+        "X(y): 1",
+        "X: a\0b",
+        "/*/*",
+        "/:a/:a",
+        "/*/:splat",
+        "/a/:b/*/:b",
+    ],
+)
+def test_a_line_of_header_rules_that_cannot_be_followed_is_passed_over_and_named(site, line, caplog):
+    """Its headers do not fall to the block above it either."""
+    assets = site(_headers=f"/about\n  X-One: 1\n{line}\n  X-Two: 2\n")
+    status, headers = sent(assets, "/about")
+    assert (status, headers["x-one"], "x-two" in headers) == (200, "1", not line.startswith("/"))
+    assert ["_headers, line 3," in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/x",
+        "/x /y 302 more",
+        "x /y",
+        "/x /y 999",
+        "/x /y ²",
+        "/x https://a.example 200",
+        "/*/* /y",
+        "/:a/:a /y",
+    ],
+)
+def test_a_redirect_that_cannot_be_followed_is_passed_over_and_named(site, line, caplog):
+    assets = site(_redirects=f"{line}\n/style /about 301", **{"404.html": "none"})
+    assert told(assets, "/style") == (301, "/about")
+    assert told(assets, "/x") == (404, "none")
+    assert ["_redirects, line 1," in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/ä", "/%C3%A4"),
+        ("/a\x01b", "/a%01b"),
+        ("/a%20b?c=d#e", "/a%20b?c=d#e"),
+        ("https://[::1]/x", "https://[::1]/x"),
+    ],
+)
+def test_where_a_redirect_leads_can_always_be_sent(site, target, location):
+    assert told(site(_redirects=f"/x {target}"), "/x") == (302, location)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=8).map("\n  ".join),
+    st.sampled_from(["/about", "/a/b", "/ä%zz", "/*", "/:a"]),
+)
+def test_whatever_the_rules_say_every_path_has_an_answer(tmp_path_factory, text, path):
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "index.html").write_text("home")
+    for name in ("_headers", "_redirects"):
+        (folder / name).write_text(f"/:a\n  {text}\n/* /about 200\n{text}", encoding="utf-8")
+
+    async def answer():
+        sent = unpack(await Assets(folder).fetch(Request(f"http://localhost{path}")))
+        return sent.status, b"" if isinstance(sent.body, bytes) else b"".join(
+            [chunk async for chunk in sent.body]
+        )
+
+    assert asyncio.run(answer())[0] in {200, 301, 302, 303, 307, 308, 404}

@@ -18,6 +18,7 @@ from wrangler_py.runtime.pages.rules import (
     ROUTES,
     HeaderRule,
     Redirect,
+    fill,
     read_headers,
     read_redirects,
 )
@@ -134,7 +135,11 @@ class Assets:
         stat = os.fstat(file.fileno())
         headers = _headers_of(found.file, stat)
         self._apply_rules(path, headers)
-        is_known = found.status == 200 and headers["etag"] in request.headers.get("if-none-match", "")
+        # A rule may take the ETag away, or give another one.
+        etag = headers.get("etag")
+        is_known = (
+            found.status == 200 and etag is not None and etag in request.headers.get("if-none-match", "")
+        )
         if is_known or request.method == "HEAD":
             file.close()
             if is_known:
@@ -146,13 +151,16 @@ class Assets:
         return Response(body, status=found.status, headers=headers | {"content-length": str(stat.st_size)})
 
     def _apply_rules(self, path: str, headers: dict[str, str]) -> None:
+        given: set[str] = set()
         for rule in self._headers:
-            if rule.source.match(path) is None:
+            if (found := rule.source.match(path)) is None:
                 continue
             for name in rule.removed:
-                headers.pop(name.lower(), None)
-            for name, value in rule.values:
-                headers[name.lower()] = value
+                headers.pop(name, None)
+            for name, text in rule.values.items():
+                value = fill(text, found)
+                headers[name] = f"{headers[name]}, {value}" if name in given and name in headers else value
+                given.add(name)
 
 
 def _headers_of(file: Path, stat: os.stat_result) -> dict[str, str]:

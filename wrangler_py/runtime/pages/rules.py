@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
+
+from wrangler_py.sdk.web.headers import Headers
 
 #: Files that hold rules and are not served themselves.
 REDIRECTS, HEADERS, ROUTES = "_redirects", "_headers", "_routes.json"
 _STATUSES = frozenset({200, 301, 302, 303, 307, 308})
-_MARK = re.compile(r"\*|:[A-Za-z]\w*")
+_MARK = re.compile(r"\*|:[A-Za-z]\w*", re.ASCII)
+#: How a line begins that a block of ``_headers`` is for: a path, or an address with a scheme.
+_ADDRESSED = re.compile(r"/|[^\s:]+://")
+_REMOVES = "! "
+#: Characters that a ``Location`` keeps as they are; all others are percent-encoded.
+_PLAIN = "%/:?#[]@!$&'()*+,;=~-._"
+_log = logging.getLogger(__name__)
+
+
+class RuleError(ValueError):
+    """A line cannot be followed; the message says why."""
 
 
 class Pattern:
-    """A path with ``*`` for any text and ``:name`` for one segment."""
+    """A path with ``*`` for any text and ``:name`` for one segment.
+
+    Raises:
+        RuleError: a mark stands twice.
+    """
 
     def __init__(self, text: str) -> None:
+        marks = _MARK.findall(text.replace("*", ":splat"))
+        if twice := [mark for mark in marks if marks.count(mark) > 1]:
+            raise RuleError(f"{twice[0]} may stand once in a path (* counts as :splat)")
         pieces, last = [], 0
         for mark in _MARK.finditer(text):
             pieces += [re.escape(text[last : mark.start()]), _group(mark[0])]
@@ -45,11 +66,11 @@ class Redirect(NamedTuple):
 
 
 class HeaderRule(NamedTuple):
-    """A block of ``_headers``: headers to set, and names to take away (``! Name``)."""
+    """A block of ``_headers``: headers to set, by name in lower case, and names to take away (``! Name``)."""
 
     source: Pattern
-    values: tuple[tuple[str, str], ...]
-    removed: tuple[str, ...]
+    values: dict[str, str]
+    removed: list[str]
 
 
 class Functions(msgspec.Struct, frozen=True):
@@ -63,20 +84,38 @@ class Functions(msgspec.Struct, frozen=True):
         return _any(self.include, path) and not _any(self.exclude, path)
 
 
+#: Matches no path, for a block that cannot be followed: its headers must not fall to the block above.
+NOWHERE = Pattern("")
+
+
 def read_redirects(folder: Path) -> list[Redirect]:
-    """Return the lines of ``_redirects`` in their order; a line that is none is passed over, as on Cloudflare."""
-    return list(filter(None, map(_redirect, _lines(folder / REDIRECTS))))
+    """Return the lines of ``_redirects`` in their order; one that cannot be followed is passed over with a warning."""
+    path, found = folder / REDIRECTS, []
+    for number, line in _lines(path):
+        try:
+            found.append(_redirect(line))
+        except RuleError as error:
+            _warn(path, number, error)
+    return found
 
 
 def read_headers(folder: Path) -> list[HeaderRule]:
-    """Return the blocks of ``_headers``."""
-    blocks: list[tuple[str, list[str]]] = []
-    for line in _lines(folder / HEADERS):
-        if not line[0].isspace():
-            blocks.append((line.strip(), []))
-        elif blocks:
-            blocks[-1][1].append(line.strip())
-    return [_header_rule(_path_of(source), lines) for source, lines in blocks]
+    """Return the blocks of ``_headers``; lines that cannot be followed are passed over with a warning.
+
+    A block begins with the path it is for. As on Cloudflare, its lines need not be indented.
+    """
+    path, found = folder / HEADERS, []
+    for number, line in _lines(path):
+        try:
+            if _ADDRESSED.match(line):
+                found.append(HeaderRule(Pattern(_path_of(line)), {}, []))
+            else:
+                _add_header(found, line)
+        except RuleError as error:
+            _warn(path, number, error)
+            if _ADDRESSED.match(line):
+                found.append(HeaderRule(NOWHERE, {}, []))
+    return found
 
 
 def read_functions(folder: Path) -> Functions:
@@ -89,22 +128,41 @@ def read_functions(folder: Path) -> Functions:
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Return ``text`` with ``:name`` and ``:splat`` replaced by what they stand for."""
-    return re.sub(r":([A-Za-z]\w*)", lambda mark: values.get(mark[1], mark[0]), text)
+    return re.sub(r":([A-Za-z]\w*)", lambda mark: values.get(mark[1], mark[0]), text, flags=re.ASCII)
 
 
-def _redirect(line: str) -> Redirect | None:
+def _redirect(line: str) -> Redirect:
     parts = line.split()
-    if len(parts) not in (2, 3) or not parts[0].startswith("/"):
-        return None
-    status = int(parts[2]) if len(parts) == 3 and parts[2].isdecimal() else 302
-    return Redirect(Pattern(parts[0]), parts[1], status) if status in _STATUSES else None
+    if len(parts) not in (2, 3):
+        raise RuleError(
+            "a redirect is a path, where it leads to, and perhaps a status, with spaces between them"
+        )
+    source, target, status = parts if len(parts) == 3 else (*parts, "302")
+    if not source.startswith("/"):
+        raise RuleError(f"{source} does not begin with a slash")
+    if status not in map(str, _STATUSES):
+        raise RuleError(f"{status} is none of {', '.join(map(str, sorted(_STATUSES)))}")
+    if status == "200" and not target.startswith("/"):
+        raise RuleError(f"with status 200 the target is a path of this site, not {target}")
+    return Redirect(Pattern(source), quote(target, safe=_PLAIN), int(status))
 
 
-def _header_rule(source: str, lines: list[str]) -> HeaderRule:
-    removed = tuple(line[1:].strip() for line in lines if line.startswith("!"))
-    pairs = (line.partition(":") for line in lines if not line.startswith("!"))
-    values = tuple((name.strip(), value.strip()) for name, colon, value in pairs if colon)
-    return HeaderRule(Pattern(source), values, removed)
+def _add_header(rules: list[HeaderRule], line: str) -> None:
+    if not rules:
+        raise RuleError("there is no path above it")
+    rule = rules[-1]
+    name, colon, value = line.partition(":")
+    if not colon and line.startswith(_REMOVES):
+        rule.removed.append(line.removeprefix(_REMOVES).strip().lower())
+        return
+    name, value = name.strip().lower(), value.strip()
+    if not name or not value:
+        raise RuleError("a header is a name, a colon and a value, or '! ' and a name to take away")
+    try:
+        Headers({name: value})
+    except TypeError as error:
+        raise RuleError(str(error)) from None
+    rule.values[name] = f"{rule.values[name]}, {value}" if name in rule.values else value
 
 
 def _path_of(source: str) -> str:
@@ -123,9 +181,16 @@ def _any(patterns: tuple[str, ...], path: str) -> bool:
     )
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are neither empty nor comments, without space around them, and their numbers from 1."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return
-    yield from (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+        if line and not line.startswith("#"):
+            yield number, line
+
+
+def _warn(path: Path, number: int, error: RuleError) -> None:
+    _log.warning("%s, line %d, is passed over: %s", path.name, number, error)
