@@ -172,7 +172,7 @@ def test_an_event_that_came_before_a_death_wakes_its_instance_after_it(tmp_path)
         await world.define(run)
         row = await world.engine.create("w")
         await asyncio.sleep(0.5)
-        await world.store.add_event(row.row, "go", b'"there"', world.clock.now())
+        await world.store.add_event(row, "go", b'"there"', world.clock.now())
         await world.crash()
         await asyncio.sleep(1)
         return (await detail(world, row)).output

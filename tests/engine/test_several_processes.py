@@ -275,9 +275,9 @@ def test_an_instance_that_was_let_go_goes_on_if_nothing_follows(tmp_path, monkey
 
     async def body(pair):
         driver, other = await pair.engine(waits), await pair.engine()
-        row = (await other.create("w", id="a")).row
+        await other.create("w", id="a")
         await resident(driver)
-        await other.store.ask(row, Request.LET_GO)
+        await other.store.ask(await other.status("w", "a"), Request.LET_GO)
         while (await other.status("w", "a")).request is not None:
             await asyncio.sleep(0.005)
         await other.send_event("w", "a", "go", 7)

@@ -111,7 +111,7 @@ def test_an_event_that_comes_while_an_instance_parks_makes_it_due(tmp_path):
         (row,) = await create(store, "a")
         epoch = await store.take_lease("one", 100)
         (claimed,) = await store.claim(Wanted("w"), epoch, now=5, limit=9)
-        await store.add_event(row, "go", b"1", 6)
+        await store.add_event(claimed.instance, "go", b"1", 6)
         batch = Batch()
         batch.parkings.append(Parking(row, Status.WAITING, 1000, claimed.signal, 7))
         await store.apply(batch, epoch)

@@ -1,15 +1,18 @@
 """Commands on one instance: pause, resume, terminate, restart, delete, events (engine-semantics, section 1).
 
-An instance may be in this process's memory, at rest in the store, or in the hands of another process. `Control` hides
-which: it stops the instance if it is in memory, asks another process to let go, and writes when nobody else drives the
-instance. A process that dies before it answers loses its lease, and nobody has to answer any more.
+An instance may be in this process's memory, at rest in the store, or in the hands of another process, and it may change
+hands, or end, at any moment. Therefore a command is a loop: look, decide, act. What it decides is a `Change`; that is
+written where nobody drives the instance and only if nothing has happened to it since the look. Otherwise the driver,
+this process or another, is steered first, and the command looks and decides again. A process that dies before it
+answers loses its lease, and nobody has to answer any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -21,19 +24,30 @@ from wrangler_py.engine.instance.context import InstanceContext, Stop
 from wrangler_py.engine.instance.rollback_log import can_roll_back, has_begun
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.scheduler import Scheduler
-from wrangler_py.engine.store import HistoryLine, Store
+from wrangler_py.engine.store import (
+    Change,
+    Deleting,
+    HistoryLine,
+    Parking,
+    Restarting,
+    Resting,
+    Seen,
+    Store,
+)
 from wrangler_py.engine.transitions import Command, next_status
 from wrangler_py.errors import (
     CannotRestartError,
     InstanceBusyError,
     InstanceFinishedError,
     InstanceNotFoundError,
+    StoreError,
 )
 
-#: How long to wait until another process has done what it was asked, and how often to look, in seconds.
+#: How long to wait until whoever drives an instance has done what it was asked, and how often to look, in seconds.
 BUSY_S = 10.0
 ASK_S = 0.02
-#: An instance that was let go for a command is due again after so long, should whoever asked die before it writes.
+#: An instance that was released for a command is due again after this delay, in milliseconds, should the process that
+#: asked for it die before it writes.
 ORPHAN_MS = 5_000
 _STARTS = {
     Kind.DO: HistoryType.STEP_START,
@@ -48,6 +62,10 @@ class StepRef(msgspec.Struct, frozen=True):
     name: str
     count: int = 1
     kind: Kind = Kind.DO
+
+
+#: Decides on an instance: what to change, None for nothing. Raises a WorkflowError for a command that comes too late.
+Decide = Callable[[Seen], Awaitable[Change | None]]
 
 
 class Control:
@@ -66,7 +84,7 @@ class Control:
         self._commits = commits
         self._scheduler = scheduler
         self._published = published
-        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, workflow: str, instance_id: str) -> InstanceRow:
         """Return an instance; raise InstanceNotFoundError."""
@@ -75,228 +93,272 @@ class Control:
             raise InstanceNotFoundError(instance_id)
         return found
 
-    @asynccontextmanager
-    async def _hold(self, workflow: str, instance_id: str) -> AsyncIterator[InstanceRow]:
-        """One command at a time for an instance; gives it as it is when all written before is on disk."""
-        row = (await self.find(workflow, instance_id)).row
-        lock = self._locks.setdefault(row, asyncio.Lock())
-        async with lock:
-            await self._commits.flush()
-            yield await self.find(workflow, instance_id)
-
-    def _resident(self, instance: InstanceRow) -> InstanceContext | None:
-        context = self._scheduler.resident.get(instance.row)
+    def _resident(self, row: int) -> InstanceContext | None:
+        context = self._scheduler.resident.get(row)
         return None if context is None or context.ended else context
 
     # commands
 
     async def pause(self, workflow: str, instance_id: str) -> Status:
         """Pause; return the status it then has."""
-        async with self._hold(workflow, instance_id) as instance:
-            context = self._resident(instance)
-            if context is not None:
-                return await self._pause_resident(context, instance)
-            return await self._pause_elsewhere(await self._asked_elsewhere(instance, Request.PAUSE))
 
-    async def _pause_elsewhere(self, instance: InstanceRow) -> Status:
-        if instance.epoch is not None:
-            return instance.status
-        target = next_status(instance.status, Command.PAUSE)
-        if target is not instance.status:
-            await self._rest(instance, target, HistoryType.WORKFLOW_PAUSED)
-        return target
+        async def decide(seen: Seen) -> Change | None:
+            status = seen.instance.status
+            target = next_status(status, Command.PAUSE)
+            return None if target is status else Resting(target, HistoryType.WORKFLOW_PAUSED)
 
-    async def _pause_resident(self, context: InstanceContext, instance: InstanceRow) -> Status:
-        if not context.pausing and context.stop_reason is None and not context.pause():
-            return Status.WAITING_FOR_PAUSE
-        if context.in_flight and context.pausing and context.stop_reason is None:
-            return Status.WAITING_FOR_PAUSE
-        await context.stopped()
-        await self._commits.flush()
-        return (await self.find(instance.workflow, instance.id)).status
+        return await self._command(workflow, instance_id, Request.PAUSE, decide)
 
     async def resume(self, workflow: str, instance_id: str) -> Status:
         """Resume; return the status it then has."""
-        async with self._hold(workflow, instance_id) as instance:
-            context = self._resident(instance)
-            if context is not None and context.stop_reason is None:
-                if context.pausing:
-                    context.resume()
-                return Status.WAITING if context.idle else Status.RUNNING
-            if context is not None:
-                await context.stopped()
-                await self._commits.flush()
-            found = await self._asked_elsewhere(await self.find(workflow, instance_id), Request.RESUME)
-            return found.status if found.epoch is not None else await self._resume_resting(found)
 
-    async def _resume_resting(self, instance: InstanceRow) -> Status:
-        target = next_status(instance.status, Command.RESUME)
-        if target is instance.status:
-            return target
-        now = self._clock.now()
-        data = encode_data(ResumeData(paused_ms=now - (instance.paused_at or now)))
-        await self._rest(instance, target, HistoryType.WORKFLOW_RESUMED, due_at=now, data=data)
-        self._scheduler.kick()
-        return target
+        async def decide(seen: Seen) -> Change | None:
+            instance, now = seen.instance, self._clock.now()
+            target = next_status(instance.status, Command.RESUME)
+            if target is instance.status:
+                return None
+            data = encode_data(ResumeData(paused_ms=now - (instance.paused_at or now)))
+            return Resting(target, HistoryType.WORKFLOW_RESUMED, due_at=now, data=data)
 
-    async def terminate(self, workflow: str, instance_id: str, *, rollback: bool = False) -> Status:
-        """Terminate at once, or undo its steps first; raise CannotTerminateError if it has ended."""
-        async with self._hold(workflow, instance_id) as instance:
-            target = next_status(instance.status, Command.TERMINATE)
-            if rollback and has_begun(await self._store.history(instance.row)):
-                return instance.status
-            await self._abort(instance)
-            if rollback and can_roll_back(await self._store.history(instance.row)):
-                return await self._roll_back(instance)
-            await self._rest(instance, target, HistoryType.WORKFLOW_TERMINATED)
-            return target
+        return await self._command(workflow, instance_id, Request.RESUME, decide)
 
-    async def _roll_back(self, instance: InstanceRow) -> Status:
-        """Make an instance due that whoever takes it up undoes (`engine.instance.rollback`)."""
+    async def terminate(
+        self, workflow: str, instance_id: str, *, rollback: bool = False, only: Status | None = None
+    ) -> Status:
+        """Terminate at once, or undo its steps first; raise CannotTerminateError if it has ended.
+
+        ``only``: leave an instance alone whose status is another.
+        """
+
+        async def decide(seen: Seen) -> Change | None:
+            status = seen.instance.status
+            target = next_status(status, Command.TERMINATE)
+            if only not in (None, status):
+                return None
+            if rollback:
+                history = await self._store.history(seen.instance.row)
+                if has_begun(history):
+                    return None
+                if can_roll_back(history):
+                    return self._rolling_back()
+            return Resting(target, HistoryType.WORKFLOW_TERMINATED)
+
+        return await self._command(workflow, instance_id, Request.LET_GO, decide)
+
+    def _rolling_back(self) -> Change:
+        """Return the change that makes an instance due, to be undone (`engine.instance.rollback`)."""
         data, now = encode_data(Cause(Status.TERMINATED)), self._clock.now()
-        await self._rest(instance, Status.RUNNING, HistoryType.ROLLBACK_START, due_at=now, data=data)
-        self._scheduler.kick()
-        return Status.RUNNING
+        return Resting(Status.RUNNING, HistoryType.ROLLBACK_START, due_at=now, data=data)
 
     async def restart(
         self, workflow: str, instance_id: str, *, version: str, from_: StepRef | None
     ) -> Status:
         """Run again under the same id, from the start or from a step; raise CannotRestartError if there is no such
         step."""
-        async with self._hold(workflow, instance_id) as instance:
-            target = next_status(instance.status, Command.RESTART)
-            from_step = None if from_ is None else _find_step(await self._store.history(instance.row), from_)
-            await self._abort(instance)
-            epoch, now = self._commits.epoch, self._clock.now()
-            await self._until_free(
-                lambda: self._store.restart(
-                    instance.row, epoch=epoch, from_step=from_step, version=version, now=now
-                ),
-                instance,
-            )
-            self._published(instance, (instance.row, HistoryType.WORKFLOW_QUEUED, now, 0, 0, None, None))
-            self._scheduler.kick()
-            return target
+
+        async def decide(seen: Seen) -> Change:
+            row = seen.instance.row
+            from_step = None if from_ is None else _find_step(await self._store.history(row), from_)
+            return Restarting(version, from_step)
+
+        return await self._command(workflow, instance_id, Request.LET_GO, decide)
 
     async def delete(self, workflow: str, instance_id: str) -> None:
         """Remove the instance and all it stored."""
-        async with self._hold(workflow, instance_id) as instance:
-            await self._abort(instance)
-            await self._until_free(
-                lambda: self._store.delete(instance.row, epoch=self._commits.epoch), instance
-            )
+
+        async def decide(_: Seen) -> Change:
+            return Deleting()
+
+        await self._command(workflow, instance_id, Request.LET_GO, decide)
+
+    async def delete_workflow(self, name: str) -> None:
+        """Remove a workflow, its instances and all they stored.
+
+        Raises:
+            InstanceBusyError: a process that drives some of them does not answer.
+        """
+        deadline = _deadline()
+        for look in count():
+            await _before(look, deadline)
+            await self._commits.flush()
+            if await self._store.delete_workflow(name):
+                return
+            for context in list(self._scheduler.resident.values()):
+                if context.instance.workflow == name and self._commits.epoch is not None:
+                    await self._release(context, self._commits.epoch)
 
     async def send_event(self, workflow: str, instance_id: str, event_type: str, payload: bytes) -> int:
         """Store an event and tell who waits for it; return when it was sent. Raise InstanceFinishedError if it has
         ended."""
-        instance = await self.find(workflow, instance_id)
-        if instance.status.is_final:
-            raise _finished(instance)
-        context = self._resident(instance)
-        if context is not None:
-            await self._commits.flush()
-        event = await self._store.add_event(instance.row, event_type, payload, self._clock.now())
-        if event is None:
-            raise _finished(instance)
-        context = self._resident(instance)
-        if context is not None:
-            await self.deliver(context)
+        while True:
+            instance = await self.find(workflow, instance_id)
+            if self._resident(instance.row) is not None:
+                await self._commits.flush()
+            event = await self._store.add_event(instance, event_type, payload, self._clock.now())
+            if event is not None:
+                break
+            found = await self.find(workflow, instance_id)
+            if found.status.is_final:
+                raise _finished(found)
+        await self._collect(instance.row)
         self._scheduler.kick()
         return event.at
 
-    async def deliver(self, context: InstanceContext) -> None:
-        """Hand an instance in memory all events that were stored for it since it last looked.
+    # the one loop of all commands
 
-        Never one event alone: an earlier one of another process may not have been handed over yet, and the mailbox
-        takes none out of order (`test_events_from_another_process_reach_an_instance_in_the_order_sent`).
+    async def _command(self, workflow: str, instance_id: str, request: Request, decide: Decide) -> Status:
+        """Look, decide and act until nothing comes in between; return the status that is stored then.
+
+        ``request``: what whoever drives the instance is asked to do first.
+
+        Raises:
+            InstanceNotFoundError: there is none.
+            InstanceBusyError: its driver lives and does not answer.
         """
-        events, _ = await self._store.events(context.row, after=context.mailbox.last_number)
-        if context.stop_reason is None:
-            for event in events:
-                context.mailbox.receive(event)
+        lock = self._locks.setdefault((workflow, instance_id), asyncio.Lock())
+        async with lock, self._attempt(request) as attempt:
+            deadline = _deadline()
+            for look in count():
+                await _before(look, deadline)
+                await self._commits.flush()
+                seen = await self._store.look(workflow, instance_id)
+                if seen is None:
+                    raise InstanceNotFoundError(instance_id)
+                change = await decide(seen)
+                if change is None:
+                    return seen.instance.status
+                if await self._is_free(seen.instance, attempt) and await self._write(seen, change):
+                    attempt.halted = None
+                    return _status_after(change)
+        raise AssertionError("a command ends inside its loop")
+
+    @asynccontextmanager
+    async def _attempt(self, request: Request) -> AsyncIterator[_Attempt]:
+        """Leave nothing behind that no loop looks at, however the command ends."""
+        attempt = _Attempt(request)
+        try:
+            yield attempt
+        finally:
+            if attempt.halted is not None:
+                self._set_going(attempt.halted, attempt.status)
+            if attempt.asked is not None:
+                with suppress(StoreError):
+                    await self._store.answered(attempt.asked, request)
+
+    def _set_going(self, context: InstanceContext, status: Status) -> None:
+        """Make an instance due whose context was stopped for a command that then changed nothing."""
+
+        def park(_: object = None) -> None:
+            now = self._clock.now()
+            self._commits.park(Parking(context.row, status, now, context.mailbox.signal, now))
+
+        if context.stop_reason is Stop.ABORT and context.task is not None:
+            # Not before its user code has unwound: the next context must not overlap it.
+            park() if context.ended else context.task.add_done_callback(park)
+
+    async def _is_free(self, instance: InstanceRow, attempt: _Attempt) -> bool:
+        """Return True if this process may write; else steer whoever drives the instance, to look again."""
+        context = self._resident(instance.row)
+        if context is not None and context is not attempt.halted:
+            if attempt.request is Request.LET_GO:
+                attempt.halted, attempt.status = context, instance.status
+            await self._steer(context, attempt.request)
+            return False
+        if instance.epoch in (None, self._commits.epoch):
+            return True
+        if instance.request is not attempt.request:
+            await self._store.ask(instance, attempt.request)
+            attempt.asked = instance.row
+        return False
+
+    async def _steer(self, context: InstanceContext, request: Request) -> None:
+        """Do with a context of this process what is asked; what it writes is on disk with the next flush."""
+        if request is Request.LET_GO:
+            context.stop(Stop.ABORT)
+        elif context.stop_reason is None and request is Request.PAUSE and not context.pausing:
+            context.pause()
+        elif context.stop_reason is None and request is Request.RESUME and context.pausing:
+            context.resume()
+        if context.stop_reason is not None:
+            await context.stopped()
+
+    async def _write(self, seen: Seen, change: Change) -> bool:
+        now, instance = self._clock.now(), seen.instance
+        if not await self._store.change(seen, change, now=now):
+            return False
+        if isinstance(change, Resting):
+            self._published(instance, (instance.row, change.event, now, 0, 0, None, change.data))
+        elif isinstance(change, Restarting):
+            self._published(instance, (instance.row, HistoryType.WORKFLOW_QUEUED, now, 0, 0, None, None))
+        self._scheduler.kick()
+        return True
 
     # between processes
 
     async def answer_requests(self, epoch: int) -> None:
         """Do what other processes ask of this one, which drives instances under ``epoch``."""
         for row, request in await self._store.asked(epoch):
-            context = self._scheduler.resident.get(row)
-            if context is None or context.ended:
+            context = self._resident(row)
+            if context is None:
                 continue
             if request is Request.LET_GO:
-                await self._let_go(context, epoch)
+                await self._release(context, epoch)
             else:
-                await self._store.ask(row, None)
-                command = self.pause if request is Request.PAUSE else self.resume
-                await command(context.instance.workflow, context.instance.id)
+                await self._steer(context, request)
+                await self._commits.flush()
+                await self._store.answered(row, request)
 
-    async def _let_go(self, context: InstanceContext, epoch: int) -> None:
-        context.stop(Stop.ABORT)
-        await context.stopped()
+    async def _release(self, context: InstanceContext, epoch: int) -> None:
+        await self._steer(context, Request.LET_GO)
         await self._commits.flush()
         await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
 
-    async def _asked_elsewhere(self, instance: InstanceRow, request: Request) -> InstanceRow:
-        """Have another process that drives the instance do something; return the instance as it is then.
+    async def collect_events(self, epoch: int) -> None:
+        """Take in the events that other processes stored for instances that ``epoch`` drives."""
+        for row, signal in await self._store.signalled(epoch):
+            context = self._resident(row)
+            if context is not None and context.mailbox.signal != signal:
+                await self._collect(row)
 
-        Raises:
-            InstanceBusyError: it lives and does not answer.
-        """
-        if instance.epoch in (None, self._commits.epoch):
-            return instance
-        await self._store.ask(instance.row, request)
-        for _ in range(round(BUSY_S / ASK_S)):
-            await asyncio.sleep(ASK_S)
-            found = await self.find(instance.workflow, instance.id)
-            if found.epoch is None or found.request is None:
-                return found
-        raise _busy()
-
-    # the pieces
-
-    async def _abort(self, instance: InstanceRow) -> None:
-        """Stop the instance, if it is in memory; afterwards nothing more is written for the instance."""
-        context = self._resident(instance)
-        if context is None:
+    async def _collect(self, row: int) -> None:
+        # All that are stored, not only the one just sent: an earlier one of another process would be passed over.
+        context = self._resident(row)
+        if context is None or context.stop_reason is not None:
             return
-        context.stop(Stop.ABORT)
-        await context.stopped()
-        await self._commits.flush()
-
-    async def _rest(
-        self,
-        instance: InstanceRow,
-        status: Status,
-        event: HistoryType,
-        *,
-        due_at: int | None = None,
-        data: bytes | None = None,
-    ) -> None:
-        now, epoch = self._clock.now(), self._commits.epoch
-        line: HistoryLine = (instance.row, event, now, 0, 0, None, data)
-        await self._until_free(
-            lambda: self._store.rest(instance.row, status, epoch=epoch, now=now, event=line, due_at=due_at),
-            instance,
-        )
-        self._published(instance, line)
-
-    async def _until_free(self, attempt: Callable[[], Awaitable[bool]], instance: InstanceRow) -> None:
-        """Repeat ``attempt`` while another process drives the instance; asked to, it lets go, or dies.
-
-        Raises:
-            InstanceBusyError: it lives and does not let go.
-        """
-        for _ in range(round(BUSY_S / ASK_S)):
-            if await attempt():
-                return
-            # Again each time: between two looks yet another process may have taken it up.
-            await self._store.ask(instance.row, Request.LET_GO)
-            await asyncio.sleep(ASK_S)
-        raise _busy()
+        events, _ = await self._store.events(row, after=context.mailbox.last_number)
+        for event in events:
+            context.mailbox.receive(event)
 
 
-def _busy() -> InstanceBusyError:
-    return InstanceBusyError("another process drives this instance and does not answer: try again")
+class _Attempt:
+    """What a command has under way: whom it stopped, and whom it asked."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        #: The context of this process that it stopped, and the status stored for it.
+        self.halted: InstanceContext | None = None
+        self.status = Status.RUNNING
+        #: The row for which it asked another process.
+        self.asked: int | None = None
+
+
+async def _before(look: int, deadline: float) -> None:
+    """Wait before a look at an instance, counted from 0; raise InstanceBusyError if ``deadline`` is over.
+
+    The second comes at once: a context of this process has been steered by then.
+    """
+    if asyncio.get_running_loop().time() > deadline:
+        raise InstanceBusyError("the process that drives this instance does not answer: try again")
+    if look > 1:
+        await asyncio.sleep(ASK_S)
+
+
+def _deadline() -> float:
+    return asyncio.get_running_loop().time() + BUSY_S
+
+
+def _status_after(change: Change) -> Status:
+    return change.status if isinstance(change, Resting) else Status.QUEUED
 
 
 def _finished(instance: InstanceRow) -> InstanceFinishedError:

@@ -92,7 +92,9 @@ class Engine:
             store, clock, self._commits, limits, enforce=self.options.enforce_limits
         )
         definitions = self._scheduler.definitions
-        self.maintenance = Maintenance(store, clock, self._shared.timers, definitions, self.terminate)
+        self.maintenance = Maintenance(
+            store, clock, self._shared.timers, definitions, self._control.terminate
+        )
         self._known: set[str] = set()
         self._observers = Observers()
         self._heartbeat: Beating | None = None
@@ -217,6 +219,8 @@ class Engine:
         self._observers.store_errors.append(callback)
 
     def _committed(self, batch: Batch, rows: list[int | None]) -> None:
+        for row in batch.lost:
+            self._scheduler.drop(row)
         if batch.parkings or batch.creations:
             self._scheduler.kick()
         if self._subscriptions:
@@ -283,17 +287,11 @@ class Engine:
                     self._scheduler.kick()
                 if self.store.changed_elsewhere():
                     self._scheduler.kick()
-                    await self._collect_events(epoch)
+                    await self._control.collect_events(epoch)
                     await self.maintenance.look()
                     await self._control.answer_requests(epoch)
             except StoreError as error:
                 self._store_failed(error)
-
-    async def _collect_events(self, epoch: int) -> None:
-        for row, signal in await self.store.signalled(epoch):
-            context = self._scheduler.resident.get(row)
-            if context is not None and context.stop_reason is None and context.mailbox.signal != signal:
-                await self._control.deliver(context)
 
     # creating
 
@@ -467,12 +465,7 @@ class Engine:
     async def delete_workflow(self, name: str) -> None:
         """Remove a workflow's instances, and the workflow itself unless this process has it bound."""
         await self._check_workflow(name)
-        for context in list(self._scheduler.resident.values()):
-            if context.instance.workflow == name:
-                context.stop(Stop.ABORT)
-                await context.stopped()
-        await self._commits.flush()
-        await self.store.delete_workflow(name)
+        await self._control.delete_workflow(name)
         self._known.discard(name)
         definition = self._scheduler.definitions.get(name)
         if definition is not None:

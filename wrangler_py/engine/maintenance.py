@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.definition import Definition
@@ -10,7 +10,7 @@ from wrangler_py.engine.model import Status
 from wrangler_py.engine.retention import Sweeper
 from wrangler_py.engine.settings import Settings
 from wrangler_py.engine.store import Store
-from wrangler_py.engine.terminations import Terminations
+from wrangler_py.engine.terminations import Terminate, Terminations
 from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import WorkflowNotFoundError
 
@@ -24,7 +24,7 @@ class Maintenance:
         clock: Clock,
         timers: Timers,
         definitions: Mapping[str, Definition],
-        terminate: Callable[[str, str], Awaitable[Status]],
+        terminate: Terminate,
     ) -> None:
         self._store, self._clock, self._definitions = store, clock, definitions
         self._sweeper = Sweeper(store, clock, timers)

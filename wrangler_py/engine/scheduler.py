@@ -257,6 +257,12 @@ class Scheduler:
 
     # all in memory
 
+    def drop(self, row: int) -> None:
+        """An instance turned out to be driven by this process no longer: stop it, and write nothing more."""
+        context = self.resident.get(row)
+        if context is not None:
+            context.stop(Stop.LOST)
+
     def place_of(self, row: int) -> tuple[str, str]:
         """Return workflow and id of an instance that is in memory, or whose last writes are on their way to disk."""
         return self._places[row]

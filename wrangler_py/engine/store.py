@@ -1,11 +1,14 @@
 """The engine's persistence contract: everything durable goes through a `Store`, and every truth is in it.
 
-Three ideas hold it together:
+Four ideas hold it together:
 
 * **A lease belongs to a process and covers all instances it drives.** `take_lease` gives an *epoch*, a number that
   only grows. `Store.apply` takes effect only while that epoch's lease still stands. Whoever takes over a dead
   process's instances removes its lease in the same transaction, so a process that lost its lease cannot change
   anything.
+* **Every change is conditional twice.** On the lease, and on what was seen when it was decided: the driver's own writes
+  take effect only on rows that its epoch still drives, a command (`Store.change`) only on an instance that nothing has
+  happened to since `Store.look`. Nobody but its owner takes an instance away from a lease that stands.
 * **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` makes them durable
   together.
 * **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come; no other state is
@@ -89,9 +92,19 @@ ChunkLine = tuple[int, int, int, bytes | None]
 
 
 class Batch:
-    """All writes of one turn, in the order in which they are applied."""
+    """All writes of one turn. All but the creations are a driver's: they need its lease."""
 
-    __slots__ = ("chunks", "consumed", "creations", "deaths", "endings", "history", "parkings", "statuses")
+    __slots__ = (
+        "chunks",
+        "consumed",
+        "creations",
+        "deaths",
+        "endings",
+        "history",
+        "lost",
+        "parkings",
+        "statuses",
+    )
 
     def __init__(self) -> None:
         self.creations: list[Creation] = []
@@ -104,6 +117,61 @@ class Batch:
         self.consumed: list[int] = []
         self.parkings: list[Parking] = []
         self.endings: list[Ending] = []
+        #: Rows that turned out not to be driven under the batch's lease: nothing was written for them.
+        self.lost: frozenset[int] = frozenset()
+
+    @property
+    def is_driving(self) -> bool:
+        """True if it holds more than creations."""
+        return bool(
+            self.history
+            or self.statuses
+            or self.chunks
+            or self.consumed
+            or self.deaths
+            or self.parkings
+            or self.endings
+        )
+
+    def lose(self, rows: frozenset[int]) -> None:
+        """Drop all writes for ``rows``: afterwards the batch holds what is written."""
+        self.lost = rows
+        self.history = [line for line in self.history if line[0] not in rows]
+        self.chunks = [line for line in self.chunks if line[0] not in rows]
+        self.deaths = [one for one in self.deaths if one[0] not in rows]
+        self.statuses = [one for one in self.statuses if one.row not in rows]
+        self.parkings = [one for one in self.parkings if one.row not in rows]
+        self.endings = [one for one in self.endings if one.row not in rows]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An instance as a command found it, and the number of its last history event: what the command is decided on."""
+
+    instance: InstanceRow
+    seq: int | None = None
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """A command's change: another status, with the history event that says so. Nobody drives the instance then."""
+
+    status: Status
+    event: HistoryType
+    due_at: int | None = None
+    data: bytes | None = None
+
+
+class Restarting(msgspec.Struct, frozen=True):
+    """A command's change: queued again, without the history from step ``from_step`` on (None: without any)."""
+
+    version: str
+    from_step: int | None = None
+
+
+class Deleting(msgspec.Struct, frozen=True):
+    """A command's change: the instance and all it stored are removed."""
+
+
+Change = Resting | Restarting | Deleting
 
 
 class EventRow(msgspec.Struct):
@@ -211,10 +279,14 @@ class Store(Protocol):
     async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
         """Make a batch durable in one transaction.
 
+        A status change, a parking or an ending of a row that ``epoch`` does not drive is not written, and neither is
+        anything else for that row: see `Batch.lost`.
+
         Returns the new row of each creation, None where the id was taken.
 
         Raises:
-            StaleEpochError: the lease of ``epoch`` is gone; nothing was written.
+            StaleEpochError: the lease of ``epoch`` is gone, or it is None and the batch holds a driver's writes;
+                nothing was written.
         """
         ...
 
@@ -235,7 +307,7 @@ class Store(Protocol):
         """Return when the next instance that nobody drives, and is no suspect, is due."""
         ...
 
-    # commands; on instances that nobody drives, or this epoch does
+    # one instance
 
     async def get(self, workflow: str, instance_id: str) -> InstanceRow | None:
         """Return one instance."""
@@ -249,32 +321,24 @@ class Store(Protocol):
         """Return a piece of the stream that a step stored; None if there is none."""
         ...
 
-    async def rest(
-        self,
-        row: int,
-        status: Status,
-        *,
-        epoch: int | None,
-        now: int,
-        event: HistoryLine,
-        due_at: int | None = None,
-    ) -> bool:
-        """Set a status (pause, resume, terminate) and let the instance go; False if another process drives it."""
+    # commands
+
+    async def look(self, workflow: str, instance_id: str) -> Seen | None:
+        """Return one instance for a command to decide on."""
         ...
 
-    async def restart(
-        self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int
-    ) -> bool:
-        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives
-        it."""
+    async def change(self, seen: Seen, change: Change, *, now: int) -> bool:
+        """Carry out a command, if the instance is still as it was ``seen``; False: look and decide again.
+
+        That holds while its status, its driver and the end of its history are the same. The caller answers for its own
+        process: where ``seen`` is driven under this process's epoch, its runner has been stopped.
+        """
         ...
 
-    async def delete(self, row: int, *, epoch: int | None) -> bool:
-        """Remove an instance and all it stored; False if another process drives it."""
-        ...
-
-    async def add_event(self, row: int, event_type: str, payload: bytes, at: int) -> EventRow | None:
-        """Store an event for an instance and make it due; None if the instance has ended."""
+    async def add_event(
+        self, instance: InstanceRow, event_type: str, payload: bytes, at: int
+    ) -> EventRow | None:
+        """Store an event for an instance and make it due; None if the instance has ended or is gone."""
         ...
 
     async def events(self, row: int, *, after: int) -> tuple[list[EventRow], int]:
@@ -287,8 +351,12 @@ class Store(Protocol):
 
     # between processes
 
-    async def ask(self, row: int, request: Request | None) -> None:
-        """Ask something of the process that drives an instance; None takes it back."""
+    async def ask(self, instance: InstanceRow, request: Request) -> None:
+        """Ask something of the process that drives an instance, in place of what was asked before."""
+        ...
+
+    async def answered(self, row: int, request: Request) -> None:
+        """End a request: it was done, or is taken back. Another that came in its place stands."""
         ...
 
     async def asked(self, epoch: int) -> list[tuple[int, Request]]:
@@ -350,8 +418,11 @@ class Store(Protocol):
         """Return the versions of a script that instances which have not ended belong to."""
         ...
 
-    async def delete_workflow(self, name: str) -> None:
-        """Remove a workflow, its instances and all they stored."""
+    async def delete_workflow(self, name: str) -> bool:
+        """Remove the instances of a workflow that nobody drives, and ask the drivers of the others to let them go.
+
+        Where none is left, the workflow is removed too; False if some are.
+        """
         ...
 
     async def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
@@ -390,8 +461,8 @@ class Store(Protocol):
         """Return ``(row, id)`` of the next instances an order is for, behind the row ``after``."""
         ...
 
-    async def finish_termination(self, workflow: str) -> None:
-        """Forget an order that has been carried out."""
+    async def finish_termination(self, order: TerminationOrder, epoch: int | None) -> None:
+        """Forget an order that has been carried out; one that another process has taken over stands."""
         ...
 
     async def is_terminating(self, workflow: str) -> bool:

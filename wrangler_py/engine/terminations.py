@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from typing import Protocol
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.model import FINAL, Status
@@ -29,12 +30,17 @@ HANDFUL = 50
 RETRY_S = 1.0
 
 
-class Terminations:
-    """Orders to terminate all, and who carries them out: ``terminate(workflow, id)``."""
+class Terminate(Protocol):
+    """Ends one instance: `Control.terminate`."""
 
-    def __init__(
-        self, store: Store, clock: Clock, terminate: Callable[[str, str], Awaitable[Status]]
-    ) -> None:
+    def __call__(self, workflow: str, instance_id: str, *, only: Status | None = None) -> Awaitable[Status]:
+        """Terminate it, if its status is ``only``, or whatever that is where ``only`` is None."""
+
+
+class Terminations:
+    """Orders to terminate all, and who carries them out with ``terminate``."""
+
+    def __init__(self, store: Store, clock: Clock, terminate: Terminate) -> None:
         self._store, self._clock, self._terminate = store, clock, terminate
         self._epoch: int | None = None
         self._wake = asyncio.Event()
@@ -90,17 +96,17 @@ class Terminations:
     async def _carry_out_all(self, epoch: int | None) -> None:
         for order in await self._store.take_terminations(epoch):
             await self._carry_out(order)
-            await self._store.finish_termination(order.workflow)
+            await self._store.finish_termination(order, epoch)
 
     async def _carry_out(self, order: TerminationOrder) -> None:
         after = 0
         while found := await self._store.to_terminate(order, after=after, limit=HANDFUL):
             for row, instance_id in found:
                 after = row
-                await self._end(order.workflow, instance_id)
+                await self._end(order, instance_id)
 
-    async def _end(self, workflow: str, instance_id: str) -> None:
+    async def _end(self, order: TerminationOrder, instance_id: str) -> None:
         # Since it was looked up it may have ended by itself, or been deleted.
         with contextlib.suppress(CannotTerminateError, InstanceNotFoundError):
-            await self._terminate(workflow, instance_id)
+            await self._terminate(order.workflow, instance_id, only=order.status)
         await asyncio.sleep(0)

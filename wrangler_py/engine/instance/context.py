@@ -134,6 +134,8 @@ class InstanceContext:
         self.stop_reason: Stop | None = None
         self.fatal: ErrorRecord | None = None
         self.pausing = False
+        #: True once the runner's task had its first turn.
+        self.begun = False
         #: Deaths that count for it. One that had any waits for the start of each attempt to be on disk.
         self.deaths = claimed.deaths
         self.is_suspect = claimed.deaths > 0
@@ -374,7 +376,8 @@ class InstanceContext:
     def unwind(self) -> None:
         """Cancel all that user code does."""
         self.waits.freeze()
-        for task in {*self.tasks, self.task}:
+        # A task that is cancelled before its first turn never runs, and its runner would not park the instance.
+        for task in {*self.tasks, self.task if self.begun else None}:
             if task is not None and not task.done():
                 task.cancel()
 

@@ -98,11 +98,15 @@ class Runner:
 
     async def _live_to_end(self) -> None:
         context = self.context
+        context.begun = True
         current_instance.set(context.place)
         if self._first_life:
             context.log(HistoryType.WORKFLOW_START)
         self._rollbacks.watch()
-        ending = await self._outcome(self._run())
+        if context.instance.status is Status.WAITING_FOR_PAUSE:
+            # Its driver died before the steps in flight were through: nothing is in flight, so it pauses now.
+            context.stop_reason = Stop.PAUSE
+        ending = None if context.stop_reason else await self._outcome(self._run())
         if context.stop_reason is None and ending is not None and self._rollbacks.is_due(ending):
             ending = await self._outcome(self._rollbacks.run(ending))
         context.calls.close()
@@ -219,7 +223,7 @@ class Runner:
     def _park(self, reason: Stop) -> None:
         context, now = self.context, self.context.now()
         signal = context.mailbox.signal
-        if reason is Stop.PAUSE:
+        if reason is Stop.PAUSE or (reason is Stop.DRAIN and context.pausing):
             context.log(HistoryType.WORKFLOW_PAUSED)
             parking = Parking(context.row, Status.PAUSED, None, signal, now, paused_at=now)
         elif reason is Stop.HIBERNATE:

@@ -95,10 +95,11 @@ class Housekeeping:
         asked = {**msgspec.structs.asdict(order), "after": after, "limit": limit}
         return self._database.read(_Q["to_terminate"], asked)
 
-    async def finish_termination(self, workflow: str) -> None:
-        """Forget an order that has been carried out."""
+    async def finish_termination(self, order: TerminationOrder, epoch: int | None) -> None:
+        """Forget an order that has been carried out; one that another process has taken over stands."""
         with self._database.transaction():
-            self._database.execute(_Q["finish_termination"], (workflow,))
+            values = {**msgspec.structs.asdict(order), "epoch": epoch}
+            self._database.execute(_Q["finish_termination"], values)
 
     async def is_terminating(self, workflow: str) -> bool:
         """Say whether there is an order for a workflow."""

@@ -30,19 +30,21 @@ from wrangler_py.engine.model import (
 from wrangler_py.engine.quarantine import Evidence
 from wrangler_py.engine.store import (
     Batch,
+    Change,
     ChunkLine,
     Claimed,
     Creation,
     EventRow,
-    HistoryLine,
     InstancePage,
     ListQuery,
+    Seen,
     Wanted,
 )
 from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.analytics import analyse
+from wrangler_py.storage.sqlite.commands import carry_out, delete_instance, identity
 from wrangler_py.storage.sqlite.leases import end_lease, end_leases, set_deaths
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
@@ -157,20 +159,26 @@ class SqliteStore(Housekeeping):
     async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
         """Make a batch durable in one transaction; see `Store.apply`."""
         with self._transaction():
-            if epoch is not None and not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
-                raise StaleEpochError(
-                    "the lease of this process is gone: another process took its instances over"
-                )
+            if epoch is not None or batch.is_driving:
+                self._check_lease(epoch)
             rows = [self._create(creation) for creation in batch.creations] if batch.creations else []
+            if batch.deaths:
+                set_deaths(self._database, batch.deaths, epoch)
+            if epoch is not None and (batch.statuses or batch.consumed or batch.parkings or batch.endings):
+                lost = self._apply_changes(batch, epoch)
+                if lost:
+                    batch.lose(lost)
             if batch.chunks:
                 self._apply_chunks(batch.chunks)
             if batch.history:
                 self._database.execute_many(_INSERT_HISTORY, batch.history)
-            if batch.deaths:
-                set_deaths(self._database, batch.deaths, epoch)
-            if batch.statuses or batch.consumed or batch.parkings or batch.endings:
-                self._apply_changes(batch)
         return rows
+
+    def _check_lease(self, epoch: int | None) -> None:
+        if not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
+            raise StaleEpochError(
+                "the lease of this process is gone: another process took its instances over"
+            )
 
     def _create(self, new: Creation) -> int | None:
         values = (
@@ -201,18 +209,26 @@ class SqliteStore(Housekeeping):
             else:
                 self._execute(_Q["insert_chunk"], (row, step, number, data))
 
-    def _apply_changes(self, batch: Batch) -> None:
+    def _apply_changes(self, batch: Batch, epoch: int) -> frozenset[int]:
+        """Write what changes instances; return the rows that ``epoch`` does not drive, of which nothing changed."""
+        lost: set[int] = set()
         for change in batch.statuses:
-            self._execute(_Q["change_status"], (change.status, change.due_at, change.at, change.row))
+            changed = (change.status, change.due_at, change.at, change.row, epoch)
+            if not self._execute(_Q["change_status"], changed).rowcount:
+                lost.add(change.row)
         for number in batch.consumed:
-            self._execute(_Q["consume_event"], (number,))
+            self._execute(_Q["consume_event"], {"number": number, "epoch": epoch})
         for parking in batch.parkings:
-            self._execute(_Q["park"], msgspec.structs.asdict(parking))
+            if not self._execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
+                lost.add(parking.row)
         for end in batch.endings:
             error = _encode(end.error) if end.error else None
-            values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row)
-            self._execute(_Q["finish"], values)
-            self._execute(_Q["drop_events"], (end.row,))
+            values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row, epoch)
+            if not self._execute(_Q["finish"], values).rowcount:
+                lost.add(end.row)
+            else:
+                self._execute(_Q["drop_events"], (end.row,))
+        return frozenset(lost)
 
     async def claim(
         self, wanted: Wanted, epoch: int, *, now: int, limit: int, suspects: bool | None = None
@@ -222,10 +238,7 @@ class SqliteStore(Housekeeping):
         if not rows:
             return []
         with self._transaction():
-            if not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
-                raise StaleEpochError(
-                    "the lease of this process is gone: another process took its instances over"
-                )
+            self._check_lease(epoch)
             return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit, suspects)]
 
     def _due(self, wanted: Wanted, now: int, limit: int, suspects: bool | None) -> list[Any]:
@@ -293,74 +306,30 @@ class SqliteStore(Housekeeping):
         data: bytes | None = self._value(_Q["chunk"], (row, step, number))
         return data
 
-    async def rest(
-        self,
-        row: int,
-        status: Status,
-        *,
-        epoch: int | None,
-        now: int,
-        event: HistoryLine,
-        due_at: int | None = None,
-    ) -> bool:
-        """Set a status and let the instance go; False if another process drives it."""
-        with self._transaction():
-            if not self._is_ours(row, epoch):
-                return False
-            self._execute(_Q["rest"], {"row": row, "status": status, "now": now, "due_at": due_at})
-            self._execute(_INSERT_HISTORY, event)
-            if status.is_final:
-                self._execute(_Q["drop_events"], (row,))
-        return True
+    # commands
 
-    def _is_ours(self, row: int, epoch: int | None) -> bool:
-        found = self._execute(_Q["driven_by"], (row,)).fetchone()
-        return found is not None and found[0] in (None, epoch)
+    async def look(self, workflow: str, instance_id: str) -> Seen | None:
+        """Return one instance for a command to decide on."""
+        rows = self._read(_Q["look"], (workflow, instance_id))
+        return Seen(_instance(rows[0]), rows[0][-1]) if rows else None
 
-    async def restart(
-        self, row: int, *, epoch: int | None, from_step: int | None, version: str, now: int
-    ) -> bool:
-        """Queue an instance again, without its history from step ``from_step`` on; False if another process drives
-        it."""
+    async def change(self, seen: Seen, change: Change, *, now: int) -> bool:
+        """Carry out a command, if the instance is still as it was ``seen``; see `Store.change`."""
         with self._transaction():
-            if not self._is_ours(row, epoch):
-                return False
-            seq = self._execute(_Q["last_seq"], (row,)).fetchone()[0] or 0
-            if from_step is None:
-                self._forget(row)
-            else:
-                for query in ("forget_steps", "forget_chunks_from"):
-                    self._execute(_Q[query], {"row": row, "from_step": from_step})
-            # Numbers of history only grow within an instance, or a subscriber's cursor would skip what is new.
-            newest = self._execute("SELECT max(seq) FROM history").fetchone()[0] or 0
-            numbered = (row, HistoryType.WORKFLOW_QUEUED, now, max(seq, newest) + 1)
-            self._execute(_Q["insert_numbered_history"], numbered)
-            self._execute(_Q["queue_again"], {"row": row, "now": now, "version": version})
-        return True
-
-    async def delete(self, row: int, *, epoch: int | None) -> bool:
-        """Remove an instance and all it stored; False if another process drives it."""
-        with self._transaction():
-            if not self._is_ours(row, epoch):
-                return False
-            self._delete(row)
-        return True
+            return carry_out(self._database, seen, change, now)
 
     def _delete(self, row: int) -> None:
-        self._forget(row)
-        self._execute(_Q["delete_instance"], (row,))
-
-    def _forget(self, row: int) -> None:
-        for query in ("forget_history", "forget_chunks", "forget_events"):
-            self._execute(_Q[query], (row,))
+        delete_instance(self._database, row)
 
     # events
 
-    async def add_event(self, row: int, event_type: str, payload: bytes, at: int) -> EventRow | None:
+    async def add_event(
+        self, instance: InstanceRow, event_type: str, payload: bytes, at: int
+    ) -> EventRow | None:
         """Store an event for an instance and make it due; None if the instance has ended or is gone."""
+        row = instance.row
         with self._transaction():
-            found = self._execute(_Q["status_of"], (row,)).fetchone()
-            if found is None or _STATUSES[found[0]].is_final:
+            if not self._execute(_Q["takes_events"], identity(instance)).fetchone():
                 return None
             number = self._execute(_Q["insert_event"], (row, event_type, payload, at)).lastrowid
             self._execute(_Q["signal"], {"row": row, "at": at})
@@ -380,10 +349,16 @@ class SqliteStore(Housekeeping):
 
     # between processes
 
-    async def ask(self, row: int, request: Request | None) -> None:
-        """Ask something of the process that drives an instance; None takes it back."""
+    async def ask(self, instance: InstanceRow, request: Request) -> None:
+        """Ask something of the process that drives an instance, in place of what was asked before."""
         with self._transaction():
-            self._execute(_Q["ask"], (request, row))
+            values = {**identity(instance), "epoch": instance.epoch, "request": request}
+            self._execute(_Q["ask"], values)
+
+    async def answered(self, row: int, request: Request) -> None:
+        """End a request; another that came in its place stands."""
+        with self._transaction():
+            self._execute(_Q["answered"], {"row": row, "request": request})
 
     async def asked(self, epoch: int) -> list[tuple[int, Request]]:
         """Return ``(row, request)`` of what other processes ask of this one."""
@@ -450,12 +425,17 @@ class SqliteStore(Housekeeping):
         """Return the versions of a script that instances which have not ended belong to."""
         return {version for (version,) in self._read(_Q["unfinished_versions"], (script,))}
 
-    async def delete_workflow(self, name: str) -> None:
-        """Remove a workflow, its instances and all they stored."""
+    async def delete_workflow(self, name: str) -> bool:
+        """Remove the instances of a workflow that nobody drives, and at last the workflow; see
+        `Store.delete_workflow`."""
         with self._transaction():
-            for (row,) in self._execute(_Q["workflow_rows"], (name,)).fetchall():
+            for (row,) in self._execute(_Q["undriven_rows"], (name,)).fetchall():
                 self._delete(row)
+            if self._execute(_Q["any_of_workflow"], (name,)).fetchone():
+                self._execute(_Q["ask_all"], {"workflow": name, "request": Request.LET_GO})
+                return False
             self._execute(_Q["delete_workflow"], (name,))
+        return True
 
 
 def _workflow(columns: Sequence[Any]) -> WorkflowRow:

@@ -17,22 +17,24 @@ INSERT INTO chunks (instance, step, number, data) VALUES (?, ?, ?, ?)
 DELETE FROM chunks WHERE instance = ? AND step = ?
 
 -- change_status --
-UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ?
+-- This and the next three: only while the process that writes still drives the instance.
+UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ? AND epoch = ?
 
 -- consume_event --
-DELETE FROM events WHERE number = ?
+DELETE FROM events
+WHERE number = :number AND (SELECT epoch FROM instances WHERE instances.number = events.instance) = :epoch
 
 -- park --
 UPDATE instances
 SET status = :status, epoch = NULL, request = NULL, paused_at = :paused_at, modified_at = :at,
     due_at = CASE WHEN :due_at IS NOT NULL AND signal <> :signal THEN :at ELSE :due_at END
-WHERE number = :row
+WHERE number = :row AND epoch = :epoch
 
 -- finish --
 UPDATE instances
 SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, request = NULL,
     due_at = NULL, paused_at = NULL, expires_at = ? + CASE WHEN ? = 'complete' THEN success_ms ELSE error_ms END
-WHERE number = ?
+WHERE number = ? AND epoch = ?
 
 -- drop_events --
 DELETE FROM events WHERE instance = ?
@@ -63,9 +65,10 @@ SELECT instance, type, at, step, attempt, name, data, seq FROM history
 WHERE instance = ? AND seq > ? AND type <> 'ATTEMPT_SUCCESS' ORDER BY seq LIMIT ?
 
 -- claim --
+-- A pause that waits for steps in flight stands: nothing is in flight any more, and its new driver pauses it.
 UPDATE instances
 SET epoch = :epoch, request = NULL, fresh = 0, modified_at = :now, due_at = :now, started_at = coalesce(started_at, :now),
-    status = 'running'
+    status = CASE WHEN status = 'waitingForPause' THEN status ELSE 'running' END
 WHERE number = :number
 
 -- next_due --

@@ -7,8 +7,16 @@ SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE ins
 -- chunk --
 SELECT data FROM chunks WHERE instance = ? AND step = ? AND number = ?
 
--- driven_by --
-SELECT epoch FROM instances WHERE number = ? AND workflow <> ''
+-- look --
+-- Columns as in `get`, then the number of the last history event.
+SELECT instances.*, (SELECT max(seq) FROM history WHERE instance = instances.number)
+FROM instances WHERE workflow = ? AND id = ?
+
+-- unchanged --
+-- A row's number is used again after a delete: it is the same instance only with the same name.
+SELECT 1 FROM instances
+WHERE number = :row AND workflow = :workflow AND id = :id AND status = :status AND epoch IS :epoch
+    AND (SELECT max(seq) FROM history WHERE instance = :row) IS :seq
 
 -- rest --
 UPDATE instances
@@ -50,8 +58,9 @@ DELETE FROM events WHERE instance = ?
 -- delete_instance --
 DELETE FROM instances WHERE number = ?
 
--- status_of --
-SELECT status FROM instances WHERE number = ?
+-- takes_events --
+SELECT 1 FROM instances
+WHERE number = :row AND workflow = :workflow AND id = :id AND status NOT IN ('errored', 'terminated', 'complete')
 
 -- insert_event --
 INSERT INTO events (instance, type, payload, at) VALUES (?, ?, ?, ?)
@@ -72,7 +81,14 @@ SELECT signal FROM instances WHERE number = ?
 SELECT number, signal FROM instances WHERE epoch = ? AND signal > 0
 
 -- ask --
-UPDATE instances SET request = ? WHERE number = ? AND epoch IS NOT NULL
+UPDATE instances SET request = :request
+WHERE number = :row AND workflow = :workflow AND id = :id AND epoch = :epoch
+
+-- ask_all --
+UPDATE instances SET request = :request WHERE workflow = :workflow AND epoch IS NOT NULL
+
+-- answered --
+UPDATE instances SET request = NULL WHERE number = :row AND request = :request
 
 -- asked --
 SELECT number, request FROM instances WHERE epoch = ? AND request IS NOT NULL
@@ -99,5 +115,8 @@ SELECT count(*) FROM instances WHERE created_at >= ?
 -- created_at --
 SELECT created_at FROM instances ORDER BY number DESC LIMIT 1 OFFSET ?
 
--- workflow_rows --
-SELECT number FROM instances WHERE workflow = ?
+-- undriven_rows --
+SELECT number FROM instances WHERE workflow = ? AND epoch IS NULL
+
+-- any_of_workflow --
+SELECT 1 FROM instances WHERE workflow = ? LIMIT 1

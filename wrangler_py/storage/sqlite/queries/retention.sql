@@ -40,7 +40,8 @@ WHERE workflow = :workflow AND number > :after AND number <= :up_to
 ORDER BY number LIMIT :limit
 
 -- finish_termination --
-DELETE FROM terminations WHERE workflow = ?
+DELETE FROM terminations
+WHERE workflow = :workflow AND epoch IS :epoch AND up_to = :up_to AND status IS :status
 
 -- driven --
 SELECT 1 FROM leases LIMIT 1
