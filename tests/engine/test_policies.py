@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrangler_py.engine.durations import parse_duration
-from wrangler_py.engine.model import FINAL, Retries, Status
+from wrangler_py.engine.model import Retries, Status
 from wrangler_py.engine.retry import DEFAULT_POLICY, delay_before, may_retry, read_policy
 from wrangler_py.engine.transitions import Command, next_status
 from wrangler_py.errors import CannotTerminateError, FatalStepError, InvalidArgumentError
@@ -105,19 +105,42 @@ def test_other_configs_are_fatal_and_say_what_is_wrong(raw):
         read_policy("s", raw)
 
 
-@given(st.sampled_from(Status), st.sampled_from(Command), st.booleans())
-def test_every_command_has_an_answer_in_every_status(status, command, in_flight):
-    try:
-        after = next_status(status, command, in_flight=in_flight)
-    except CannotTerminateError:
-        assert status in FINAL
-        return
-    allowed = {
-        Command.PAUSE: {status, Status.PAUSED, Status.WAITING_FOR_PAUSE},
-        Command.RESUME: {status, Status.QUEUED, Status.RUNNING},
-        Command.TERMINATE: {Status.TERMINATED},
-        Command.RESTART: {Status.QUEUED},
-    }
-    assert after in allowed[command]
-    if status in FINAL and command is not Command.RESTART:
-        assert after is status
+#: What each command makes of each status (engine-semantics, section 1); None: it is refused.
+TABLE = {
+    # status:                  pause                        resume            terminate          restart
+    Status.QUEUED:             (Status.QUEUED,              Status.QUEUED,    Status.TERMINATED, Status.QUEUED),
+    Status.RUNNING:            (Status.PAUSED,              Status.RUNNING,   Status.TERMINATED, Status.QUEUED),
+    Status.WAITING:            (Status.PAUSED,              Status.WAITING,   Status.TERMINATED, Status.QUEUED),
+    Status.WAITING_FOR_PAUSE:  (Status.WAITING_FOR_PAUSE,   Status.RUNNING,   Status.TERMINATED, Status.QUEUED),
+    Status.PAUSED:             (Status.PAUSED,              Status.QUEUED,    Status.TERMINATED, Status.QUEUED),
+    Status.ERRORED:            (Status.ERRORED,             Status.ERRORED,   None,              Status.QUEUED),
+    Status.TERMINATED:         (Status.TERMINATED,          Status.TERMINATED, None,             Status.QUEUED),
+    Status.COMPLETE:           (Status.COMPLETE,            Status.COMPLETE,  None,              Status.QUEUED),
+}  # fmt: skip
+CELLS = [
+    (status, command, after)
+    for status, row in TABLE.items()
+    for command, after in zip(
+        (Command.PAUSE, Command.RESUME, Command.TERMINATE, Command.RESTART), row, strict=True
+    )
+]
+
+
+def test_the_table_has_every_status_and_command():
+    assert set(TABLE) == set(Status)
+    assert len(CELLS) == len(Status) * len(Command)
+
+
+@pytest.mark.parametrize(("status", "command", "after"), CELLS)
+def test_each_command_makes_one_thing_of_each_status(status, command, after):
+    if after is None:
+        with pytest.raises(CannotTerminateError, match="finite state"):
+            next_status(status, command)
+    else:
+        assert next_status(status, command) is after
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_pause_of_what_runs_waits_for_steps_in_flight(status):
+    after = next_status(status, Command.PAUSE, in_flight=True)
+    assert after is (Status.WAITING_FOR_PAUSE if status in (Status.RUNNING, Status.WAITING) else status)

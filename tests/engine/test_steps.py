@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -107,6 +108,32 @@ def test_timeout_fails_the_attempt_and_cancels_the_callback(tmp_path):
     row = in_world(tmp_path, lambda world: world.run(run))
     assert (row.error.name, row.error.message) == ("WorkflowTimeoutError", "Execution timed out after 2000ms")
     assert cancelled == [True]
+
+
+def test_every_attempt_has_the_steps_timeout(tmp_path):
+    """Also one after a fast failure, and one that another lifetime of the instance makes."""
+    calls = []
+
+    async def run(event, step):
+        config = {"retries": {"limit": 3, "delay": "1 minute", "backoff": "constant"}, "timeout": "2 seconds"}
+
+        @step.do("slow", config=config)
+        async def slow(ctx):
+            calls.append(ctx["attempt"])
+            if ctx["attempt"] == 1:
+                raise ValueError("fast")
+            await asyncio.sleep(30)
+
+        await slow()
+
+    async def body(world):
+        row = await world.run(run)
+        return row, (await world.engine.detail("w", row.id)).steps[0].attempts
+
+    row, attempts = in_world(tmp_path, body, hibernate_after_ms=0)
+    assert calls == [1, 2, 3, 4]
+    assert [attempt.error.name for attempt in attempts] == ["ValueError"] + 3 * ["WorkflowTimeoutError"]
+    assert row.ended_at - row.created_at == pytest.approx(3 * 62_000, abs=100)
 
 
 def test_non_retryable_error_stops_at_once_and_can_be_caught(tmp_path):
@@ -304,6 +331,92 @@ def test_a_delay_function_that_fails_ends_the_step_without_retry(tmp_path):
     assert row.error.message.startswith('The delay function for step "s-1" returned nonsense')
 
 
+@pytest.mark.parametrize(("seconds", "message"), [(4.9, None), (3600, "took longer than 5 seconds")])
+def test_a_delay_function_has_five_seconds(tmp_path, seconds, message):
+    asked = []
+
+    async def run(event, step):
+        async def delay(info):
+            asked.append(1)
+            await asyncio.sleep(seconds)
+            return 0
+
+        def fail(ctx):
+            if ctx["attempt"] == 1:
+                raise ValueError("once")
+
+        await step.do("s", {"retries": {"limit": 9, "delay": delay}}, fail)
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert asked == [1]
+    assert row.ended_at - row.created_at == pytest.approx(min(seconds, 5) * 1000, abs=100)
+    if message is None:
+        assert row.error is None
+    else:
+        assert (row.error.name, row.error.message) == (
+            "NonRetryableDelayError",
+            f'The delay function for step "s-1" {message}',
+        )
+
+
+async def gives_up_by_wait_for(step, work):
+    with suppress(TimeoutError):
+        await asyncio.wait_for(step.do("s", ONCE, work), 5)
+
+
+async def gives_up_by_cancel(step, work):
+    task = asyncio.ensure_future(step.do("s", ONCE, work))
+    await asyncio.sleep(5)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def gives_up_the_loser_of_a_race(step, work):
+    racers = [asyncio.ensure_future(step.do(name, ONCE, work)) for name in ("s", "t")]
+    racers.append(asyncio.ensure_future(step.do("fast", lambda: 1)))
+    _, losers = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+    for loser in losers:
+        loser.cancel()
+    await asyncio.wait(losers)
+
+
+async def gives_up_by_timeout(step, work):
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await step.do("s", ONCE, work)
+
+
+ONCE = {"retries": {"limit": 0, "delay": 0}, "timeout": "1 hour"}
+
+
+@pytest.mark.parametrize(
+    "gives_up",
+    [gives_up_by_wait_for, gives_up_by_cancel, gives_up_the_loser_of_a_race, gives_up_by_timeout],
+)
+def test_an_attempt_that_run_gives_up_has_an_end(tmp_path, gives_up):
+    """corrections: the attempt has failed, it is not left open."""
+
+    async def run(event, step):
+        async def work():
+            await asyncio.sleep(600)
+
+        await gives_up(step, work)
+        await step.do("next", lambda: 1)
+
+    async def body(world):
+        row = await world.run(run)
+        history = await world.engine.history("w", row.id)
+        begun = [(one.step, one.attempt) for one in history if one.type.value == "ATTEMPT_START"]
+        over = [
+            (one.step, one.attempt)
+            for one in history
+            if one.type.value in ("ATTEMPT_SUCCESS", "ATTEMPT_FAILURE")
+        ]
+        return row.status, sorted(begun) == sorted(over)
+
+    assert in_world(tmp_path, body, hibernate_after_ms=10**9) == (Status.COMPLETE, True)
+
+
 def test_concurrent_steps_run_together(tmp_path):
     async def run(event, step):
         async def slow():
@@ -364,6 +477,28 @@ def test_only_a_list_of_dependencies_warns_that_cloudflare_refuses_it_and_does_s
 
     row = in_world(tmp_path, lambda world: world.run(run))
     assert output_of(row) == [2, ["PortabilityWarning", "test_steps.py"]]
+
+
+@pytest.mark.parametrize(("concurrent", "seconds"), [(True, 10), (False, 20)])
+def test_only_concurrent_dependencies_run_together(tmp_path, concurrent, seconds):
+    async def run(event, step):
+        @step.do("b")
+        async def b():
+            await asyncio.sleep(10)
+
+        @step.do("c")
+        async def c():
+            await asyncio.sleep(10)
+
+        @step.do("d", concurrent=concurrent)
+        async def d(b, c):
+            return 1
+
+        return await d()
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert output_of(row) == 1
+    assert row.ended_at - row.started_at == pytest.approx(seconds * 1000, abs=100)
 
 
 def test_depends_lists_in_the_old_mode(tmp_path):

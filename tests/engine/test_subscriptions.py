@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,31 @@ def test_after_a_restart_a_cursor_gives_all_that_is_new(tmp_path):
         await world.finish(instance)
         assert seen == await _seqs(world, "a")
         assert min(seen) > cursor
+
+    in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("newest", ["itself", "another", "one that was deleted"])
+def test_whichever_instance_is_newest_a_cursor_skips_nothing_after_a_restart(tmp_path, newest):
+    """Numbers of history are given to all instances together, and those of one only grow."""
+
+    async def body(world):
+        instance = await world.run(napper, id="a")
+        cursor = (await _seqs(world, "a"))[-1]
+        if newest != "itself":
+            await world.finish(await world.engine.create("w", id="b"))
+            others = await _seqs(world, "b")
+            assert others[0] > cursor
+        if newest == "one that was deleted":
+            await world.engine.delete("w", "b")
+        await world.engine.restart("w", "a")
+        seen = await _follow(world.engine, "a", after=cursor)
+        await world.finish(instance)
+        assert seen == await _seqs(world, "a")
+        assert seen == sorted(set(seen))
+        assert min(seen) > cursor
+        if newest == "another":
+            assert not set(seen) & set(others)
 
     in_world(tmp_path, body)
 

@@ -168,6 +168,46 @@ def test_one_event_wakes_one_waiter(tmp_path):
     assert decode(in_world(tmp_path, body).output) == [False, True]
 
 
+@pytest.mark.parametrize("has_slot", [True, False])
+@pytest.mark.parametrize("next_waits", ["before", "after"])
+def test_an_event_handed_to_a_wait_that_is_then_cancelled_goes_to_the_next_of_its_type(
+    tmp_path, has_slot, next_waits
+):
+    """The wait is cancelled after the event was handed to it, and before its task, which had to wait for its turn or
+    for a slot, could take it."""
+    tasks = []
+
+    async def run(event, step):
+        if event.payload == "busy":
+            return await step.do("busy", lambda: asyncio.sleep(3600))
+
+        async def second():
+            if next_waits == "after":
+                await asyncio.wait(tasks[:1])
+            return (await step.wait_for_event("second", "go")).payload
+
+        tasks.append(asyncio.ensure_future(step.wait_for_event("first", "go")))
+        tasks.append(asyncio.ensure_future(second()))
+        return await tasks[1]
+
+    async def body(world):
+        await world.define(run, concurrency=1)
+        row = await world.engine.create("w")
+        await world.settle()
+        if not has_slot:
+            await world.engine.create("w", params="busy")
+            await world.settle()
+        await world.engine.send_event("w", row.id, "go", "kept")
+        tasks[0].cancel()
+        await world.settle()
+        ended = await world.finish(row)
+        return decode(ended.output), tasks[0].cancelled(), await world.types(row)
+
+    output, cancelled, types = in_world(tmp_path, body, hibernate_after_ms=400 * DAY)
+    assert (output, cancelled) == ("kept", True)
+    assert types.count("WAIT_COMPLETE") == 1
+
+
 def test_events_to_the_ended_and_the_too_large_are_refused(tmp_path):
     async def run(event, step):
         await step.wait_for_event("w", "go")

@@ -30,8 +30,9 @@ ROOT = Path(__file__).parents[2]
 _PACKAGE = str(ROOT / "wrangler_py")
 #: Seconds of processor time a run may take beyond five times what the tests took without a fault.
 SPARE_S = 10
-#: Seconds that one test may wait, and a whole run may last, before the fault counts as noticed.
-TEST_S, WALL_S = 20, 240
+#: Seconds that one test may wait, and a whole run may last, before the fault counts as noticed: a hang uses no
+#: processor time. The machine may have other work to do.
+TEST_S, WALL_S = 60, 600
 #: Tests that are collected and run before the others are looked at: most faults go no further.
 FIRST = 12
 #: One folder for all runs: pytest keeps those it makes by itself, and a fork never tidies up.
@@ -127,7 +128,7 @@ def trace(tests: Sequence[str]) -> list[TestRun]:
         plugin = _Trace()
         threading.settrace(plugin.call)
         sys.settrace(plugin.call)
-        pytest.main([*_OPTIONS, *tests], plugins=[plugin])
+        pytest.main([*_OPTIONS, "--timeout=600", *tests], plugins=[plugin])
         return plugin.runs, plugin.failed
 
     result = fork(work, cpu_s=3600, wall_s=3600)
