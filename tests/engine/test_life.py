@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.world import DAY, HOUR, World, in_world
 from wrangler_py.clock import LoopClock, SystemClock
-from wrangler_py.engine import Definition, Engine, EngineOptions, NewInstance, Status, limits
+from wrangler_py.engine import Definition, Engine, EngineOptions, NewInstance, Status, lease, limits
 from wrangler_py.errors import RateLimitedError
 from wrangler_py.serde import decode
 from wrangler_py.storage.sqlite import SqliteStore
@@ -40,27 +40,34 @@ def test_a_process_that_lost_its_lease_drops_all_and_begins_again(tmp_path):
 def test_two_engines_on_one_file_never_drive_the_same_instance(tmp_path):
     calls = []
 
-    async def run(event, step):
-        async def work():
-            calls.append(event.instanceId)
-            await asyncio.sleep(1)
+    def of(engine):
+        async def run(event, step):
+            async def work():
+                calls.append((event.instanceId, engine))
+                await asyncio.sleep(1)
 
-        await step.do("once", work)
+            await step.do("once", work)
+
+        return run
 
     async def body(world):
         other = World(tmp_path)
         await other.open()
-        await other.define(run)
-        await world.define(run)
+        await other.define(of("other"), concurrency=5)
+        await world.define(of("world"), concurrency=5)
         rows = [await world.engine.create("w") for _ in range(20)]
         await other.engine.start(())
+        await world.settle()
+        resident = world.engine.resident_count(), other.engine.resident_count()
         for row in rows:
             await world.finish(row)
         await other.close()
-        return len(rows)
+        return resident, {row.id for row in rows}
 
-    assert in_world(tmp_path, body) == 20
-    assert sorted(calls) == sorted(set(calls))
+    resident, ids = in_world(tmp_path, body)
+    assert resident == (5, 5)
+    assert sorted(one for one, _ in calls) == sorted(ids)
+    assert {engine for _, engine in calls} == {"world", "other"}
 
 
 def test_a_full_disk_stops_instances_and_loses_nothing(tmp_path):
@@ -157,8 +164,10 @@ def test_terminate_counts_while_a_step_runs_in_a_thread(tmp_path):
     assert asyncio.run(main()) is Status.TERMINATED
 
 
-def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path):
-    seen = []
+def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
+    monkeypatch.setattr(lease, "BLOCKED_S", 0.1)
+    seen, leases, calls = [], [], []
 
     async def main():
         store = await SqliteStore.open(tmp_path / "w.sqlite")
@@ -169,9 +178,13 @@ def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path):
             async def run(self, event, step):
                 @step.do("greedy")
                 async def greedy():
-                    deadline = time.monotonic() + 10
+                    calls.append(1)
+                    deadline = time.monotonic() + 30
+                    leases[:] = 2 * store._read("SELECT epoch, expires_at FROM leases")
                     while not seen and time.monotonic() < deadline:
                         pass
+                    while leases[1] == leases[0] and time.monotonic() < deadline:
+                        leases[1:] = store._read("SELECT epoch, expires_at FROM leases")
 
                 await greedy()
 
@@ -188,6 +201,52 @@ def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path):
     assert asyncio.run(main()) is Status.COMPLETE
     assert seen[0].place.step == "greedy-1"
     assert "test_life.py" in seen[0].where
+    (first_epoch, first_until), (last_epoch, last_until) = leases
+    assert first_epoch == last_epoch
+    assert last_until > first_until
+    assert calls == [1]
+
+
+def test_a_lost_lease_stops_the_engine_within_one_heartbeat(tmp_path, monkeypatch):
+    """Nothing is written or looked for meanwhile, so that only the heartbeat can notice. The code must stop, because
+    another process runs it by now; this one then takes a new lease."""
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
+    seen = []
+
+    async def main():
+        store = await SqliteStore.open(tmp_path / "w.sqlite")
+        engine = Engine(store, SystemClock(), options=EngineOptions(look_s=3600))
+
+        class Quiet:
+            async def run(self, event, step):
+                @step.do("quiet", config={"retries": {"limit": 1, "delay": 0}})
+                async def quiet(ctx):
+                    seen.append(f"begins {ctx['attempt']}")
+                    if ctx["attempt"] == 1:
+                        try:
+                            await asyncio.sleep(3600)
+                        finally:
+                            seen.append("stops")
+
+                await quiet()
+
+        await engine.bind([Definition("w", "s", "W", "v", Quiet)])
+        await engine.start(None)
+        old = engine._commits.epoch
+        row = await engine.create("w")
+        while not seen:
+            await asyncio.sleep(0.01)
+        await store.reap(now=SystemClock().now(), keep=(), owners=None)
+        while not (await engine.status("w", row.id)).status.is_final:
+            await asyncio.sleep(0.01)
+        status = (await engine.status("w", row.id)).status
+        new = engine._commits.epoch
+        await engine.close()
+        await store.close()
+        return status, new > old
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == (Status.COMPLETE, True)
+    assert seen == ["begins 1", "stops", "begins 2"]
 
 
 def test_thousands_in_flight_need_few_threads(tmp_path):

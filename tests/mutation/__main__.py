@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 # Loaded before the forks, which then have them for nothing. Nothing of `wrangler_py`: a fork loads it with a fault.
@@ -14,7 +15,7 @@ import hypothesis  # noqa: F401
 import msgspec  # noqa: F401
 import schemathesis.pytest.plugin  # noqa: F401
 
-from tests.mutation.mutants import Mutant, mutants_of, sql_mutants_of
+from tests.mutation.mutants import Mutant, functions_of, mutants_of, sql_mutants_of
 from tests.mutation.runs import ROOT, TestRun, is_noticed, trace
 
 ACCEPTED = Path(__file__).parent / "accepted.txt"
@@ -90,14 +91,34 @@ def _report(file: Path, tests: tuple[str, ...], results: Path | None) -> None:
 
 
 def _reaching(mutant: Mutant, runs: list[TestRun], file: Path) -> list[TestRun]:
-    """Return the tests that enter the function of a fault, quickest first; all tests if it is in none."""
-    entered = [(run, run.functions.get(str(file), set())) for run in runs]
-    found = [run for run, names in entered if any(_is_in(name, mutant.where) for name in names)]
-    return sorted(found if found and mutant.where else runs, key=lambda run: run.seconds)
+    """Return the tests that enter the function of a fault, or one that uses the constant with it; quickest first.
+
+    All tests, if there are none.
+    """
+    places = {str(file): {mutant.where}} if mutant.where else users_of(mutant.constant)
+    found = [run for run in runs if _enters(run, places)]
+    return sorted(found or runs, key=lambda run: run.seconds)
 
 
-def _is_in(entered: str, where: str) -> bool:
-    return entered == where or entered.startswith(where + ".")
+def _enters(run: TestRun, places: Mapping[str, Collection[str]]) -> bool:
+    return any(
+        entered == where or entered.startswith(where + ".")
+        for file, wanted in places.items()
+        for entered in run.functions.get(file, ())
+        for where in wanted
+    )
+
+
+@functools.cache
+def users_of(constant: str) -> dict[str, set[str]]:
+    """Return the functions of the package, by file, in which a name stands."""
+    found: dict[str, set[str]] = {}
+    for file in (ROOT / "wrangler_py").rglob("*.py") if constant else ():
+        text = file.read_text(encoding="utf-8")
+        if constant in text:
+            names = {where for where, node in functions_of(text) if constant in ast.unparse(node)}
+            found[str(file)] = names
+    return found
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ class Mutant(NamedTuple):
     """One fault.
 
     ``where``: the innermost function or class, or an SQL statement's name; empty at module level. ``source``: the
-    whole file with the fault in it.
+    whole file with the fault in it. ``constant``: the name bound by the statement, at module level.
     """
 
     where: str
     line: int
     change: str
     source: str
+    constant: str = ""
 
     @property
     def key(self) -> str:
@@ -48,13 +49,38 @@ Change = tuple[ast.AST, ast.AST]
 def mutants_of(source: str) -> Iterator[Mutant]:
     """Yield every fault of a Python module."""
     lines, seen = source.splitlines(keepends=True), dict[str, int]()
-    for where, node, replacement in _walk(ast.parse(source), ""):
+    tree = ast.parse(source)
+    for where, node, replacement in _walk(tree, ""):
         assert isinstance(node, ast.expr | ast.stmt)
         text = ast.unparse(replacement)
         change = f"{_short(ast.unparse(node))} -> {_short(text)}"
         count = seen[where + change] = seen.get(where + change, 0) + 1
         change += f" (#{count})" if count > 1 else ""
-        yield Mutant(where, node.lineno, change, _replaced(lines, node, text))
+        constant = "" if where else _bound_at(tree, node.lineno)
+        yield Mutant(where, node.lineno, change, _replaced(lines, node, text), constant)
+
+
+def functions_of(source: str) -> Iterator[tuple[str, ast.AST]]:
+    """Yield every function and class of a module with its qualified name."""
+
+    def visit(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                name = f"{where}.{child.name}" if where else child.name
+                if not isinstance(child, ast.ClassDef):
+                    yield name, child
+                yield from visit(child, name)
+
+    yield from visit(ast.parse(source), "")
+
+
+def _bound_at(tree: ast.Module, line: int) -> str:
+    for statement in tree.body:
+        if statement.lineno <= line <= (statement.end_lineno or line):
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
+            return next((target.id for target in targets if isinstance(target, ast.Name)), "")
+    return ""
 
 
 def _walk(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pickle
 import resource
+import select
 import signal
 import sys
 import tempfile
@@ -30,9 +31,9 @@ ROOT = Path(__file__).parents[2]
 _PACKAGE = str(ROOT / "wrangler_py")
 #: Seconds of processor time a run may take beyond five times what the tests took without a fault.
 SPARE_S = 10
-#: Seconds that one test may wait, and a whole run may last, before the fault counts as noticed: a hang uses no
-#: processor time. The machine may have other work to do.
-TEST_S, WALL_S = 60, 600
+#: Seconds without any use of the processor after which a run has hung, and that one test may take. The machine may have
+#: other work to do, so no shorter time says anything.
+HUNG_S, TEST_S = 60, 600
 #: Tests that are collected and run before the others are looked at: most faults go no further.
 FIRST = 12
 #: One folder for all runs: pytest keeps those it makes by itself, and a fork never tidies up.
@@ -51,22 +52,38 @@ class TestRun(NamedTuple):
     functions: dict[str, set[str]]
 
 
-def fork(work: Callable[[], Any], *, cpu_s: float, wall_s: float) -> Any:
-    """Return what ``work`` returns in a forked process; None if it dies, or takes too long."""
+def fork(work: Callable[[], Any], *, cpu_s: float) -> Any:
+    """Return what ``work`` returns in a forked process; None if it dies, hangs, or uses more processor time."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
         _in_child(work, writer, cpu_s)
     os.close(writer)
-    watch = threading.Timer(wall_s, os.killpg, (child, signal.SIGKILL))
-    watch.start()
     with os.fdopen(reader, "rb") as stream:
-        data = stream.read()
-    watch.cancel()
+        data = stream.read() if _answers(reader, child) else b""
     _kill_rest(child)
     os.waitpid(child, 0)
     return pickle.loads(data) if data else None
+
+
+def _answers(reader: int, child: int) -> bool:
+    """Wait until a child writes or ends; False if it hangs."""
+    used, since = _cpu_ticks(child), time.monotonic()
+    while not select.select([reader], [], [], 2)[0]:
+        if (now := _cpu_ticks(child)) != used:
+            used, since = now, time.monotonic()
+        elif time.monotonic() - since > HUNG_S:
+            return False
+    return True
+
+
+def _cpu_ticks(process: int) -> str:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return " ".join(fields[11:15])
 
 
 def _kill_rest(group: int) -> None:
@@ -128,10 +145,10 @@ def trace(tests: Sequence[str]) -> list[TestRun]:
         plugin = _Trace()
         threading.settrace(plugin.call)
         sys.settrace(plugin.call)
-        pytest.main([*_OPTIONS, "--timeout=600", *tests], plugins=[plugin])
+        pytest.main([*_OPTIONS, *tests], plugins=[plugin])
         return plugin.runs, plugin.failed
 
-    result = fork(work, cpu_s=3600, wall_s=3600)
+    result = fork(work, cpu_s=3600)
     if result is None or result[1] or not result[0]:
         raise RuntimeError(f"{tests} do not pass: {result and result[1]}")
     runs: list[TestRun] = result[0]
@@ -190,4 +207,4 @@ def is_noticed(path: Path, source: str, tests: Sequence[TestRun]) -> bool:
         return any(pytest.main([*_OPTIONS, *part]) for part in (names[:FIRST], names[FIRST:]) if part)
 
     usual_s = sum(test.seconds for test in tests)
-    return bool(fork(work, cpu_s=5 * usual_s + SPARE_S, wall_s=WALL_S) is not False)
+    return bool(fork(work, cpu_s=5 * usual_s + SPARE_S) is not False)
