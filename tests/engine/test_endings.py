@@ -17,7 +17,7 @@ from wrangler_py.engine import Status
 from wrangler_py.engine.describe import describe
 from wrangler_py.engine.instance.rollback import Rollbacks
 from wrangler_py.engine.model import HistoryType
-from wrangler_py.errors import InvalidArgumentError
+from wrangler_py.errors import InstanceNotFoundError, InvalidArgumentError, InvalidInstanceIdError
 from wrangler_py.serde import MAX_DEPTH
 
 ONCE = {"retries": {"limit": 0, "delay": 0}}
@@ -237,6 +237,19 @@ def test_an_event_type_that_is_no_text_is_refused_by_whom_sends_it(tmp_path, eve
         row = await world.engine.create("w")
         with pytest.raises(InvalidArgumentError, match="the type of an event"):
             await world.engine.send_event("w", row.id, event_type)
+
+    in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("instance_id", ["\ud800", 5, Unnameable()])
+def test_what_no_instance_can_be_called_is_not_found(tmp_path, instance_id):
+    async def body(world):
+        await world.define(waiting("e", "e"))
+        for ask in (world.engine.status, world.engine.detail, world.engine.history, world.engine.pause):
+            with pytest.raises(InstanceNotFoundError):
+                await ask("w", instance_id)
+        with pytest.raises(InvalidInstanceIdError):
+            await world.engine.create("w", id=instance_id)
 
     in_world(tmp_path, body)
 

@@ -180,12 +180,16 @@ def test_long_ids_are_shown_short_and_the_users_own_in_full():
 
 
 @pytest.mark.parametrize(
-    ("encoding", "shown"),
-    [("utf-8", "[my-workflow 3f2a…] p \\ud800 é"), ("ascii", "[my-workflow 3f2a\\u2026] p \\ud800 \\xe9")],
+    ("encoding", "errors", "shown"),
+    [
+        ("utf-8", "strict", "[my-workflow 3f2a…] p \\ud800 é"),
+        ("utf-8", "replace", "[my-workflow 3f2a…] p \\ud800 é"),
+        ("ascii", "strict", "[my-workflow 3f2a\\u2026] p \\ud800 \\xe9"),
+    ],
 )
-def test_what_a_stream_has_no_bytes_for_is_written_out_and_the_line_is_not_lost(encoding, shown):
+def test_what_a_stream_has_no_bytes_for_is_written_out_and_the_line_is_not_lost(encoding, errors, shown):
     raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding=encoding)
+    stream = io.TextIOWrapper(raw, encoding=encoding, errors=errors)
     user = UserStream(Console(stream, stream), stream)
     inside(INSTANCE, user.write, "p \ud800 é\nnext\n")
     assert raw.getvalue().decode().splitlines()[0] == shown

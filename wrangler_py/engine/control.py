@@ -22,6 +22,7 @@ from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.entries import Cause, ResumeData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext, Stop
 from wrangler_py.engine.instance.rollback_log import can_roll_back, has_begun
+from wrangler_py.engine.limits import is_text
 from wrangler_py.engine.model import HistoryEvent, HistoryType, InstanceRow, Kind, Request, Status
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.store import (
@@ -87,8 +88,8 @@ class Control:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, workflow: str, instance_id: str) -> InstanceRow:
-        """Return an instance; raise InstanceNotFoundError."""
-        found = await self._store.get(workflow, instance_id)
+        """Return an instance; raise InstanceNotFoundError, as for what no instance can be called."""
+        found = await self._store.get(workflow, instance_id) if is_text(instance_id) else None
         if found is None:
             raise InstanceNotFoundError(instance_id)
         return found
@@ -221,7 +222,7 @@ class Control:
             for look in count():
                 await _before(look, deadline)
                 await self._commits.flush()
-                seen = await self._store.look(workflow, instance_id)
+                seen = await self._store.look(workflow, instance_id) if is_text(instance_id) else None
                 if seen is None:
                     raise InstanceNotFoundError(instance_id)
                 change = await decide(seen)

@@ -74,7 +74,7 @@ def check_instance_id(instance_id: object) -> str:
         or not ID_PATTERN.fullmatch(instance_id)
     ):
         raise InvalidInstanceIdError
-    return instance_id
+    return str.__str__(instance_id)
 
 
 def is_step_name(name: str) -> bool:
@@ -84,12 +84,21 @@ def is_step_name(name: str) -> bool:
     return len(name) <= MAX_STEP_NAME // 2 or len(name.encode("utf-16-le")) // 2 <= MAX_STEP_NAME
 
 
+def is_text(text: object) -> bool:
+    """Return True for a str that is valid Unicode, which alone can be stored and looked for."""
+    if not isinstance(text, str):
+        return False
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_text(what: str, text: object) -> str:
     """Return ``text``; raise InvalidArgumentError, naming ``what`` it is, if it is empty or no valid Unicode text."""
-    try:
-        if isinstance(text, str) and text:
-            str.encode(text)
-            return str.__str__(text)
-    except UnicodeEncodeError:
-        raise InvalidArgumentError(f"{what} is not valid Unicode: {show(text)}") from None
-    raise InvalidArgumentError(f"{what} must be a text that is not empty, not {show(text)}")
+    if not isinstance(text, str) or not text:
+        raise InvalidArgumentError(f"{what} must be a text that is not empty, not {show(text)}")
+    if not is_text(text):
+        raise InvalidArgumentError(f"{what} is not valid Unicode: {show(text)}")
+    return str.__str__(text)

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from wrangler_py.engine.instance.place import StepPlace, current_instance, current_step
 from wrangler_py.runtime.style import Style, paint
+from wrangler_py.serde import valid
 
 #: Ids longer than this are shown by their beginning.
 LONG_ID, ID_START = 16, 4
@@ -104,7 +105,7 @@ class Console:
 
 def _written_out(stream: TextIO, text: str) -> str:
     r"""Return ``text`` with what the stream's encoding has no bytes for written out: a print must not be lost."""
-    encoding = stream.encoding or "utf-8"
+    text, encoding = valid(text), stream.encoding or "utf-8"
     try:
         text.encode(encoding, stream.errors or "strict")
     except UnicodeEncodeError:

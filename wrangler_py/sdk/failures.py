@@ -240,7 +240,7 @@ def _rebuilt(record: ErrorRecord) -> Exception | None:
     if kind is NonRetryableError or (record.non_retryable and kind is None) or kind in _PREFIXED:
         error: Exception | None = _plain(record)
     else:
-        error = _made(_merge(_class_for(kind, record)), record, (text,), _restored_members(record))
+        error = _first_made(_merge, _class_for(kind, record), record, (text,), _restored_members(record))
     if error is not None:
         _set_attributes(error, record)
         _set_causes(error, record)
@@ -279,14 +279,16 @@ def _restored(record: ErrorRecord) -> Exception | None:
     if kind is None:
         return None
     args = (record.message,) if record.args is None else tuple(unpack(record.args))
-    for wanted, given in ((kind, args), (_speaking(kind), (record.message,))):
-        error = _made(wanted, record, given, members)
+    error = _made(kind, record, args, members)
+    if error is not None:
+        _set_attributes(error, record)
+    if error is None or _message(error) != record.message:
+        error = _first_made(_speaking, kind, record, (record.message,), members)
         if error is not None:
             _set_attributes(error, record)
-            if _message(error) == record.message:
-                _set_causes(error, record)
-                return error
-    return None
+    if error is not None:
+        _set_causes(error, record)
+    return error
 
 
 def _restored_members(record: ErrorRecord) -> list[Exception]:
@@ -312,9 +314,9 @@ def _class_for(kind: type[Exception] | None, record: ErrorRecord) -> type[Except
 _merged_classes: dict[type[Exception], type[Exception]] = {}
 
 
-def _merge(original: type[Exception] | None) -> type[Exception] | None:
+def _merge(original: type[Exception]) -> type[Exception]:
     """Return a class that is the original and a JsException at once, and shows the text it is given."""
-    if original is None or issubclass(original, JsException | NonRetryableError):
+    if issubclass(original, JsException | NonRetryableError):
         return original
     merged = _merged_classes.get(original)
     if merged is None:
@@ -341,12 +343,26 @@ def _first_argument(error: Exception) -> str:
     return str(args[0]) if args else ""
 
 
+def _first_made(
+    derive: Callable[[type[Exception]], type[Exception]],
+    kind: type[Exception] | None,
+    record: ErrorRecord,
+    args: tuple[Any, ...],
+    members: list[Exception],
+) -> Exception | None:
+    """Return an exception of the class that ``derive`` makes of ``kind``, or of its nearest base that can be made."""
+    while kind is not None and kind is not Exception:
+        error = _made(derive(kind), record, args, members)
+        if error is not None:
+            return error
+        kind = next((base for base in kind.__bases__ if issubclass(base, Exception)), None)
+    return None
+
+
 def _made(
-    kind: type[Exception] | None, record: ErrorRecord, args: tuple[Any, ...], members: list[Exception]
+    kind: type[Exception], record: ErrorRecord, args: tuple[Any, ...], members: list[Exception]
 ) -> Exception | None:
     """Return an exception made by the builtin class beneath ``kind``; None if its layout is a library's own."""
-    if kind is None:
-        return None
     native: Any = kind
     while native.__flags__ & _HEAP_TYPE:
         native = native.__base__
@@ -367,6 +383,8 @@ def _set_attributes(error: Exception, record: ErrorRecord) -> None:
 
 
 def _set_causes(error: Exception, record: ErrorRecord) -> None:
+    """Set what led to the recorded error; what is handled where it is raised again did not."""
+    BaseException.__setattr__(error, "__suppress_context__", record.context is None)
     if record.cause is not None:
         BaseException.__setattr__(error, "__cause__", restore(record.cause))
     if record.context is not None:
