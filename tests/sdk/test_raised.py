@@ -139,3 +139,24 @@ def test_a_note_tells_where_it_was_raised():
     (note,) = travelled(caught.value).__notes__
     assert note.startswith("Raised in the Worker there: Traceback")
     assert "in_user_code" in note
+
+
+class Hostile(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+    args = __dict__ = property(__str__)
+
+
+def test_an_error_whose_every_method_raises_arrives():
+    back = travelled(Hostile("x"))
+    assert isinstance(back, Hostile)
+
+
+def test_a_group_arrives_with_its_members_and_an_error_with_its_cause():
+    cause = ValueError("page 2")
+    cause.__cause__ = Declined("visa", 3)
+    back = travelled(ExceptionGroup("pages", [cause]))
+    assert (type(back), str(back)) == (ExceptionGroup, "pages (1 sub-exception)")
+    (member,) = back.exceptions
+    assert (str(member), str(member.__cause__), member.__cause__.card) == ("page 2", "visa has no 3", "visa")

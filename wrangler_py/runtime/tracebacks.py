@@ -5,12 +5,15 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 from wrangler_py.runtime.project import is_user_file
 
 #: Frames shown at most; a recursion without end has a thousand.
 MAX_FRAMES = 20
 CAUSED = "which caused:"
+#: Exceptions of a group shown at most.
+MAX_MEMBERS = 15
 
 
 def readable(error: BaseException, roots: tuple[Path, ...]) -> str:
@@ -18,7 +21,7 @@ def readable(error: BaseException, roots: tuple[Path, ...]) -> str:
 
     A SyntaxError shows the line and a caret. The last line is ``Type: message``.
     """
-    return f"\n{CAUSED}\n".join(_one(each, roots) for each in _chain(error))
+    return f"\n{CAUSED}\n".join(_whole(each, roots) for each in _chain(error))
 
 
 def summary(error: BaseException) -> str:
@@ -39,6 +42,18 @@ def _before(error: BaseException) -> BaseException | None:
     if error.__cause__ is not None or error.__suppress_context__:
         return error.__cause__
     return error.__context__
+
+
+def _whole(error: BaseException, roots: tuple[Path, ...]) -> str:
+    """Return an error with the exceptions of a group behind it, indented."""
+    texts = [_one(error, roots)]
+    if isinstance(error, BaseExceptionGroup):
+        for number, member in enumerate(error.exceptions[:MAX_MEMBERS], 1):
+            texts += [
+                f"  exception {number} of {len(error.exceptions)}:",
+                indent(readable(member, roots), "    "),
+            ]
+    return "\n".join(texts)
 
 
 def _one(error: BaseException, roots: tuple[Path, ...]) -> str:

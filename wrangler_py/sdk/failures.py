@@ -258,11 +258,16 @@ def _plain(record: ErrorRecord) -> Exception:
 
 def restore(record: ErrorRecord) -> Exception:
     """Return an exception that reads as the recorded one did: a cause, or a member of a group."""
-    error = _safely(lambda: _restored(record), None)
+    error = alike(record)
     if error is None:
         error = _stranger(record)
     _read_dict(error)[_RECORD] = record
     return error
+
+
+def alike(record: ErrorRecord) -> Exception | None:
+    """Return an exception of the recorded class that reads as the recorded one did; None if there is no making one."""
+    return _safely(lambda: _restored(record), None)
 
 
 def _stranger(record: ErrorRecord) -> Exception:
