@@ -189,7 +189,7 @@ def test_an_event_is_not_consumed_for_an_instance_that_went_another_way(tmp_path
         pause = Resting(Status.PAUSED, HistoryType.WORKFLOW_PAUSED)
         assert await store.change(await looked(store), pause, now=6)
         batch = Batch()
-        batch.consumed.append(event.number)
+        batch.consumed.append(event)
         await store.apply(batch, epoch)
         return len((await store.events(instance.row, after=0))[0])
 

@@ -1,8 +1,11 @@
 """Group commit: every durable write of one turn of the event loop, of all instances together, is one transaction.
 
-Who must know that a write is on disk awaits `GroupCommit.durable`. When a transaction is through, its waiters are
-let go a few at a time, so that a thousand instances never keep a request waiting: between two handfuls the event
-loop looks at its sockets.
+Await `GroupCommit.durable()` to know that a write is on disk. Waiters are released in small batches, so that resuming a
+thousand instances never starves the event loop.
+
+A refused transaction poisons the lease: what an instance did afterwards may rest on what is not stored. From then on
+every driver's write is dropped, until the engine has a new lease and replays from what is stored. New instances do not
+depend on a lease: they go on.
 """
 
 from __future__ import annotations
@@ -10,24 +13,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from wrangler_py.clock import Clock
+from wrangler_py.engine.entries import FailureData, encode_data
+from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.store import (
     Batch,
     ChunkLine,
     Creation,
     Ending,
+    EventRow,
     HistoryLine,
     Parking,
     StatusChange,
     Store,
 )
-from wrangler_py.errors import StoreError
+from wrangler_py.errors import Abort, StaleEpochError, StoreError, StoreUnavailableError
 
 _TURN_S = 0.003
 _LEAST, _MOST = 16, 512
 Waiter = asyncio.Future[None]
+_Result = TypeVar("_Result")
+#: These refuse a transaction whatever is in it; any other error is the fault of something in it.
+_REFUSALS = (StoreError, MemoryError)
 
 
 class Pacer:
@@ -67,19 +77,33 @@ class Pacer:
         self._let_go()
 
 
+class _Turn:
+    """The writes of one transaction, and who waits for it."""
+
+    __slots__ = ("batch", "created", "flushed", "waiters")
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        #: Of runners.
+        self.waiters: list[Waiter] = []
+        #: Of everybody else.
+        self.flushed: list[Waiter] = []
+        self.created: list[asyncio.Future[int | None]] = []
+
+
 class GroupCommit:
     """Gathers writes and commits them once a turn, under this process's lease."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        #: The lease under which instances are driven. While it is None, all writes but creations are dropped.
         self.epoch: int | None = None
         #: Called with each batch, and the rows of its creations, when it is on disk.
         self.on_commit: Callable[[Batch, list[int | None]], None] | None = None
-        #: Called when a transaction failed; its waiters have been told.
+        #: Called when a transaction failed; `epoch` is None then, and the waiters have been told.
         self.on_failure: Callable[[StoreError], None] | None = None
-        self._store = store
-        self._batch = Batch()
-        self._waiters: list[Waiter] = []
-        self._created: list[asyncio.Future[int | None]] = []
+        self._store, self._clock = store, clock
+        self._gathering = _Turn()
+        self._under_way: _Turn | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Future[None] | None = None
         self._dirty = False
@@ -90,49 +114,54 @@ class GroupCommit:
 
     def log(self, line: HistoryLine) -> None:
         """Append a history line."""
-        self._batch.history.append(line)
-        if not self._dirty:
-            self._schedule()
+        if self.epoch is not None:
+            self._gathering.batch.history.append(line)
+            if not self._dirty:
+                self._schedule()
 
     def chunk(self, line: ChunkLine) -> None:
         """Store a piece of a step's stream."""
-        self._batch.chunks.append(line)
-        self._schedule()
+        self._add(self._gathering.batch.chunks, line)
 
     def status(self, change: StatusChange) -> None:
         """Change the status of a driven instance."""
-        self._batch.statuses.append(change)
-        self._schedule()
+        self._add(self._gathering.batch.statuses, change)
 
     def park(self, parking: Parking) -> None:
-        """Let an instance go, to be taken up later."""
-        self._batch.parkings.append(parking)
-        self._schedule()
+        """Release an instance, to be taken up later."""
+        self._add(self._gathering.batch.parkings, parking)
 
     def end(self, ending: Ending) -> None:
         """End an instance."""
-        self._batch.endings.append(ending)
-        self._schedule()
+        self._add(self._gathering.batch.endings, ending)
 
     def set_deaths(self, row: int, deaths: int) -> None:
         """Store how many deaths count for a driven instance from now on."""
-        self._batch.deaths.append((row, deaths))
-        self._schedule()
+        self._add(self._gathering.batch.deaths, (row, deaths))
 
-    def consume(self, event_number: int) -> None:
+    def consume(self, event: EventRow) -> None:
         """Take a delivered event out of the mailbox."""
-        self._batch.consumed.append(event_number)
-        self._schedule()
+        self._add(self._gathering.batch.consumed, event)
+
+    def _add(self, writes: list[_Result], write: _Result) -> None:
+        if self.epoch is not None:
+            writes.append(write)
+            self._schedule()
 
     # waiting
 
     def durable(self) -> Waiter:
-        """Return a future that is done when all that was added before is on disk; it raises StoreError if it cannot
-        be."""
+        """Return a future that is done when all that a runner added before is on disk.
+
+        It raises Abort if it cannot be: the runner has been stopped, and user code must not see more of it.
+        """
         self._schedule()
         assert self._loop is not None
         waiter: Waiter = self._loop.create_future()
-        self._waiters.append(waiter)
+        if self.epoch is None:
+            _fail(waiter, Abort())
+        else:
+            self._gathering.waiters.append(waiter)
         return waiter
 
     def create(self, creation: Creation) -> asyncio.Future[int | None]:
@@ -140,9 +169,18 @@ class GroupCommit:
         self._schedule()
         assert self._loop is not None
         created: asyncio.Future[int | None] = self._loop.create_future()
-        self._batch.creations.append(creation)
-        self._created.append(created)
+        self._gathering.batch.creations.append(creation)
+        self._gathering.created.append(created)
         return created
+
+    async def flush(self) -> None:
+        """Wait until all that was added is on disk; raise StoreError if it cannot be."""
+        turn = self._gathering if self._dirty else self._under_way
+        if turn is not None:
+            assert self._loop is not None
+            waiter: Waiter = self._loop.create_future()
+            turn.flushed.append(waiter)
+            await waiter
 
     def _schedule(self) -> None:
         if self._dirty:
@@ -167,46 +205,95 @@ class GroupCommit:
                 await self._wake
 
     async def _commit(self) -> None:
-        batch, waiters, created = self._batch, self._waiters, self._created
-        self._batch, self._waiters, self._created = Batch(), [], []
-        self._dirty = False
+        turn, self._gathering = self._gathering, _Turn()
+        self._dirty, self._under_way = False, turn
         try:
-            rows = await self._store.apply(batch, self.epoch)
-        except StoreError as error:
-            self._fail(waiters, created, error)
+            await self._write(turn)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on
+            self._refuse(turn, error)
+        finally:
+            self._under_way = None
+
+    async def _write(self, turn: _Turn) -> None:
+        batch = turn.batch
+        epoch = self.epoch if batch.is_driving else None
+        rows: Sequence[int | Exception | None]
+        try:
+            rows = await self._store.apply(batch, epoch)
+        except _REFUSALS:
+            raise
+        except Exception:  # noqa: BLE001 - something in it cannot be written: find out what
+            rows = [await self._write_creation(one) for one in batch.creations]
+            for number, part in batch.by_instance().items():
+                await self._write_instance(number, part, epoch)
         else:
-            self._succeed(batch, waiters, created, rows)
-
-    def _succeed(
-        self,
-        batch: Batch,
-        waiters: list[Waiter],
-        created: list[asyncio.Future[int | None]],
-        rows: list[int | None],
-    ) -> None:
-        for future, row in zip(created, rows, strict=True):
-            if not future.done():
-                future.set_result(row)
-        if waiters:
+            self._tell(self.on_commit, batch, rows)
+        for created, row in zip(turn.created, rows, strict=True):
+            _resolve(created, row)
+        for waiter in turn.flushed:
+            _resolve(waiter, None)
+        if turn.waiters:
             assert self._pacer is not None
-            self._pacer.release(waiters)
-        if self.on_commit is not None:
-            self.on_commit(batch, rows)
+            self._pacer.release(turn.waiters)
 
-    def _fail(
-        self, waiters: list[Waiter], created: list[asyncio.Future[int | None]], error: StoreError
-    ) -> None:
-        futures: list[asyncio.Future[Any]] = [*waiters, *created]
-        for future in futures:
-            if not future.done():
-                future.set_exception(error)
-        if self.on_failure is not None:
-            self.on_failure(error)
+    async def _write_creation(self, creation: Creation) -> int | Exception | None:
+        batch = Batch()
+        batch.creations.append(creation)
+        try:
+            rows = await self._store.apply(batch, None)
+        except _REFUSALS:
+            raise
+        except Exception as error:  # noqa: BLE001 - its creator is told
+            return _unconfirmed(error)
+        self._tell(self.on_commit, batch, rows)
+        return rows[0]
 
-    async def flush(self) -> None:
-        """Wait until all that was added is on disk."""
-        if self._dirty or self._waiters:
-            await self.durable()
+    async def _write_instance(self, row: int, part: Batch, epoch: int | None) -> None:
+        """Write what one instance did; end the instance if that cannot be written."""
+        try:
+            await self._store.apply(part, epoch)
+        except _REFUSALS:
+            raise
+        except Exception as error:  # noqa: BLE001 - the instance is told
+            part = _unwritable(row, self._clock.now(), error)
+            await self._store.apply(part, epoch)
+        self._tell(self.on_commit, part, [])
+
+    # failing
+
+    def _refuse(self, turn: _Turn, error: Exception) -> None:
+        failure = error if isinstance(error, StoreError) else StoreUnavailableError(_named(error))
+        failure.__cause__ = None if failure is error else error
+        if turn.batch.is_driving or isinstance(error, StaleEpochError):
+            self.poison()
+        for waiter in turn.waiters:
+            _fail(waiter, Abort())
+        for waiter in turn.flushed:
+            _fail(waiter, failure)
+        for created in turn.created:
+            _fail(created, _unconfirmed(failure))
+        self._tell(self.on_failure, failure)
+
+    def poison(self) -> None:
+        """Write nothing more under this lease: drop all that was added and is not under way, but for creations."""
+        self.epoch = None
+        turn = self._gathering
+        creations, turn.batch = turn.batch.creations, Batch()
+        turn.batch.creations = creations
+        waiters, turn.waiters = turn.waiters, []
+        for waiter in waiters:
+            _fail(waiter, Abort())
+
+    def _tell(self, callback: Callable[..., None] | None, *what: object) -> None:
+        """Call back; an error there is a bug that must not stop the writer."""
+        if callback is None:
+            return
+        try:
+            callback(*what)
+        except Exception as error:  # noqa: BLE001
+            assert self._loop is not None
+            text = "an observer of the group commit failed"
+            self._loop.call_exception_handler({"message": text, "exception": error})
 
     async def close(self) -> None:
         """Write what is left and stop."""
@@ -218,3 +305,40 @@ class GroupCommit:
             self._writer.cancel()
             await asyncio.wait([self._writer])
             self._writer = None
+
+
+def _resolve(future: asyncio.Future[_Result], result: _Result | Exception) -> None:
+    if isinstance(result, Exception):
+        _fail(future, result)
+    elif not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[_Result], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # A caller that has gone away must not leave "exception was never retrieved" behind.
+        future.exception()
+
+
+def _named(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _unconfirmed(error: Exception) -> StoreUnavailableError:
+    reason = str(error) if isinstance(error, StoreError) else _named(error)
+    return StoreUnavailableError(
+        f"The new instance was not confirmed by the store: {reason}. Create it again: an id of your own makes that safe"
+    )
+
+
+def _unwritable(row: int, at: int, error: Exception) -> Batch:
+    """Return the end of an instance whose writes caused ``error``, to be written instead of them."""
+    record = ErrorRecord("WorkflowInternalError", f"What the instance did cannot be stored: {_named(error)}")
+    batch = Batch()
+    batch.lost = frozenset({row})
+    data = encode_data(FailureData(record))
+    batch.history.append((row, HistoryType.WORKFLOW_FAILURE, at, 0, 0, None, data))
+    batch.endings.append(Ending(row, Status.ERRORED, at, error=record))
+    return batch

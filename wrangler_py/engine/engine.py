@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
@@ -53,6 +54,8 @@ from wrangler_py.errors import (
     WorkflowNotFoundError,
 )
 
+logger = logging.getLogger(__name__)
+
 #: How often to end expired leases, in seconds.
 REAP_S = 5.0
 #: How often to try again when the store does not take writes, in seconds.
@@ -76,7 +79,7 @@ class Engine:
         self.store = store
         self.clock = clock
         limits = PLANS[self.options.plan]
-        self._commits = GroupCommit(store)
+        self._commits = GroupCommit(store, clock)
         self._shared = EngineContext(
             store,
             clock,
@@ -100,8 +103,10 @@ class Engine:
         self._heartbeat: Beating | None = None
         self._looking: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
+        #: The lease of this process in the store: also while nothing is written under it any more.
+        self._lease: int | None = None
         self._commits.on_commit = self._committed
-        self._commits.on_failure = self._store_failed
+        self._commits.on_failure = self._commit_failed
         self._scheduler.on_lost = self._lease_lost
 
     # life
@@ -139,7 +144,7 @@ class Engine:
         await self.store.reap(now=self.clock.now(), keep=(), owners=None)
 
     def _drive(self, epoch: int) -> None:
-        self._commits.epoch = epoch
+        self._lease = self._commits.epoch = epoch
         if self.options.heartbeat:
             on_blocked = partial(self._loop_blocked, asyncio.get_running_loop())
             self._heartbeat = self._new_heartbeat(
@@ -151,7 +156,7 @@ class Engine:
     async def drain(self, grace: float) -> None:
         """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the
         lease."""
-        if self._commits.epoch is None:
+        if self._lease is None:
             return
         self._shared.draining = True
         await self._scheduler.stop()
@@ -160,7 +165,7 @@ class Engine:
             await asyncio.sleep(min(0.02, grace))
         await self._stop_instances(Stop.DRAIN)
         await self._stop_background()
-        epoch, self._commits.epoch = self._commits.epoch, None
+        epoch, self._lease, self._commits.epoch = self._lease, None, None
         if epoch is not None:
             await self.store.release_lease(epoch)
 
@@ -193,7 +198,7 @@ class Engine:
         try:
             await self.drain(0)
         except StoreError:
-            self._commits.epoch = None
+            self._lease = self._commits.epoch = None
         await self._scheduler.stop()
         await self._stop_background()
         self.release()
@@ -247,27 +252,33 @@ class Engine:
 
     # when the store or the lease fails
 
-    def _store_failed(self, error: StoreError) -> None:
+    def _commit_failed(self, error: StoreError) -> None:
         self._observers.store_failed(error)
-        self._lease_lost()
+        if self._commits.epoch is None:  # Else only creations were in it: what instances did is stored.
+            self._lease_lost()
 
     def _lease_lost(self) -> None:
-        """Nothing in memory can be trusted any more: drop it, and begin again from what is stored."""
-        if self._commits.epoch is not None and (self._healing is None or self._healing.done()):
+        """Write nothing more of what is in memory, let no user code go on, and begin again from what is stored."""
+        self._commits.poison()
+        for context in list(self._scheduler.resident.values()):
+            context.stop(Stop.LOST)
+        if self._lease is not None and (self._healing is None or self._healing.done()):
             self._healing = asyncio.get_running_loop().create_task(self._heal(), name="heal")
 
     async def _heal(self) -> None:
         await self._scheduler.stop()
         await self._stop_instances(Stop.LOST)
         self._stop_heartbeat()
-        old, self._commits.epoch = self._commits.epoch, None
         while True:
             try:
-                if old is not None:
-                    await self.store.release_lease(old)
+                if self._lease is not None:
+                    await self.store.release_lease(self._lease)
+                    self._lease = None
                 now = self.clock.now()
                 epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
-            except StoreError:
+            except Exception as error:
+                if not isinstance(error, StoreError):
+                    logger.exception("a new lease could not be taken")
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self._drive(epoch)
@@ -291,7 +302,10 @@ class Engine:
                     await self.maintenance.look()
                     await self._control.answer_requests(epoch)
             except StoreError as error:
-                self._store_failed(error)
+                self._observers.store_failed(error)
+                self._lease_lost()
+            except Exception:
+                logger.exception("looking at what other processes wrote failed")
 
     # creating
 

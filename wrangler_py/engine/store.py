@@ -17,6 +17,7 @@ Four ideas hold it together:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
@@ -113,8 +114,8 @@ class Batch:
         self.statuses: list[StatusChange] = []
         #: ``(row, deaths)``: what counts from now on for driven instances (`engine.quarantine`).
         self.deaths: list[tuple[int, int]] = []
-        #: Numbers of delivered events.
-        self.consumed: list[int] = []
+        #: Delivered events.
+        self.consumed: list[EventRow] = []
         self.parkings: list[Parking] = []
         self.endings: list[Ending] = []
         #: Rows that turned out not to be driven under the batch's lease: nothing was written for them.
@@ -133,6 +134,20 @@ class Batch:
             or self.endings
         )
 
+    def by_instance(self) -> dict[int, Batch]:
+        """Return all but the creations, one batch an instance, by its row."""
+        parts: defaultdict[int, Batch] = defaultdict(Batch)
+        for line in self.history:
+            parts[line[0]].history.append(line)
+        for chunk in self.chunks:
+            parts[chunk[0]].chunks.append(chunk)
+        for deaths in self.deaths:
+            parts[deaths[0]].deaths.append(deaths)
+        for name in ("statuses", "consumed", "parkings", "endings"):
+            for one in getattr(self, name):
+                getattr(parts[one.row], name).append(one)
+        return dict(parts)
+
     def lose(self, rows: frozenset[int]) -> None:
         """Drop all writes for ``rows``: afterwards the batch holds what is written."""
         self.lost = rows
@@ -140,6 +155,7 @@ class Batch:
         self.chunks = [line for line in self.chunks if line[0] not in rows]
         self.deaths = [one for one in self.deaths if one[0] not in rows]
         self.statuses = [one for one in self.statuses if one.row not in rows]
+        self.consumed = [one for one in self.consumed if one.row not in rows]
         self.parkings = [one for one in self.parkings if one.row not in rows]
         self.endings = [one for one in self.endings if one.row not in rows]
 

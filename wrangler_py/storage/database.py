@@ -62,7 +62,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run a block as one write transaction: all of it or, if it raises, nothing."""
+        """Run a block as one write transaction: all of it or, if it raises, nothing.
+
+        sqlite3.DataError, a value that is too large, comes out as it is.
+        """
         try:
             self.execute("BEGIN IMMEDIATE")
             try:
@@ -72,6 +75,8 @@ class Database:
                 if self.connection.in_transaction:
                     self.execute("ROLLBACK")
                 raise
+        except sqlite3.DataError:
+            raise  # A value is too large for a row: the caller's fault, not the file's.
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 

@@ -28,7 +28,6 @@ from wrangler_py.errors import (
     ControlFlow,
     FatalStepError,
     NonRetryableDelayError,
-    StoreError,
     WorkflowInternalError,
 )
 from wrangler_py.sdk.failures import capture, final, record_of
@@ -110,8 +109,6 @@ class Attempts:
                 ):  # It may kill the process at once: on disk first, so that the attempt counts.
                     await context.durable()
                 data = await self._call(callback)
-            except StoreError:
-                raise
             except Exception as error:  # noqa: BLE001 - whatever user code raises
                 context.survived()
                 return await self._failed(error)

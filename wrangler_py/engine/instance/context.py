@@ -176,7 +176,7 @@ class InstanceContext:
             self.shared.commits.chunk((self.row, step, number, data))
 
     def durable(self) -> asyncio.Future[None]:
-        """Return a future that is done when all that was written before is on disk; it raises StoreError if it cannot
+        """Return a future that is done when all that was written before is on disk; it raises Abort if it cannot
         be."""
         return self.shared.commits.durable()
 

@@ -25,7 +25,7 @@ from wrangler_py.engine.limits import MAX_VALUE_BYTES
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.quarantine import is_hopeless
 from wrangler_py.engine.store import Claimed, Ending, Parking
-from wrangler_py.errors import ControlFlow, StoreError
+from wrangler_py.errors import ControlFlow
 from wrangler_py.sdk.failures import capture, record_of
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode, encode
 
@@ -80,8 +80,6 @@ class Runner:
         except asyncio.CancelledError:
             if context.stop_reason is None:
                 self._end(self._errored(record_of("CancelledError", "run() was cancelled by its own code")))
-        except StoreError:
-            context.stop_reason = Stop.LOST
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -121,15 +119,14 @@ class Runner:
         try:
             return await work
         except ControlFlow:
+            if self.context.fatal is None and self.context.stop_reason is None:
+                self.context.stop_reason = Stop.LOST
             return self._fatal_ending()
         except asyncio.CancelledError:
             ending = self._fatal_ending()
             if ending is None and self.context.stop_reason is None:
                 ending = self._errored(record_of("CancelledError", "run() was cancelled by its own code"))
             return ending
-        except StoreError:
-            self.context.stop_reason = Stop.LOST
-            return None
 
     async def _run(self) -> Ending | None:
         if self._unreadable is not None:
@@ -142,7 +139,7 @@ class Runner:
             if not inspect.isawaitable(result):
                 return self._errored(record_of("TypeError", _not_async(self.context.definition.class_name)))
             output = await result
-        except (StoreError, ControlFlow, asyncio.CancelledError, GeneratorExit):
+        except (ControlFlow, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process
             return self._fatal_ending() or self._errored(capture(error))

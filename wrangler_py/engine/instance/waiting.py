@@ -155,7 +155,7 @@ async def _delivered(context: InstanceContext, display: str, step: int, wait: Wa
     value = {"payload": decode(event.payload), "timestamp": naive_utc(event.at), "type": event.type}
     data = encode(value, around=1)
     context.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
-    context.shared.commits.consume(event.number)
+    context.shared.commits.consume(event)
     context.count_bytes(len(data))
     await _durable(context)
     return _event(decode(data))

@@ -216,8 +216,8 @@ class SqliteStore(Housekeeping):
             changed = (change.status, change.due_at, change.at, change.row, epoch)
             if not self._execute(_Q["change_status"], changed).rowcount:
                 lost.add(change.row)
-        for number in batch.consumed:
-            self._execute(_Q["consume_event"], {"number": number, "epoch": epoch})
+        for event in batch.consumed:
+            self._execute(_Q["consume_event"], {"number": event.number, "epoch": epoch})
         for parking in batch.parkings:
             if not self._execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
                 lost.add(parking.row)
