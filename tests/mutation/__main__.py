@@ -91,13 +91,18 @@ def _report(file: Path, tests: tuple[str, ...], results: Path | None) -> None:
 
 
 def _reaching(mutant: Mutant, runs: list[TestRun], file: Path) -> list[TestRun]:
-    """Return the tests that enter the function of a fault, or one that uses the constant with it; quickest first.
+    """Return the tests that enter the function of a fault, quickest first.
 
-    All tests, if there are none.
+    At module level those that enter a function with the constant's name come first, then all others.
     """
-    places = {str(file): {mutant.where}} if mutant.where else users_of(mutant.constant)
+    places = {str(file): {mutant.where}} if mutant.where else _users_of(mutant.constant)
     found = [run for run in runs if _enters(run, places)]
-    return sorted(found or runs, key=lambda run: run.seconds)
+    others = [] if found and mutant.where else [run for run in runs if run not in found]
+    return [*sorted(found, key=_seconds), *sorted(others, key=_seconds)]
+
+
+def _seconds(run: TestRun) -> float:
+    return run.seconds
 
 
 def _enters(run: TestRun, places: Mapping[str, Collection[str]]) -> bool:
@@ -110,7 +115,7 @@ def _enters(run: TestRun, places: Mapping[str, Collection[str]]) -> bool:
 
 
 @functools.cache
-def users_of(constant: str) -> dict[str, set[str]]:
+def _users_of(constant: str) -> dict[str, set[str]]:
     """Return the functions of the package, by file, in which a name stands."""
     found: dict[str, set[str]] = {}
     for file in (ROOT / "wrangler_py").rglob("*.py") if constant else ():

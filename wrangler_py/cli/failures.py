@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from wrangler_py.cli.terminal import complain
+from wrangler_py.cli.terminal import complain, note, printable
 from wrangler_py.errors import StoreUnavailableError, UserError, WorkerLoadError
 
 FAILED = 1
@@ -35,12 +35,12 @@ def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
 
 def _show_mistake(error: UserError) -> None:
     if isinstance(error, WorkerLoadError) and error.traceback:
-        typer.echo(error.traceback.rstrip(), err=True)
+        note(error.traceback.rstrip())
     complain(str(error), error.hint)
 
 
 def _show_bug(error: BaseException, *, verbose: bool) -> None:
     if verbose:
-        typer.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()
+        note("".join(traceback.format_exception(error)).rstrip())
+    text = printable("".join(traceback.format_exception_only(error))).strip().splitlines()
     complain(f"This is a bug in pywrangler: {text[-1] if text else type(error).__name__}", REPORT)

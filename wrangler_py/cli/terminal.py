@@ -1,4 +1,7 @@
-"""What may be written where: plain text into pipes, colours and live screens into terminals."""
+"""What may be written where: plain text into pipes, colours and live screens into terminals.
+
+Every line of a command passes through here, and none of them steers the terminal: text of users is written out.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,12 @@ def prepare() -> None:
 
 
 def screen(stream: TextIO | None = None) -> Console:
-    """Return the Rich console for ``stream`` (stdout). Text is literal: data may hold ``[`` and ``:x:``."""
-    from rich.console import Console
+    """Return the Rich console for ``stream`` (stdout). Text is literal: data may hold ``[``, ``:x:`` and escapes."""
+    from wrangler_py.cli.console import LiteralConsole
 
     stream = stream or sys.stdout
     plain = is_plain(stream)
-    return Console(
+    return LiteralConsole(
         file=stream,
         color_system=None if plain else "auto",
         force_terminal=False if plain else None,
@@ -50,35 +53,39 @@ def screen(stream: TextIO | None = None) -> Console:
 
 def say(text: str) -> None:
     """Write a line to stdout."""
-    typer.echo(text)
+    typer.echo(printable(text))
 
 
 def note(text: str) -> None:
     """Write a line for the person to stderr, beside what stdout is for."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Write a warning to stderr; the exit code stays 0."""
-    typer.echo(f"{_badge('▲ [WARNING]', 'yellow')} {text}", err=True)
+    typer.echo(f"{_badge('▲ [WARNING]', 'yellow')} {printable(text)}", err=True)
 
 
 def complain(text: str, hint: str | None = None) -> None:
     """Write an error to stderr, and on a line of its own what to do next."""
-    typer.echo(f"{_badge('✘ [ERROR]', 'red')} {text}", err=True)
+    typer.echo(f"{_badge('✘ [ERROR]', 'red')} {printable(text)}", err=True)
     if hint:
-        typer.echo(f"  {hint}", err=True)
+        typer.echo(f"  {printable(hint)}", err=True)
 
 
-def print_json(value: Any) -> None:
-    """Write ``value`` as indented JSON: what every ``--json`` prints."""
+def print_json(value: Any, *, indent: int | None = 4) -> None:
+    """Write ``value`` as JSON: what every ``--json`` prints. JSON's own escapes hide what would steer the terminal."""
     import json
 
-    typer.echo(json.dumps(value, indent=4, ensure_ascii=False))
+    from wrangler_py.serde import visible_json
+
+    typer.echo(visible_json(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def printable(text: str) -> str:
     """Return ``text`` with what would steer the terminal shown as escapes."""
+    if text.replace("\n", "").isprintable():
+        return text
     from wrangler_py.serde import visible
 
     return visible(text)

@@ -17,7 +17,7 @@ from wrangler_py.serde.decoding import decode, to_json, unpack
 from wrangler_py.serde.encoding import encode, pack
 from wrangler_py.serde.records import ErrorRecord, Record
 from wrangler_py.serde.refusals import MAX_DEPTH, NotSerialisableError, RpcTypeError, type_name
-from wrangler_py.serde.texts import show, valid, visible
+from wrangler_py.serde.texts import show, valid, visible, visible_json
 
 __all__ = [
     "MAX_DEPTH",
@@ -34,4 +34,5 @@ __all__ = [
     "unpack",
     "valid",
     "visible",
+    "visible_json",
 ]

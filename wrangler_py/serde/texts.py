@@ -21,6 +21,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def visible_json(text: str) -> str:
+    r"""Return JSON that means the same, with what would steer a terminal in JSON's own escapes, as ``\u009b``."""
+    return text if text.isprintable() else _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def show(value: object, limit: int = 200) -> str:
     """Return ``repr(value)`` for a message: valid, at most ``limit`` characters, also where a user's method raises."""
     try:

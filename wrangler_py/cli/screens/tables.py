@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from wrangler_py.cli.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -70,9 +72,9 @@ def _table(headers: Iterable[str], rows: Rows) -> Table:
 
     made = Table(box=box.SQUARE, show_lines=True, header_style="bold")
     for header in headers:
-        made.add_column(header, overflow="fold")
+        made.add_column(printable(header), overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(printable(cell) for cell in row))
     return made
 
 

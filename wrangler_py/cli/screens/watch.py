@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from wrangler_py.cli import terminal
@@ -63,7 +62,7 @@ class JsonView(_Open):
     def show(self, detail: dict[str, Any]) -> None:
         """Print it if it is new."""
         if detail != self._last:
-            terminal.say(json.dumps(detail, ensure_ascii=False))
+            terminal.print_json(detail, indent=None)
             self._last = detail
 
 

@@ -1,6 +1,5 @@
 """`pywrangler kv key list`."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +29,7 @@ def list_keys(
     _ = as_json  # it is JSON anyway, as wrangler prints it
     with opened(local, binding, namespace_id) as kv:
         keys = kv.run(_all(kv.entries, prefix))
-    terminal.say(json.dumps(keys, indent=2, ensure_ascii=False))
+    terminal.print_json(keys, indent=2)
 
 
 async def _all(entries: "KvNamespace", prefix: str | None) -> list[Any]:
