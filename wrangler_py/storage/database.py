@@ -48,6 +48,15 @@ class Database:
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
+    def records(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
+        """Return all rows, each as its values by the names of their columns."""
+        try:
+            cursor = self.execute(query, parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
     def value(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         """Return the first column of the first row, None if there is no row."""
         rows = self.read(query, parameters)

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 import msgspec
 
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+_PART = re.compile(r"\{(\w+)\}")
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -20,7 +21,10 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def load_queries(package: str) -> dict[str, str]:
-    """Return all statements of a package's ``queries/*.sql`` by name; raise ValueError if a name stands twice."""
+    """Return all statements of a package's ``queries/*.sql`` by name; raise ValueError if a name stands twice.
+
+    ``{name}`` in a statement stands for the block of that name, such as a list of columns.
+    """
     found: dict[str, str] = {}
     for path in _sql_files(package, "queries"):
         _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
@@ -28,7 +32,7 @@ def load_queries(package: str) -> dict[str, str]:
             if name in found:
                 raise ValueError(f"query {name!r} stands twice, again in {path.name}")
             found[name] = text.strip()
-    return found
+    return {name: _PART.sub(lambda part: found.get(part[1], part[0]), text) for name, text in found.items()}
 
 
 def load_migrations(package: str) -> list[Migration]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from wrangler_py.engine.store import ListQuery
 from wrangler_py.errors import InvalidArgumentError
+from wrangler_py.storage.database import Database
+from wrangler_py.storage.sql import load_queries
 
-_Read = Callable[[str, Any], list[Any]]
+_Q = load_queries("wrangler_py.storage.sqlite")
 
 
 def list_instances(
-    read: _Read, workflow: str, query: ListQuery, counts: dict[str, int]
+    database: Database, workflow: str, query: ListQuery, counts: dict[str, int]
 ) -> tuple[list[Any], int, str | None]:
     """Return the rows of a page, how many instances match in all, and the cursor of the next page (None: no more).
 
@@ -20,7 +21,7 @@ def list_instances(
         InvalidArgumentError: a cursor that this function did not give.
     """
     where, parameters = _filter(workflow, query)
-    total = _total(read, where, parameters, query, counts)
+    total = _total(database, where, parameters, query, counts)
     direction, beyond = ("DESC", "<") if query.descending else ("ASC", ">")
     if query.cursor is not None:
         where = f"{where} AND number {beyond} :cursor"
@@ -28,11 +29,12 @@ def list_instances(
         offset = 0
     else:
         offset = (query.page - 1) * query.per_page
-    sql = f"SELECT * FROM instances WHERE {where} ORDER BY number {direction} LIMIT :limit OFFSET :offset"  # noqa: S608
-    rows = read(sql, {**parameters, "limit": query.per_page + 1, "offset": offset})
+    page = f"ORDER BY number {direction} LIMIT :limit OFFSET :offset"
+    sql = f"SELECT {_Q['instance']} FROM instances WHERE {where} {page}"  # noqa: S608
+    rows = database.records(sql, {**parameters, "limit": query.per_page + 1, "offset": offset})
     more = len(rows) > query.per_page
     rows = rows[: query.per_page]
-    return rows, total, str(rows[-1][0]) if more else None
+    return rows, total, str(rows[-1]["number"]) if more else None
 
 
 def _filter(workflow: str, query: ListQuery) -> tuple[str, dict[str, Any]]:
@@ -49,10 +51,10 @@ def _filter(workflow: str, query: ListQuery) -> tuple[str, dict[str, Any]]:
 
 
 def _total(
-    read: _Read, where: str, parameters: dict[str, Any], query: ListQuery, counts: dict[str, int]
+    database: Database, where: str, parameters: dict[str, Any], query: ListQuery, counts: dict[str, int]
 ) -> int:
     if query.date_start_ms is not None or query.date_end_ms is not None:
-        return int(read(f"SELECT count(*) FROM instances WHERE {where}", parameters)[0][0])  # noqa: S608
+        return int(database.value(f"SELECT count(*) FROM instances WHERE {where}", parameters))  # noqa: S608
     return sum(counts.values()) if query.status is None else counts.get(query.status.value, 0)
 
 

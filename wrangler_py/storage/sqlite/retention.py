@@ -1,4 +1,4 @@
-"""What `engine.retention` and `engine.terminations` ask of the store, over the connection of `SqliteStore`."""
+"""What `engine.retention`, `engine.terminations` and `engine.maintenance` ask of the store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wrangler_py.engine.settings import Settings
 from wrangler_py.engine.store import TerminationOrder
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.sqlite.commands import delete_instance
 
 _Q = load_queries("wrangler_py.storage.sqlite")
 _settings = msgspec.json.Decoder(Settings)
@@ -19,33 +20,30 @@ CHUNK_LINES = 16
 
 
 class Housekeeping:
-    """The part of `SqliteStore` that makes room, and that ends many instances at once."""
+    """What makes room in the database, and ends many instances at once."""
 
-    _database: Database
-
-    def _delete(self, row: int) -> None:
-        """Remove an instance, inside a transaction."""
-        raise NotImplementedError
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # retention
 
-    async def next_expiry(self) -> int | None:
+    def next_expiry(self) -> int | None:
         """Return when the next ended instance has to go; what was discarded and is still there is due at once."""
         if self._database.value(_Q["discarded_any"]):
             return 0
         due: int | None = self._database.value(_Q["next_expiry"])
         return due
 
-    async def discard_expired(self, *, now: int, limit: int) -> bool:
-        """Discard up to ``limit`` instances whose time is up; say whether there may be more."""
+    def discard_expired(self, *, now: int, limit: int) -> bool:
+        """Discard up to ``limit`` instances whose time is up; return True if there may be more."""
         if not self._database.read(f"{_Q['next_expiry']} AND expires_at <= ?", (now,))[0][0]:
             return False
         with self._database.transaction():
             cursor = self._database.execute(_Q["discard_expired"], {"now": now, "limit": limit})
         return cursor.rowcount > 0
 
-    async def remove_discarded(self, *, limit: int) -> bool:
-        """Remove up to ``limit`` lines of what discarded instances stored; say whether there may be more."""
+    def remove_discarded(self, *, limit: int) -> bool:
+        """Remove up to ``limit`` lines of what discarded instances stored; return True if there may be more."""
         rows = [row for (row,) in self._database.read(_Q["discarded"], {"limit": limit})]
         if not rows:
             return False
@@ -60,11 +58,11 @@ class Housekeeping:
                 limit -= removed + 1
                 if limit <= 0:
                     break
-                self._delete(row)
+                delete_instance(self._database, row)
         return True
 
-    async def give_back(self, *, limit: int) -> bool:
-        """Give up to ``limit`` free pages of the file back; say whether there may be more worth the effort."""
+    def give_back(self, *, limit: int) -> bool:
+        """Give up to ``limit`` free pages of the file back; return True if there may be more worth the effort."""
         if self._database.value("PRAGMA freelist_count") < WORTH_PAGES:
             return False
         before = self._database.value("PRAGMA page_count")
@@ -73,13 +71,13 @@ class Housekeeping:
 
     # terminations
 
-    async def order_termination(self, workflow: str, status: Status | None, *, now: int) -> bool:
+    def order_termination(self, workflow: str, status: Status | None, *, now: int) -> bool:
         """Store an order; False if there is one for the workflow already."""
         asked = {"workflow": workflow, "status": status, "now": now}
         with self._database.transaction():
             return self._database.execute(_Q["order_termination"], asked).rowcount == 1
 
-    async def take_terminations(self, epoch: int | None) -> list[TerminationOrder]:
+    def take_terminations(self, epoch: int | None) -> list[TerminationOrder]:
         """Take the orders that no living process carries out, and return all that this one has."""
         if not self._database.value("SELECT 1 FROM terminations"):
             return []
@@ -90,28 +88,24 @@ class Housekeeping:
             for workflow, status, up_to in self._database.read(_Q["terminations_of"], {"epoch": epoch})
         ]
 
-    async def to_terminate(self, order: TerminationOrder, *, after: int, limit: int) -> list[tuple[int, str]]:
+    def to_terminate(self, order: TerminationOrder, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Return ``(row, id)`` of the next instances an order is for, behind the row ``after``."""
         asked = {**msgspec.structs.asdict(order), "after": after, "limit": limit}
         return self._database.read(_Q["to_terminate"], asked)
 
-    async def finish_termination(self, order: TerminationOrder, epoch: int | None) -> None:
+    def finish_termination(self, order: TerminationOrder, epoch: int | None) -> None:
         """Forget an order that has been carried out; one that another process has taken over stands."""
         with self._database.transaction():
             values = {**msgspec.structs.asdict(order), "epoch": epoch}
             self._database.execute(_Q["finish_termination"], values)
 
-    async def is_terminating(self, workflow: str) -> bool:
-        """Say whether there is an order for a workflow."""
+    def is_terminating(self, workflow: str) -> bool:
+        """Return True if there is an order for a workflow."""
         return bool(self._database.value(_Q["terminating"], (workflow,)))
-
-    async def is_driven(self) -> bool:
-        """Say whether any process has a lease."""
-        return bool(self._database.value(_Q["driven"]))
 
     # settings
 
-    async def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
+    def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
         """Store what is set for a workflow, in place of what was."""
         with self._database.transaction():
             values = {"settings": msgspec.json.encode(settings), "name": name, "now": now}

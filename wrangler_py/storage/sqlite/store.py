@@ -17,17 +17,15 @@ import msgspec
 
 from wrangler_py.engine.analytics import Analysis
 from wrangler_py.engine.model import (
-    ErrorRecord,
     HistoryEvent,
     HistoryType,
     InstanceRow,
-    Occurrence,
     Request,
     Status,
-    Trigger,
     WorkflowRow,
 )
 from wrangler_py.engine.quarantine import Evidence
+from wrangler_py.engine.settings import Settings
 from wrangler_py.engine.store import (
     Batch,
     Change,
@@ -38,6 +36,7 @@ from wrangler_py.engine.store import (
     InstancePage,
     ListQuery,
     Seen,
+    TerminationOrder,
     Wanted,
 )
 from wrangler_py.errors import StaleEpochError
@@ -45,6 +44,7 @@ from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.analytics import analyse
 from wrangler_py.storage.sqlite.commands import carry_out, delete_instance, identity
+from wrangler_py.storage.sqlite.instances import read_instance
 from wrangler_py.storage.sqlite.leases import end_lease, end_leases, set_deaths
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
@@ -53,22 +53,20 @@ _PACKAGE = "wrangler_py.storage.sqlite"
 _Q = load_queries(_PACKAGE)
 _INSERT_HISTORY = _Q["insert_history"]
 _encode = msgspec.json.Encoder().encode
-_error = msgspec.json.Decoder(ErrorRecord)
-_occurrence = msgspec.json.Decoder(Occurrence)
 _TYPES = {kind.value: kind for kind in HistoryType}
-_STATUSES = {status.value: status for status in Status}
 #: Pages of write-ahead log after which a commit checkpoints by itself; the heartbeat's thread is usually there first.
 _AUTOCHECKPOINT_PAGES = 16_000
 DATABASE_NAME = "workflows.sqlite"
 
 
-class SqliteStore(Housekeeping):
+class SqliteStore:
     """One SQLite database in WAL mode."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._execute, self._transaction = database.execute, database.transaction
         self._read, self._value = database.read, database.value
+        self._housekeeping = Housekeeping(database)
         self._background: Database | None = None
 
     @classmethod
@@ -241,13 +239,13 @@ class SqliteStore(Housekeeping):
             self._check_lease(epoch)
             return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit, suspects)]
 
-    def _due(self, wanted: Wanted, now: int, limit: int, suspects: bool | None) -> list[Any]:
+    def _due(self, wanted: Wanted, now: int, limit: int, suspects: bool | None) -> list[dict[str, Any]]:
         parameters = {**msgspec.structs.asdict(wanted), "now": now, "limit": limit}
         kinds = () if suspects is False else ("due_suspects",)
-        rows: list[Any] = []
+        rows: list[dict[str, Any]] = []
         for query in (*kinds, *(() if suspects else ("due_going_on", "due_starting"))):
             if len(rows) < limit:
-                rows += self._read(_of(wanted, query), {**parameters, "limit": limit - len(rows)})
+                rows += self._database.records(_of(wanted, query), {**parameters, "limit": limit - len(rows)})
         return rows
 
     async def suspects(self, wanted: Wanted, *, limit: int) -> list[tuple[int, int]]:
@@ -257,19 +255,18 @@ class SqliteStore(Housekeeping):
         )
         return rows
 
-    def _claim(self, columns: Sequence[Any], epoch: int, now: int) -> Claimed:
-        instance = _instance(columns)
-        fresh = bool(columns[_FRESH])
+    def _claim(self, stored: dict[str, Any], epoch: int, now: int) -> Claimed:
+        instance = read_instance(stored)
         self._execute(_Q["claim"], {"epoch": epoch, "now": now, "number": instance.row})
         instance.epoch, instance.started_at = epoch, instance.started_at or now
-        signal = columns[_SIGNAL]
+        signal = stored["signal"]
         return Claimed(
             instance=instance,
             history=self._history(instance.row, 0, "replay_history"),
             events=self._events(instance.row, 0) if signal else [],
             signal=signal,
-            fresh=fresh,
-            deaths=columns[_DEATHS],
+            fresh=bool(stored["fresh"]),
+            deaths=stored["deaths"],
         )
 
     async def next_due(self, wanted: Sequence[Wanted]) -> int | None:
@@ -285,8 +282,11 @@ class SqliteStore(Housekeeping):
 
     async def get(self, workflow: str, instance_id: str) -> InstanceRow | None:
         """Return one instance."""
-        rows = self._read(_Q["get"], (workflow, instance_id))
-        return _instance(rows[0]) if rows else None
+        return self._one(_Q["get"], (workflow, instance_id))
+
+    def _one(self, query: str, parameters: Sequence[Any]) -> InstanceRow | None:
+        rows = self._database.records(query, parameters)
+        return read_instance(rows[0]) if rows else None
 
     async def history(self, row: int, *, after: int = 0, limit: int | None = None) -> list[HistoryEvent]:
         """Return an instance's log, from the event behind ``after``, in order; at most ``limit`` events."""
@@ -310,16 +310,13 @@ class SqliteStore(Housekeeping):
 
     async def look(self, workflow: str, instance_id: str) -> Seen | None:
         """Return one instance for a command to decide on."""
-        rows = self._read(_Q["look"], (workflow, instance_id))
-        return Seen(_instance(rows[0]), rows[0][-1]) if rows else None
+        rows = self._database.records(_Q["look"], (workflow, instance_id))
+        return Seen(read_instance(rows[0]), rows[0]["seq"]) if rows else None
 
     async def change(self, seen: Seen, change: Change, *, now: int) -> bool:
         """Carry out a command, if the instance is still as it was ``seen``; see `Store.change`."""
         with self._transaction():
             return carry_out(self._database, seen, change, now)
-
-    def _delete(self, row: int) -> None:
-        delete_instance(self._database, row)
 
     # events
 
@@ -374,15 +371,14 @@ class SqliteStore(Housekeeping):
     async def list_instances(self, workflow: str, query: ListQuery) -> InstancePage:
         """Return a page of a workflow's instances."""
         counts = await self.status_counts(workflow)
-        rows, total, cursor = list_instances(self._read, workflow, query, counts)
+        rows, total, cursor = list_instances(self._database, workflow, query, counts)
         return InstancePage(
-            [_instance(row) for row in rows], total, query.page, query.per_page, counts, cursor
+            [read_instance(row) for row in rows], total, query.page, query.per_page, counts, cursor
         )
 
     async def latest(self, workflow: str) -> InstanceRow | None:
         """Return the instance created last."""
-        rows = self._read(_Q["latest"], (workflow,))
-        return _instance(rows[0]) if rows else None
+        return self._one(_Q["latest"], (workflow,))
 
     async def status_counts(self, workflow: str) -> dict[str, int]:
         """Return how many instances have each status; statuses without instances are missing."""
@@ -430,12 +426,60 @@ class SqliteStore(Housekeeping):
         `Store.delete_workflow`."""
         with self._transaction():
             for (row,) in self._execute(_Q["undriven_rows"], (name,)).fetchall():
-                self._delete(row)
+                delete_instance(self._database, row)
             if self._execute(_Q["any_of_workflow"], (name,)).fetchone():
                 self._execute(_Q["ask_all"], {"workflow": name, "request": Request.LET_GO})
                 return False
             self._execute(_Q["delete_workflow"], (name,))
         return True
+
+    async def change_settings(self, name: str, settings: Settings, *, now: int) -> None:
+        """Store what is set for a workflow, in place of what was."""
+        self._housekeeping.change_settings(name, settings, now=now)
+
+    # retention
+
+    async def next_expiry(self) -> int | None:
+        """Return when the next ended instance has to go; see `Store.next_expiry`."""
+        return self._housekeeping.next_expiry()
+
+    async def discard_expired(self, *, now: int, limit: int) -> bool:
+        """Discard instances whose time is up; see `Store.discard_expired`."""
+        return self._housekeeping.discard_expired(now=now, limit=limit)
+
+    async def remove_discarded(self, *, limit: int) -> bool:
+        """Remove what discarded instances stored; see `Store.remove_discarded`."""
+        return self._housekeeping.remove_discarded(limit=limit)
+
+    async def give_back(self, *, limit: int) -> bool:
+        """Return free pages of the file to the file system; see `Store.give_back`."""
+        return self._housekeeping.give_back(limit=limit)
+
+    # terminations
+
+    async def order_termination(self, workflow: str, status: Status | None, *, now: int) -> bool:
+        """Store an order; False if there is one for the workflow already."""
+        return self._housekeeping.order_termination(workflow, status, now=now)
+
+    async def take_terminations(self, epoch: int | None) -> list[TerminationOrder]:
+        """Take the orders that no living process carries out; see `Store.take_terminations`."""
+        return self._housekeeping.take_terminations(epoch)
+
+    async def to_terminate(self, order: TerminationOrder, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return ``(row, id)`` of the next instances an order is for, behind the row ``after``."""
+        return self._housekeeping.to_terminate(order, after=after, limit=limit)
+
+    async def finish_termination(self, order: TerminationOrder, epoch: int | None) -> None:
+        """Forget an order that has been carried out; see `Store.finish_termination`."""
+        self._housekeeping.finish_termination(order, epoch)
+
+    async def is_terminating(self, workflow: str) -> bool:
+        """Return True if there is an order for a workflow."""
+        return self._housekeeping.is_terminating(workflow)
+
+    async def is_driven(self) -> bool:
+        """Return True if any process has a lease."""
+        return bool(self._value(_Q["driven"]))
 
 
 def _workflow(columns: Sequence[Any]) -> WorkflowRow:
@@ -444,37 +488,6 @@ def _workflow(columns: Sequence[Any]) -> WorkflowRow:
     return row
 
 
-# Columns of ``SELECT * FROM instances``, in the order of the migrations.
-_FRESH, _EPOCH, _SIGNAL, _REQUEST, _DEATHS = 15, 16, 18, 19, 23
-
-
 def _of(wanted: Wanted, query: str) -> str:
     """Return the query for all versions, or for one: each has an index of its own."""
     return _Q[query if wanted.version is None else f"{query}_of_version"]
-
-
-def _instance(columns: Sequence[Any]) -> InstanceRow:
-    (row, workflow, instance_id, status, params, trigger, schedule, version, *times) = columns
-    created_at, modified_at, started_at, ended_at, output, error, due_at, _fresh, epoch, paused_at = times[
-        :10
-    ]
-    return InstanceRow(
-        row=row,
-        workflow=workflow,
-        id=instance_id,
-        status=_STATUSES[status],
-        params=params,
-        trigger=Trigger(trigger),
-        version=version,
-        created_at=created_at,
-        modified_at=modified_at,
-        started_at=started_at,
-        ended_at=ended_at,
-        output=output,
-        error=_error.decode(error) if error else None,
-        due_at=due_at,
-        paused_at=paused_at,
-        epoch=epoch,
-        schedule=None if schedule is None else _occurrence.decode(schedule),
-        request=Request(columns[_REQUEST]) if columns[_REQUEST] else None,
-    )

@@ -28,11 +28,11 @@ WHERE workflow = :workflow AND version = :version AND deaths > 0 AND epoch IS NU
 ORDER BY due_at LIMIT :limit
 
 -- due_suspects --
-SELECT * FROM instances INDEXED BY instances_suspect
+SELECT {instance} FROM instances INDEXED BY instances_suspect
 WHERE workflow = :workflow AND deaths > 0 AND epoch IS NULL AND due_at <= :now
 ORDER BY deaths, due_at LIMIT :limit
 
 -- due_suspects_of_version --
-SELECT * FROM instances INDEXED BY instances_suspect
+SELECT {instance} FROM instances INDEXED BY instances_suspect
 WHERE workflow = :workflow AND version = :version AND deaths > 0 AND epoch IS NULL AND due_at <= :now
 ORDER BY deaths, due_at LIMIT :limit

@@ -40,22 +40,22 @@ WHERE number = ? AND epoch = ?
 DELETE FROM events WHERE instance = ?
 
 -- due_going_on --
-SELECT * FROM instances INDEXED BY instances_due
+SELECT {instance} FROM instances INDEXED BY instances_due
 WHERE workflow = :workflow AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND deaths = 0
 ORDER BY due_at LIMIT :limit
 
 -- due_going_on_of_version --
-SELECT * FROM instances INDEXED BY instances_due_of_version
+SELECT {instance} FROM instances INDEXED BY instances_due_of_version
 WHERE workflow = :workflow AND version = :version AND fresh = 0 AND epoch IS NULL AND due_at <= :now AND deaths = 0
 ORDER BY due_at LIMIT :limit
 
 -- due_starting --
-SELECT * FROM instances INDEXED BY instances_due
+SELECT {instance} FROM instances INDEXED BY instances_due
 WHERE workflow = :workflow AND fresh = 1 AND epoch IS NULL AND due_at <= :now
 ORDER BY due_at, number LIMIT :limit
 
 -- due_starting_of_version --
-SELECT * FROM instances INDEXED BY instances_due_of_version
+SELECT {instance} FROM instances INDEXED BY instances_due_of_version
 WHERE workflow = :workflow AND version = :version AND fresh = 1 AND epoch IS NULL AND due_at <= :now
 ORDER BY due_at, number LIMIT :limit
 

@@ -1,5 +1,10 @@
+-- instance --
+-- The columns that `storage.sqlite.instances` reads.
+number, workflow, id, status, params, trigger, schedule, version, created_at, modified_at, started_at, ended_at, output,
+    error, due_at, fresh, epoch, paused_at, signal, request, deaths
+
 -- get --
-SELECT * FROM instances WHERE workflow = ? AND id = ?
+SELECT {instance} FROM instances WHERE workflow = ? AND id = ?
 
 -- history --
 SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq LIMIT ?
@@ -8,8 +13,8 @@ SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE ins
 SELECT data FROM chunks WHERE instance = ? AND step = ? AND number = ?
 
 -- look --
--- Columns as in `get`, then the number of the last history event.
-SELECT instances.*, (SELECT max(seq) FROM history WHERE instance = instances.number)
+-- As `get`, with the number of the last history event.
+SELECT {instance}, (SELECT max(seq) FROM history WHERE instance = instances.number) AS seq
 FROM instances WHERE workflow = ? AND id = ?
 
 -- unchanged --
@@ -101,7 +106,7 @@ SELECT DISTINCT instances.version FROM instances JOIN workflows ON workflows.nam
 WHERE workflows.script = ? AND instances.status IN ('queued', 'running', 'waiting', 'waitingForPause', 'paused')
 
 -- latest --
-SELECT * FROM instances WHERE number = (SELECT max(number) FROM instances WHERE workflow = ?)
+SELECT {instance} FROM instances WHERE number = (SELECT max(number) FROM instances WHERE workflow = ?)
 
 -- status_counts --
 SELECT status, count(*) FROM instances WHERE workflow = ? GROUP BY status
