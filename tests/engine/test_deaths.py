@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.world import MINUTE, in_world
 from wrangler_py.engine import Status
+from wrangler_py.engine.quarantine import Evidence
 
 ONCE = {"retries": {"limit": 0, "delay": 0}}
 TWICE = {"retries": {"limit": 1, "delay": 0}}
@@ -289,3 +290,58 @@ def test_a_suspect_is_tried_although_others_are_always_busy(tmp_path):
         return (await detail(world, row)).status, statuses & {Status.ERRORED}
 
     assert in_world(tmp_path, body) == ("errored", set())
+
+
+async def after_a_death(world, *evidence, stopped=()):
+    """Let the process of two executing instances and one that waits die; return the deaths that count for each."""
+
+    async def run(event, step):
+        if event.payload == "waits":
+            await step.wait_for_event("w", "go")
+        await step.do("work", TWICE, lambda: asyncio.sleep(60))
+
+    await world.define(run)
+    rows = [await world.engine.create("w", id=name, params=name) for name in ("a", "b", "waits")]
+    await asyncio.sleep(1)
+    await world.store.reap(
+        now=world.clock.now(), keep=(), owners=["pywrangler"], stopped=stopped, evidence=evidence
+    )
+    return [await deaths_of(world, row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("how", "deaths"),
+    [
+        ({}, [1, 1, 0]),
+        ({"evidence": [Evidence("pywrangler", [("w", "a")], is_certain=True)]}, [2, 0, 0]),
+        ({"evidence": [Evidence("pywrangler", [("w", "a"), ("w", "b")])]}, [1, 1, 0]),
+        ({"evidence": [Evidence("pywrangler")]}, [1, 1, 0]),
+        ({"evidence": [Evidence("another", [("w", "a")], is_certain=True)]}, [1, 1, 0]),
+        ({"stopped": ["pywrangler"]}, [0, 0, 0]),
+    ],
+)
+def test_a_death_counts_for_those_that_were_executing_as_far_as_that_is_known(tmp_path, how, deaths):
+    evidence = how.get("evidence", ())
+    stopped = how.get("stopped", ())
+    assert in_world(tmp_path, lambda world: after_a_death(world, *evidence, stopped=stopped)) == deaths
+
+
+def test_deaths_that_something_else_may_have_caused_never_end_an_instance(tmp_path):
+    """As a handler of requests that ends the process again and again while `run()` waits for something of its own."""
+
+    async def body(world):
+        async def run(event, step):
+            await asyncio.sleep(100)
+            return "done"
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        for _ in range(20):
+            await asyncio.sleep(2)
+            await world.store.reap(
+                now=world.clock.now(), keep=(), owners=["pywrangler"], evidence=[Evidence("pywrangler")]
+            )
+            await world.crash()
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE

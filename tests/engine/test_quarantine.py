@@ -63,8 +63,9 @@ def test_somebody_is_always_tried_when_nobody_else_executes(waiting):
     assert admit(waiting) >= 1
 
 
-def test_a_single_instance_that_was_executing_is_tried_alone_at_once():
-    assert Evidence("o", [("w", "a")]).least_deaths == ALONE
+def test_a_culprit_is_tried_alone_at_once():
+    assert Evidence("o", [("w", "a")], is_certain=True).least_deaths == ALONE
+    assert Evidence("o", [("w", "a")]).least_deaths == 1
     assert Evidence("o", [("w", "a"), ("w", "b")]).least_deaths == 1
 
 

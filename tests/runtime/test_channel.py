@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from wrangler_py.runtime.channel import (
+    Death,
     Drain,
     Drive,
     Load,
@@ -35,7 +36,7 @@ def test_messages_keep_their_order_and_content(wires):
     sent = [
         Load("wrangler.toml", "state", "me", variables={"A": "b"}, sockets=0),
         Drive(),
-        Drive(["dead"], "living-"),
+        Drive([Death("dead", [("w", "i")], is_certain=True)], "living-"),
         Terminal(None),
         Drain(2.0, 30.0),
     ]
@@ -70,7 +71,7 @@ def test_a_message_longer_than_one_reading_arrives_whole(wires):
     supervisor, worker = wires
     heard: queue.Queue = queue.Queue()
     thread = worker.listen(lambda message, _: heard.put(message), lambda: None)
-    sent = Drive(["x" * 300_000])
+    sent = Drive([Death("x" * 300_000)])
     assert supervisor.send(sent)
     assert heard.get(timeout=10) == sent
     supervisor.close()

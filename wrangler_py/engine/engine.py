@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
@@ -44,6 +44,7 @@ from wrangler_py.engine.model import (
 )
 from wrangler_py.engine.observation import Blocked, Observation, Observers, innermost
 from wrangler_py.engine.options import EngineOptions
+from wrangler_py.engine.quarantine import Ends
 from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
@@ -125,15 +126,17 @@ class Engine:
         await self.maintenance.take_settings()
         self._scheduler.kick()
 
-    async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
+    async def start(
+        self, dead_owners: Collection[str] | None = (), *, living: str | None = None, **ends: Unpack[Ends]
+    ) -> None:
         """Take a lease and begin to drive instances.
 
-        What the ``dead_owners`` (None: everybody else) drove is due at once, and so is what owners drove whose names
-        do not begin with ``living``, if that is given.
+        What the ``dead_owners`` (None: everybody else) drove is due, and so is what owners drove whose names do not
+        begin with ``living``, if that is given. ``ends`` says how they died; see `Store.reap`.
         """
         now = self.clock.now()
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
-        await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living)
+        await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living, **ends)
         self._shared.draining = False
         self._drive(epoch)
         if self.options.heartbeat and self._looking is None:

@@ -12,8 +12,9 @@ What is decided here is pure; the scheduler carries it out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
+from typing import TypedDict
 
 import msgspec
 
@@ -33,15 +34,28 @@ HOLD_MS, PAUSE_MS, PATIENCE_MS = 2_000, 20_000, 600_000
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What is known of the death of the process ``owner``: the instances (workflow, id) whose code was executing."""
+    """What is known of the death of the process ``owner``.
+
+    The death counts for the ``instances`` (workflow, id), whose code was executing. Where there are none, something
+    else may have ended the process: whatever was under way is tried again as after a first death, and no more.
+    """
 
     owner: str
     instances: list[tuple[str, str]] = []
+    #: There is one, and nothing else was executing.
+    is_certain: bool = False
 
     @property
     def least_deaths(self) -> int:
-        """Deaths that each of the instances has at least: a single one is the culprit."""
-        return ALONE if len(self.instances) == 1 else 1
+        """Deaths that each of the instances has at least: a culprit is tried alone at once."""
+        return ALONE if self.is_certain else 1
+
+
+class Ends(TypedDict, total=False):
+    """How the owners of leases ended: those that were stopped on purpose, and what is known of the deaths of others."""
+
+    stopped: Collection[str]
+    evidence: Collection[Evidence]
 
 
 def is_hopeless(deaths: int, *, has_open_attempt: bool) -> bool:

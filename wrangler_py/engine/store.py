@@ -280,8 +280,8 @@ class Store(Protocol):
         """End the leases that have expired, and those of the dead ``owners`` (None: of all but ``keep``).
 
         ``living``, if given, is what the names of all living owners begin with: who is called otherwise is dead too.
-        The death counts for the instances that were executing: for those that the ``evidence`` of an owner names, else
-        for all. It does not count where the owner was ``stopped`` on purpose. Returns how many instances are free
+        The death counts for the instances that were executing; the ``evidence`` says which, where there is some. It
+        does not count where the owner was ``stopped`` on purpose. Returns how many instances are free
         again; one that more than one death counts for is due only after a delay (`engine.quarantine`).
         """
         ...

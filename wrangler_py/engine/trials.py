@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from wrangler_py.engine.executing import RECORD, Executing
 from wrangler_py.engine.instance.context import EngineContext, InstanceContext
 from wrangler_py.engine.quarantine import ALONE, admitted, holds_others, next_change_ms, survival_ms
 from wrangler_py.engine.timers import Timer
@@ -30,6 +31,7 @@ class Trials:
         """Forget everything: under another lease all instances are taken up anew."""
         self._trying.clear()
         self._survivors.clear()
+        self._record()
         self.settle(are_waiting=False)
 
     def admits(self, waiting: Sequence[int]) -> int:
@@ -46,6 +48,7 @@ class Trials:
         now = self._shared.clock.now()
         self._trying[context], context.is_on_trial = now, True
         self._shared.is_quarantined = True
+        self._record()
         self._shared.timers.call_at(now + survival_ms(context.deaths), self._kick)
 
     def end(self, context: InstanceContext) -> None:
@@ -53,7 +56,11 @@ class Trials:
         self._survivors.discard(context)
         if self._trying.pop(context, None) is not None:
             context.is_on_trial = False
+            self._record()
             self._kick()
+
+    def _record(self) -> None:
+        RECORD.try_([Executing(*context.place[:2]) for context in self._trying])
 
     def passed(self, context: InstanceContext) -> None:
         """End a trial well."""

@@ -80,14 +80,24 @@ class Serve(msgspec.Struct, tag="serve", frozen=True):
     sockets: int = 0
 
 
+class Death(msgspec.Struct, frozen=True):
+    """The end of a worker whose leases are named ``owner``; what it was executing is `engine.quarantine.Evidence`."""
+
+    owner: str
+    instances: list[tuple[str, str]] = []
+    is_certain: bool = False
+    #: Its supervisor ended it: that counts for no instance.
+    is_stopped: bool = False
+
+
 class Drive(msgspec.Struct, tag="drive", frozen=True):
     """To a worker: take a lease and run instances.
 
-    Dead are the ``dead_owners``, and all owners in the store whose names do not begin with ``living``: those are of
-    another session, and this one has the state's lock.
+    Dead are the owners of the ``deaths``, and all owners in the store whose names do not begin with ``living``: those
+    are of another session, and this one has the state's lock.
     """
 
-    dead_owners: list[str] = []
+    deaths: list[Death] = []
     living: str = ""
     sockets: int = 0
 
@@ -142,7 +152,7 @@ class Routes(msgspec.Struct, tag="routes", frozen=True):
 class Bury(msgspec.Struct, tag="bury", frozen=True):
     """To the front: these owners of leases have died; others may have their instances at once."""
 
-    owners: list[str]
+    deaths: list[Death]
     sockets: int = 0
 
 

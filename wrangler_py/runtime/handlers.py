@@ -12,6 +12,7 @@ from typing import Any
 
 from wrangler_py.bindings.workflow import source
 from wrangler_py.engine import Trigger
+from wrangler_py.engine.executing import RECORD
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.runtime.loader import DEFAULT, GLOBAL_HANDLERS, WorkerCode
 from wrangler_py.sdk.context import Context, WaitUntil, current_context
@@ -181,7 +182,8 @@ def _handling(context: Context, trigger: Trigger | None) -> Iterator[None]:
     token, before = current_context.set(context), source.get()
     source.set(trigger or Trigger.BINDING)
     try:
-        yield
+        with RECORD.handler():
+            yield
     finally:
         source.set(before)
         current_context.reset(token)

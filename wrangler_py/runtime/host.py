@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import msgspec
 
@@ -22,6 +22,7 @@ from wrangler_py.bindings.resources import NoCode
 from wrangler_py.clock import Clock, SystemClock
 from wrangler_py.config import fingerprint
 from wrangler_py.engine import Definition, Engine, EngineOptions
+from wrangler_py.engine.quarantine import Ends
 from wrangler_py.engine.settings import read_retention
 from wrangler_py.errors import WorkerLoadError
 from wrangler_py.runtime.handlers import Handlers
@@ -167,13 +168,15 @@ class Host:
     def _maker(self, found: type) -> Any:
         return lambda: found(Context(self.work), self.env)
 
-    async def start(self, dead_owners: Collection[str] | None = (), *, living: str | None = None) -> None:
+    async def start(
+        self, dead_owners: Collection[str] | None = (), *, living: str | None = None, **ends: Unpack[Ends]
+    ) -> None:
         """Begin to run instances, queues, alarms and schedules; this process drives the script now.
 
         What ``dead_owners`` (None: everybody else) ran is taken over at once, and so is what owners ran whose names do
-        not begin with ``living``, if that is given.
+        not begin with ``living``, if that is given. ``ends``: see `Engine.start`.
         """
-        await self.engine.start(dead_owners, living=living)
+        await self.engine.start(dead_owners, living=living, **ends)
         if self._part is None:
             await self.lead()
 

@@ -6,9 +6,15 @@ import signal
 import socket
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from wrangler_py.runtime.channel import SupervisorWire, ToWorker
+from wrangler_py.runtime.channel import Death, SupervisorWire, ToWorker
+from wrangler_py.runtime.deaths import death_of, fields_of, told
 from wrangler_py.runtime.spawn import Child
+
+if TYPE_CHECKING:
+    from wrangler_py.engine.executing import LastWords
 
 
 class WorkerProcess:
@@ -24,6 +30,7 @@ class WorkerProcess:
         self.owner = f"{session}{self.pid}-{uuid.uuid4().hex[:12]}"
         #: True if it serves although the user's code could not be loaded.
         self.is_broken = False
+        self._is_stopped = False
 
     @property
     def pid(self) -> int:
@@ -42,6 +49,29 @@ class WorkerProcess:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     @property
+    def death(self) -> Death:
+        """Return what the next worker must know of its end."""
+        if self._is_stopped or not self.exit_code:
+            return Death(self.owner, is_stopped=True)
+        return death_of(self.owner, self._last_words)
+
+    @property
+    def told(self) -> str:
+        """Return what it was executing when it died, in words that follow "The worker died"."""
+        return told(self._last_words)
+
+    @property
+    def culprit(self) -> dict[str, str | int]:
+        """Return the instance, step and attempt that it was executing, for a log; empty where that is not certain."""
+        return fields_of(self._last_words)
+
+    @cached_property
+    def _last_words(self) -> LastWords:
+        from wrangler_py.engine.executing import read_last_words
+
+        return read_last_words(self._child.record)
+
+    @property
     def is_alive(self) -> bool:
         """Say whether it still runs."""
         return self.exit_code is None
@@ -51,7 +81,8 @@ class WorkerProcess:
         return self.wire.send(message, sockets)
 
     def kill(self) -> None:
-        """End it now, whatever it does."""
+        """End it now, whatever it does. That is no fault of what it executes."""
+        self._is_stopped = self.is_alive
         self._child.process.kill()
 
     def close(self) -> None:

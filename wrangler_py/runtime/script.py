@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from wrangler_py.config import watched_files
 from wrangler_py.runtime.backoff import Backoff
 from wrangler_py.runtime.channel import (
+    Death,
     Drain,
     Drive,
     Failed,
@@ -113,8 +114,8 @@ class Script:
         self._spare: WorkerProcess | None = None
         #: Workers that may drive instances: told to, and not heard to have let go.
         self._driving: set[WorkerProcess] = set()
-        #: Names of leases whose workers died.
-        self._dead_owners: list[str] = []
+        #: Deaths of workers that had leases.
+        self._deaths: list[Death] = []
         self._changed: set[Path] = set()
         self._reason = Reason(frozenset())
         self._serving_since = 0.0
@@ -305,9 +306,9 @@ class Script:
         worker = self._current
         if worker is None or self._driving or self._stage.is_ending:
             return
-        if worker.send(Drive(self._dead_owners, self._stage.lease_prefix)):
+        if worker.send(Drive(self._deaths, self._stage.lease_prefix)):
             self._driving.add(worker)
-            self._dead_owners = []
+            self._deaths = []
 
     def _prepare_spare(self) -> None:
         if self._stage.options.reload:
@@ -328,11 +329,12 @@ class Script:
     def _bury(self, worker: WorkerProcess) -> None:
         self._hear_last_words(worker)
         was_current, was_loading = worker is self._current, worker is self._loading
+        told = worker.told if was_current else ""
         self._forget(worker)
         if self._stage.is_ending:
             return
         if was_current:
-            self._died(worker, time.monotonic() - self._serving_since)
+            self._died(f"({worker.cause}){told}", time.monotonic() - self._serving_since)
         elif was_loading:
             self._died_loading(worker)
         self._drive()
@@ -346,7 +348,7 @@ class Script:
     def _forget(self, worker: WorkerProcess) -> None:
         if worker in self._driving:
             self._driving.discard(worker)
-            self._dead_owners = [*self._dead_owners, worker.owner]
+            self._deaths = [*self._deaths, worker.death]
         self._leaving.discard(worker)
         self._current, self._loading, self._spare = (
             None if each is worker else each for each in (self._current, self._loading, self._spare)
@@ -356,9 +358,9 @@ class Script:
         self._loop.remove_reader(worker.wire.end.fileno())
         worker.close()
 
-    def _died(self, worker: WorkerProcess, served: float) -> None:
+    def _died(self, how: str, served: float) -> None:
         wait = self._backoff.died(served)
-        self._screen.warn(f"The worker died ({worker.cause}); starting it again{_in(wait)}.")
+        self._screen.warn(f"The worker died {how}; starting it again{_in(wait)}.")
         if self._loading is None:
             self._restart_in(wait)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -17,15 +20,31 @@ COMMAND = (sys.executable, "-P", "-m", "wrangler_py.server")
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 
 
+#: Bytes of the memory in which a worker records what it executes (`engine.executing`): four slots for the process, and
+#: sixty for threads.
+RECORD_SIZE = 64 * 1024
+
+
 class Child:
     """A worker process and our end of the line to it. As a context manager, it is killed in the end."""
 
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
-        with theirs, _terminal_signals_held():
-            self.process = subprocess.Popen(  # noqa: S603 - our own module
-                [*COMMAND, str(theirs.fileno())], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-            )
+        record = _shared_file()
+        self._record = mmap.mmap(record, RECORD_SIZE)
+        descriptors = [theirs.fileno(), record]
+        try:
+            with theirs, _terminal_signals_held():
+                self.process = subprocess.Popen(  # noqa: S603 - our own module
+                    [*COMMAND, *map(str, descriptors)], stdin=subprocess.DEVNULL, pass_fds=descriptors
+                )
+        finally:
+            os.close(record)
+
+    @property
+    def record(self) -> bytes:
+        """Return what the process has recorded of what it executes: of use when it has died."""
+        return self._record[:]
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +59,18 @@ class Child:
         """Wait for its end, which must be near, and let go of what is left of it."""
         self.process.wait()
         self.line.close()
+        self._record.close()
+
+
+def _shared_file() -> int:
+    """Return the descriptor of a file without a name."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("pywrangler-record")
+    else:
+        descriptor, path = tempfile.mkstemp()
+        os.unlink(path)
+    os.ftruncate(descriptor, RECORD_SIZE)
+    return descriptor
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""``python -m wrangler_py.server FD``: a process of a session, steered by `runtime.supervisor` over ``FD``.
+"""``python -m wrangler_py.server FD RECORD``: a process of a session, steered by `runtime.supervisor` over ``FD``.
+
+In the file ``RECORD`` it leaves what it executes, for its supervisor to read when it has died.
 
 Everything imported here is imported before the supervisor says what to load.
 """
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from wrangler_py.engine.executing import RECORD
 from wrangler_py.runtime.channel import Load, LoadFront, WorkerWire
 from wrangler_py.runtime.spawn import ignore_terminal_signals
 from wrangler_py.server.worker import Worker
@@ -46,6 +49,9 @@ def main() -> None:
     ignore_terminal_signals()
     wire = WorkerWire(socket.socket(fileno=int(sys.argv[1])))
     wire.end.set_inheritable(False)
+    record = int(sys.argv[2])
+    RECORD.keep_in(record)
+    os.close(record)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     factory = _loop_factory()

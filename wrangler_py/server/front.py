@@ -19,6 +19,7 @@ from wrangler_py.errors import RequestError, StoreUnavailableError, UserError
 from wrangler_py.runtime.channel import (
     Answered,
     Bury,
+    Death,
     Drain,
     Failed,
     Leaving,
@@ -34,6 +35,7 @@ from wrangler_py.runtime.channel import (
     ToWorker,
     WorkerWire,
 )
+from wrangler_py.runtime.deaths import ends_of
 from wrangler_py.runtime.host import Host
 from wrangler_py.runtime.logs import RequestLog, send_library_logs
 from wrangler_py.server.answer import Answer
@@ -149,8 +151,8 @@ class Front:
                 case Routes() as found:
                     self._is_ready = found.is_ready
                     self._do_beside(self._route(found))
-                case Bury(owners=owners):
-                    await self._bury(owners)
+                case Bury(deaths=deaths):
+                    await self._bury(deaths)
                 case Answered() as answer:
                     self._rollout.answered(answer)
                 case Leaving():
@@ -168,11 +170,12 @@ class Front:
         await self._proxy.use(found.scripts)
         self._wire.send(Routed(found.number))
 
-    async def _bury(self, owners: list[str]) -> None:
+    async def _bury(self, deaths: list[Death]) -> None:
         """Let go of what dead processes drove: the living ones see it, and take it over."""
         engine = self._host.engine
         with contextlib.suppress(StoreUnavailableError):  # Then their leases expire by themselves.
-            await engine.store.reap(now=engine.clock.now(), keep=(), owners=owners)
+            owners = [one.owner for one in deaths]
+            await engine.store.reap(now=engine.clock.now(), keep=(), owners=owners, **ends_of(deaths))
 
     async def _look(self) -> None:
         """Tell the supervisor, now and then, what is stored about who is to be there."""

@@ -30,6 +30,7 @@ from wrangler_py.runtime.channel import (
     WantTerminal,
     WorkerWire,
 )
+from wrangler_py.runtime.deaths import ends_of
 from wrangler_py.runtime.debugger import Debugger
 from wrangler_py.runtime.editor import EditorDebugger
 from wrangler_py.runtime.host import Host
@@ -120,8 +121,8 @@ class Worker:
             match await self._heard.get():
                 case Serve(), sockets:
                     await self._accept(serving, sockets)
-                case Drive(dead_owners=dead, living=living), _:
-                    await host.start(dead, living=living)
+                case Drive(deaths=deaths, living=living), _:
+                    await host.start([one.owner for one in deaths], living=living, **ends_of(deaths))
                     self._let_editor_attach()
                 case Lead(), _:
                     await host.lead()

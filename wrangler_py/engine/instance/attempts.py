@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
+from wrangler_py.engine.executing import RECORD, Executing
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import ask_delay, encode_result
@@ -39,6 +40,7 @@ _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
 class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
+    is_rollback = False
     __slots__ = ("attempt", "config", "context", "delay_function", "display", "name", "recorded", "step")
 
     def __init__(
@@ -137,7 +139,9 @@ class Attempts:
         began = asyncio.get_running_loop().time()
         with self._executing():
             ctx = self.ctx() if callback.wants_context else {}
-            value = await self.context.shared.executor.call(callback, ctx, self.config.timeout_ms)
+            value = await self.context.shared.executor.call(
+                callback, ctx, self.config.timeout_ms, self._entry()
+            )
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -148,6 +152,17 @@ class Attempts:
                 if not isinstance(value, AsyncIterable):
                     raise self._not_serialisable(error) from None
             return await self._record(value, began)
+
+    def _entry(self) -> bytes:
+        """Return the attempt's entry in the record of what executes; nothing if none is kept."""
+        if not RECORD.is_kept:
+            return b""
+        place, limit = self.context.place, self.config.retries.limit
+        attempts = 0 if limit is None else limit + 1
+        executing = Executing(
+            place.workflow, place.instance_id, self.display, self.attempt, attempts, self.is_rollback
+        )
+        return executing.encode()
 
     async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""

@@ -86,6 +86,7 @@ class ReversibleAttempts(Attempts):
 class RollbackAttempts(Attempts):
     """The attempts of one rollback, in the history under the number of the step that it undoes."""
 
+    is_rollback = True
     __slots__ = ("_undoes", "failure")
 
     def __init__(self, undo: Undo, recorded: Recorded | None) -> None:
@@ -106,7 +107,9 @@ class RollbackAttempts(Attempts):
         context = self.context
         with self._executing():
             try:
-                await context.shared.executor.call(callback, self.ctx(), self.config.timeout_ms)
+                await context.shared.executor.call(
+                    callback, self.ctx(), self.config.timeout_ms, self._entry()
+                )
             except (ControlFlow, asyncio.CancelledError):
                 if context.stop_reason is not None:
                     raise

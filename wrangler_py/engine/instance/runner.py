@@ -16,7 +16,9 @@ import msgspec
 
 from wrangler_py.clock import naive_utc
 from wrangler_py.engine.entries import FailureData, MessageData, encode_data
+from wrangler_py.engine.executing import RECORD, Executing
 from wrangler_py.engine.instance.context import EngineContext, InstanceContext, Phase, Slots, Stop
+from wrangler_py.engine.instance.executor import recorded
 from wrangler_py.engine.instance.place import current_instance
 from wrangler_py.engine.instance.rollback import Rollbacks
 from wrangler_py.engine.instance.rollback_log import RollbackLog
@@ -138,6 +140,8 @@ class Runner:
             result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
             if not inspect.isawaitable(result):
                 return self._errored(record_of("TypeError", _not_async(self.context.definition.class_name)))
+            if self.context.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
+                result = recorded(result, Executing(*self.context.place[:2]).encode())
             output = await result
         except (ControlFlow, asyncio.CancelledError, GeneratorExit):
             raise

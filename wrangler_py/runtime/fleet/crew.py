@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from wrangler_py.runtime.channel import Drive, FromWorker, Load, Problem, Ready, Serve
+from wrangler_py.runtime.channel import Death, Drive, FromWorker, Load, Problem, Ready, Serve
 from wrangler_py.runtime.fleet.post import Post, Stage
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Crews(Protocol):
         """A worker says something that is not about its own life."""
         ...
 
-    def died(self, crew: Crew, post: Post, owner: str) -> None:
+    def died(self, crew: Crew, post: Post, death: Death) -> None:
         """A worker has ended."""
         ...
 
@@ -153,10 +153,10 @@ class Crew:
         """See `Boss`."""
         self._crews.heard(self, post, message)
 
-    def died(self, post: Post, owner: str, cause: str) -> None:
+    def died(self, post: Post, death: Death, cause: str) -> None:
         """See `Boss`."""
         self._came(Problem(f"The worker died while it loaded your code ({cause})."))
-        self._crews.died(self, post, owner)
+        self._crews.died(self, post, death)
 
     # the end
 

@@ -17,6 +17,7 @@ from wrangler_py.runtime.channel import (
     Answered,
     Asked,
     Bury,
+    Death,
     FromWorker,
     Lead,
     Problem,
@@ -68,8 +69,8 @@ class Fleet:
         self._leaders: dict[str, Post] = {}
         self._standing_by: set[Post] = set()
         self._routes = Routes(0, {}, is_ready=False)
-        #: Owners of leases whose death the front could not be told of.
-        self._dead_owners: list[str] = []
+        #: Deaths that the front could not be told of.
+        self._deaths: list[Death] = []
         self._bound = 0
         self._missing: set[Key] = set()
         self._resting: dict[Post, asyncio.Event] = {}
@@ -299,11 +300,11 @@ class Fleet:
             case Released() if post in self._resting:
                 self._resting[post].set()
 
-    def died(self, crew: Crew, post: Post, owner: str) -> None:
+    def died(self, crew: Crew, post: Post, death: Death) -> None:
         """See `Crews`."""
         if post in self._resting:
             self._resting[post].set()
-        self._dead_owners.append(owner)
+        self._deaths.append(death)
         self._bury()
         self._leads_no_more(post)
         if crew in self._leaving:
@@ -312,8 +313,8 @@ class Fleet:
             self.settle()
 
     def _bury(self) -> None:
-        if self._dead_owners and self._tell(Bury(self._dead_owners)):
-            self._dead_owners = []
+        if self._deaths and self._tell(Bury(self._deaths)):
+            self._deaths = []
 
     def _let_go(self) -> None:
         for crew in [crew for crew in self._leaving if crew.is_gone]:

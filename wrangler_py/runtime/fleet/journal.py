@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from wrangler_py.runtime.options import LogLevel
@@ -28,10 +29,18 @@ class Journal:
         else:
             self._screen.say(f"⎔ {_of(script, version)}{message}")
 
-    def warn(self, event: str, message: str, *, script: str = "", version: str = "") -> None:
-        """Tell something that somebody should look at."""
+    def warn(
+        self,
+        event: str,
+        message: str,
+        *,
+        script: str = "",
+        version: str = "",
+        culprit: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Tell something that somebody should look at. ``culprit``: fields that say which instance it is about."""
         if self._is_json:
-            self._record(LogLevel.WARN, event, message, script, version)
+            self._record(LogLevel.WARN, event, message, script, version, culprit=culprit)
         else:
             self._screen.warn(f"{_of(script, version)}{message}")
 
@@ -43,11 +52,20 @@ class Journal:
         else:
             self._screen.problem(problem, _of(script, version).rstrip(": ") or None)
 
-    def _record(self, level: LogLevel, event: str, message: str, script: str, version: str) -> None:
+    def _record(
+        self,
+        level: LogLevel,
+        event: str,
+        message: str,
+        script: str,
+        version: str,
+        *,
+        culprit: Mapping[str, str | int] | None = None,
+    ) -> None:
         from wrangler_py.runtime.jsonlog import json_line
 
         if self._level.shows(level):
-            line = json_line(level, event, message, {"script": script, "version": version})
+            line = json_line(level, event, message, {"script": script, "version": version, **(culprit or {})})
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 

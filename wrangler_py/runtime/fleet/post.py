@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from wrangler_py.runtime.backoff import Backoff
-from wrangler_py.runtime.channel import Drain, Failed, FromWorker, Problem, Ready, ToWorker
+from wrangler_py.runtime.channel import Death, Drain, Failed, FromWorker, Problem, Ready, ToWorker
 from wrangler_py.runtime.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Boss(Protocol):
         """The process says something else."""
         ...
 
-    def died(self, post: Post, owner: str, cause: str) -> None:
-        """The process has ended, told to or not; ``owner`` is the name of its leases."""
+    def died(self, post: Post, death: Death, cause: str) -> None:
+        """The process has ended, told to or not."""
         ...
 
 
@@ -139,15 +139,22 @@ class Post:
         self._process = self._ready_since = None
         self.is_employed = False
         self._loop.remove_reader(process.wire.end.fileno())
-        process.close()
+        death = process.death
         if not (self.is_given_up or self._stage.is_ending):
-            self._replace(process.cause, served)
-        self._boss.died(self, process.owner, process.cause)
+            self._replace(process, served)
+        process.close()
+        self._boss.died(self, death, process.cause)
 
-    def _replace(self, cause: str, served: float) -> None:
+    def _replace(self, process: WorkerProcess, served: float) -> None:
         wait = self._backoff.died(served)
-        message = f"{self.title} died ({cause}); starting it again{f' in {wait:g} s' if wait else ''}."
-        self._stage.journal.warn("died", message, script=self.script, version=self.version)
+        what = f"{self.title} died ({process.cause}){process.told}"
+        self._stage.journal.warn(
+            "died",
+            f"{what}; starting it again{f' in {wait:g} s' if wait else ''}.",
+            script=self.script,
+            version=self.version,
+            culprit=process.culprit,
+        )
         self._refill = self._loop.call_later(wait, self.fill)
 
     def leave(self, grace: float, linger: float) -> None:

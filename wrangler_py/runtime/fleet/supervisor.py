@@ -16,6 +16,7 @@ from pathlib import Path
 from wrangler_py.clock import SystemClock
 from wrangler_py.runtime.channel import (
     Asked,
+    Death,
     Drain,
     FromWorker,
     Leaving,
@@ -169,9 +170,9 @@ class Supervisor:
             case Routed(number=number):
                 self._fleet.routed(number)
 
-    def died(self, post: Post, owner: str, cause: str) -> None:
+    def died(self, post: Post, death: Death, cause: str) -> None:
         """See `Boss`: it is replaced."""
-        _ = post, owner, cause
+        _ = post, death, cause
 
     def _publish(self) -> None:
         """Write down where everything answers, for commands and for the Workers themselves."""

@@ -31,18 +31,20 @@ def end_leases(
         return sum(
             end_lease(database, epoch, now=now)
             if owner in stopped
-            else _bury(database, epoch, known.get(owner, Evidence(owner)), now=now)
+            else _bury(database, epoch, known.get(owner), now=now)
             for epoch, owner in leases
         )
 
 
-def _bury(database: Database, epoch: int, evidence: Evidence, *, now: int) -> int:
+def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int) -> int:
     """End the lease of a process that died, as `end_lease` does, and count the death."""
-    for workflow, instance_id in evidence.instances:
-        one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "least": evidence.least_deaths}
-        database.execute(_Q["blame"], one)
-    if not evidence.instances:
-        database.execute(_Q["blame_all"], {"epoch": epoch, "now": now})
+    if evidence is not None and evidence.instances:
+        for workflow, instance_id in evidence.instances:
+            one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "least": evidence.least_deaths}
+            database.execute(_Q["blame"], one)
+    else:
+        more = 1 if evidence is None else 0
+        database.execute(_Q["blame_all"], {"epoch": epoch, "now": now, "more": more})
     database.execute(_Q["drop_lease"], {"epoch": epoch})
     delay = {"first": FIRST_DELAY_MS, "longest": LONGEST_DELAY_MS}
     postponed = database.execute(_Q["postpone"], {"epoch": epoch, "now": now, **delay}).rowcount

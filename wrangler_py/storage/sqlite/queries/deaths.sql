@@ -5,7 +5,7 @@ WHERE epoch = :epoch AND workflow = :workflow AND id = :id
 
 -- blame_all --
 -- All that a process was executing, or was about to: those whose timer had come, too.
-UPDATE instances SET deaths = deaths + 1
+UPDATE instances SET deaths = max(deaths, 1, deaths + :more)
 WHERE epoch = :epoch AND (status IN ('running', 'waitingForPause') OR (status = 'waiting' AND due_at <= :now))
 
 -- postpone --

@@ -1,0 +1,214 @@
+"""Code of instances that ends its process: real processes, real deaths, from the session to the API."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.runtime.conftest import eventually
+from tests.support.session import configuration, detail, place, trigger
+
+DIED = "Attempt failed due to internal workflows error: the process died while this step was executing"
+ENTRY = """
+import asyncio, ctypes, os, signal
+from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
+
+ONCE = {"retries": {"limit": 0, "delay": 0}}
+TWICE = {"retries": {"limit": 1, "delay": 0}}
+ENDS = {
+    "exit": lambda: os._exit(4),
+    "segfault": lambda: ctypes.string_at(0),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+class Job(WorkflowEntrypoint):
+    async def run(self, event, step):
+        die = ENDS[event.payload.get("by", "exit")]
+        where = event.payload["where"]
+        return await getattr(self, where)(step, die)
+
+    async def at_once(self, step, die):
+        async def crunch():
+            die()
+        await step.do("crunch", ONCE, crunch)
+
+    async def later(self, step, die):
+        async def crunch():
+            await asyncio.sleep(0.05)
+            die()
+        await step.do("crunch", ONCE, crunch)
+
+    async def thread(self, step, die):
+        await step.do("crunch", ONCE, lambda: die())
+
+    async def nested(self, step, die):
+        async def outer():
+            async def crunch():
+                die()
+            await step.do("crunch", ONCE, crunch)
+        await step.do("outer", {"retries": {"limit": 9, "delay": 0}}, outer)
+
+    async def rollback(self, step, die):
+        async def undo():
+            die()
+        await step.do("crunch", lambda: 1, rollback=undo, rollback_config=ONCE)
+        raise ValueError("no")
+
+    async def between(self, step, die):
+        await step.do("crunch", lambda: 1)
+        die()
+
+class Neighbour(WorkflowEntrypoint):
+    async def run(self, event, step):
+        async def work():
+            with open("effects", "a") as file:
+                file.write(event.instanceId + "\\n")
+            await asyncio.sleep(1)
+        await step.do("work", ONCE, work)
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if "die" in request.url:
+            os._exit(5)
+        return Response("ok")
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    with place(tmp_path / "project") as found:
+        found.has(configuration("Job", "Neighbour"), ENTRY)
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("where", "by", "cause"),
+    [
+        ("at_once", "exit", "exit code 4"),
+        ("at_once", "segfault", "signal SIGSEGV"),
+        ("at_once", "kill", "signal SIGKILL"),
+        ("later", "exit", "exit code 4"),
+        ("thread", "exit", "exit code 4"),
+        ("thread", "segfault", "signal SIGSEGV"),
+    ],
+)
+def test_a_step_that_ends_its_process_is_an_attempt_and_the_session_names_it(project, where, by, cause):
+    session = project.dev().ready()
+    trigger(session, "job", "j", {"where": where, "by": by})
+    seen = ended(session, "job", "j")
+    assert seen["error"] == {"name": "WorkflowInternalError", "message": DIED}
+    assert [attempt["error"]["message"] for attempt in seen["steps"][0]["attempts"]] == [DIED]
+    named = (
+        f"The worker died ({cause}) while step `crunch-1` of instance job/j (attempt 1 of 1) was executing"
+    )
+    assert 1 <= session.output.count(named) == session.output.count("The worker died") <= 2
+    assert session.get("/") == (200, "ok")
+
+
+def test_a_step_inside_a_step_that_ends_its_process_is_named_itself(project):
+    session = project.dev().ready()
+    trigger(session, "job", "j", {"where": "nested"})
+    ended(session, "job", "j")
+    assert "while step `crunch-1` of instance job/j (attempt 1 of 1) was executing" in session.output
+
+
+def test_a_rollback_that_ends_its_process_is_an_attempt(project):
+    session = project.dev().ready()
+    trigger(session, "job", "j", {"where": "rollback"})
+    seen = ended(session, "job", "j")
+    assert seen["error"]["message"] == "no"
+    assert (seen["rollback"]["outcome"], seen["rollback"]["error"]["name"]) == (
+        "failed",
+        "WorkflowInternalError",
+    )
+    assert (
+        "while the rollback of step `crunch-1` of instance job/j (attempt 1 of 1) was executing"
+        in session.output
+    )
+
+
+def test_a_run_that_ends_its_process_between_steps_is_given_up(project):
+    session = project.dev().ready()
+    trigger(session, "job", "j", {"where": "between"})
+    seen = ended(session, "job", "j")
+    assert seen["error"]["name"] == "WorkflowInternalError"
+    assert seen["error"]["message"].startswith("The process died 5 times in a row while this instance")
+    assert "while instance job/j was executing" in session.output
+    assert session.output.count("The worker died") <= 5
+
+
+def test_a_handler_that_ends_its_process_accuses_no_instance(project):
+    session = project.dev().ready()
+    trigger(session, "neighbour", "n")
+    eventually((project.project.root / "effects").exists, "a step")
+    with pytest.raises(OSError):
+        session.get("/die")
+    session.wait_for(r"The worker died \(exit code 5\); starting it again")
+    # Its step was under way: that attempt is lost, by the rule, and the limit is 0.
+    seen = ended(session, "neighbour", "n")
+    assert len(seen["steps"][0]["attempts"]) == 1
+
+
+@pytest.mark.parametrize("where", ["at_once", "later", "thread"])
+def test_neighbours_that_begin_after_the_first_death_lose_nothing_and_requests_go_on(project, where):
+    session = project.dev().ready()
+    trigger(session, "job", "j", {"where": where})
+    eventually(lambda: "The worker died" in session.output, "a first death")
+    answers = []
+
+    def ask() -> None:
+        while not done.is_set():
+            answers.append(ask_once(session))
+
+    done = threading.Event()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    names = [f"n{number}" for number in range(50)]
+    for name in names:
+        create(session, name)
+    ended(session, "job", "j")
+    assert {ended(session, "neighbour", name)["status"] for name in names} == {"complete"}
+    done.set()
+    asking.join()
+    effects = (project.project.root / "effects").read_text().split()
+    assert sorted(effects) == sorted(names)
+    assert answers.count("ok") > len(answers) / 2
+
+
+def ended(session, workflow: str, instance_id: str) -> dict[str, Any]:
+    """Wait for the end of an instance, whatever becomes of the worker meanwhile; return it in full."""
+    found: dict[str, Any] = {}
+
+    def is_over() -> bool:
+        try:
+            found.update(detail(session, workflow, instance_id))
+        except OSError:
+            return False
+        return found["success"] is not None
+
+    eventually(is_over, f"{workflow}/{instance_id} ends", 60)
+    return found
+
+
+def ask_once(session) -> str:
+    try:
+        return session.get("/")[1]
+    except OSError:
+        return "lost"
+
+
+def create(session, name: str) -> None:
+    """Create a neighbour, once, although the worker may die meanwhile."""
+
+    def is_there() -> bool:
+        try:
+            trigger(session, "neighbour", name)
+        except AssertionError as error:
+            return "already exists" in str(error)
+        except OSError:
+            return False
+        return True
+
+    eventually(is_there, f"{name} is created")
