@@ -11,13 +11,14 @@ depend on a lease: they go on.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from wrangler_py.clock import Clock
-from wrangler_py.engine.entries import FailureData, encode_data
+from wrangler_py.engine.entries import FailureData, GroupData, encode_data
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.store import (
     Batch,
@@ -104,6 +105,8 @@ class GroupCommit:
         self._store, self._clock = store, clock
         self._gathering = _Turn()
         self._under_way: _Turn | None = None
+        #: Counts transactions: what is added now goes to disk with this one.
+        self.transaction = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Future[None] | None = None
         self._dirty = False
@@ -118,6 +121,11 @@ class GroupCommit:
             self._gathering.batch.history.append(line)
             if not self._dirty:
                 self._schedule()
+
+    def result(self, row: int, step: int) -> None:
+        """Note that a step of an instance with several tasks has ended; what ends together is recorded as a group."""
+        if self.epoch is not None:
+            self._gathering.batch.results.setdefault(row, []).append(step)
 
     def chunk(self, line: ChunkLine) -> None:
         """Store a piece of a step's stream."""
@@ -189,7 +197,10 @@ class GroupCommit:
         if self._writer is None or self._writer.done():
             self._loop = asyncio.get_running_loop()
             self._pacer = Pacer(self._loop)
-            self._writer = self._loop.create_task(self._write_for_ever(), name="group commit")
+            # In no instance's context: the task belongs to none, whichever wrote first.
+            self._writer = self._loop.create_task(
+                self._write_for_ever(), name="group commit", context=contextvars.Context()
+            )
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
@@ -207,6 +218,8 @@ class GroupCommit:
     async def _commit(self) -> None:
         turn, self._gathering = self._gathering, _Turn()
         self._dirty, self._under_way = False, turn
+        self.transaction += 1
+        _record_groups(turn.batch)
         try:
             await self._write(turn)
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on
@@ -342,3 +355,13 @@ def _unwritable(row: int, at: int, error: Exception) -> Batch:
     batch.history.append((row, HistoryType.WORKFLOW_FAILURE, at, 0, 0, None, data))
     batch.endings.append(Ending(row, Status.ERRORED, at, error=record))
     return batch
+
+
+def _record_groups(batch: Batch) -> None:
+    """Record which results of an instance are handed to its tasks together (`engine.instance.order`)."""
+    for row, steps in batch.results.items():
+        if len(steps) > 1:
+            data = encode_data(GroupData(steps))
+            batch.history.append(
+                (row, HistoryType.RESULT_GROUP, batch.history[-1][2], max(steps), 0, None, data)
+            )

@@ -29,6 +29,7 @@ from wrangler_py.engine.describe import describe, public_stream
 from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
+from wrangler_py.engine.instance.tasks import watch
 from wrangler_py.engine.lease import LEASE_MS, Beating, Heartbeat
 from wrangler_py.engine.limits import PLANS, check_text
 from wrangler_py.engine.maintenance import Maintenance
@@ -135,6 +136,7 @@ class Engine:
         begin with ``living``, if that is given. ``ends`` says how they died; see `Store.reap`.
         """
         now = self.clock.now()
+        watch(asyncio.get_running_loop())
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
         await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living, **ends)
         self._shared.draining = False

@@ -27,6 +27,14 @@ class StartData(msgspec.Struct, omit_defaults=True):
     event_type: str | None = None
     #: The step has a rollback.
     rollback: bool = False
+    #: The path of the task that called the step, empty for `run()` itself (`instance.tasks`): digits, ``.`` and ``:``.
+    task: str = ""
+
+
+class GroupData(msgspec.Struct):
+    """Data of RESULT_GROUP: the numbers of the steps whose results were handed to user code together."""
+
+    steps: list[int]
 
 
 class FailureData(msgspec.Struct, omit_defaults=True):
@@ -78,6 +86,7 @@ _start = msgspec.json.Decoder(StartData)
 _failure = msgspec.json.Decoder(FailureData)
 _resume = msgspec.json.Decoder(ResumeData)
 _message = msgspec.json.Decoder(MessageData)
+_group = msgspec.json.Decoder(GroupData)
 _cause = msgspec.json.Decoder(Cause)
 _tagged = msgspec.json.Decoder(_Tagged)
 
@@ -85,6 +94,19 @@ _tagged = msgspec.json.Decoder(_Tagged)
 def decode_start(data: bytes | None) -> StartData:
     """Return what a start event says, by its stored data."""
     return _start.decode(data) if data else StartData()
+
+
+def read_scope(data: bytes | None) -> tuple[str, int]:
+    """Return the task path and the parent of a start event by its stored data, without decoding all of it.
+
+    In JSON a quote inside of a string is escaped, so these marks stand where they are keys and nowhere else.
+    """
+    if data is None:
+        return "", 0
+    _, found, path = data.rpartition(b'"task":"')
+    task = path.partition(b'"')[0].decode() if found else ""
+    _, found, number = data.rpartition(b'"parent":')
+    return task, int(number.partition(b",")[0].rstrip(b"}")) if found else 0
 
 
 def read_start(event: HistoryEvent) -> StartData:
@@ -105,6 +127,11 @@ def read_resume(event: HistoryEvent) -> ResumeData:
 def read_message(event: HistoryEvent) -> str:
     """Return the text of a REPLAY_DIVERGED event."""
     return _message.decode(event.data or b"{}").message
+
+
+def read_group(event: HistoryEvent) -> list[int]:
+    """Return the step numbers of a RESULT_GROUP event."""
+    return _group.decode(event.data or b"{}").steps
 
 
 def read_cause(event: HistoryEvent) -> Cause:

@@ -151,6 +151,8 @@ class HistoryType(StrEnum):
     WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
     WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
     REPLAY_DIVERGED = "REPLAY_DIVERGED"
+    #: For replays alone (`instance.order`): no reader of a history is given it.
+    RESULT_GROUP = "RESULT_GROUP"
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):

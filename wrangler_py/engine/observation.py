@@ -48,6 +48,8 @@ class Observers:
                 queued: HistoryLine = (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None)
                 self.event(new.workflow, new.id, queued)
         for line in batch.history:
+            if line[1] is HistoryType.RESULT_GROUP:
+                continue
             self.event(*place_of(line[0]), line)
 
     def event(self, workflow: str, instance_id: str, line: HistoryLine) -> None:

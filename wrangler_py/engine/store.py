@@ -104,6 +104,7 @@ class Batch:
         "history",
         "lost",
         "parkings",
+        "results",
         "statuses",
     )
 
@@ -118,6 +119,8 @@ class Batch:
         self.consumed: list[EventRow] = []
         self.parkings: list[Parking] = []
         self.endings: list[Ending] = []
+        #: Steps that ended, by the row of their instance, where it has several tasks.
+        self.results: dict[int, list[int]] = {}
         #: Rows that turned out not to be driven under the batch's lease: nothing was written for them.
         self.lost: frozenset[int] = frozenset()
 

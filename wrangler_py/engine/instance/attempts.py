@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,8 +14,8 @@ from wrangler_py.engine.executing import RECORD, Executing
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import ask_delay, encode_result
-from wrangler_py.engine.instance.place import StepPlace, current_step
-from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.instance.place import StepPlace
+from wrangler_py.engine.instance.replay import RUN, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
 from wrangler_py.engine.retry import (
@@ -65,10 +65,14 @@ class Attempts:
         return self.context.new_step(Kind.DO)
 
     def _start_data(self) -> bytes:
-        outer = current_step.get()
-        if outer is None and self.config is DEFAULT_CONFIG:
-            return _DEFAULT_START
-        return encode_data(StartData(config=self.config, parent=outer.number if outer else 0))
+        scope = self.context.scope()
+        if self.config is DEFAULT_CONFIG and not scope.parent:
+            return (
+                _DEFAULT_START
+                if scope is RUN
+                else b'%b,"task":"%b"}' % (_DEFAULT_START[:-1], scope.task.encode())
+            )
+        return encode_data(StartData(config=self.config, parent=scope.parent, task=scope.task))
 
     def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
         self.context.log(kind, self.step, self.attempt, self.display, data)
@@ -123,12 +127,15 @@ class Attempts:
         finally:
             context.step_ends()
 
-    def _store(self, data: bytes) -> asyncio.Future[None]:
+    def _store(self, data: bytes) -> Awaitable[None]:
         context = self.context
         self._log(HistoryType.ATTEMPT_SUCCESS)
         self._log(HistoryType.STEP_SUCCESS, data)
         context.count_bytes(len(data))
-        return context.durable()
+        return self._hand_over()
+
+    def _hand_over(self) -> Awaitable[None]:
+        return self.context.hand_over(self.step)
 
     def _executing(self) -> AbstractContextManager[None]:
         context = self.context
@@ -228,7 +235,7 @@ class Attempts:
 
     async def _give_up(self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None) -> int:
         self._failed_for_good(record, attempt_error=attempt_error or record)
-        await self.context.durable()
+        await self._hand_over()
         raise self.context.failure(record)
 
     def _failed_for_good(

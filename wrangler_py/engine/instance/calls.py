@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
 from wrangler_py.serde import show
@@ -32,8 +33,11 @@ class Calls:
 
     @property
     def names(self) -> list[str]:
-        """The names of the steps that were called and not awaited, in the order of their calls."""
-        return [name for name, _ in self._open.values()]
+        """The names of the steps that were called and not awaited, in the order of their calls.
+
+        A call that a task was given and that was cancelled before it began is closed: it was not forgotten.
+        """
+        return [name for name, call in self._open.values() if getcoroutinestate(call) != CORO_CLOSED]
 
     def close(self) -> None:
         """Forget the calls that nobody awaited."""

@@ -16,8 +16,10 @@ from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.calls import Calls
 from wrangler_py.engine.instance.executor import AttemptExecutor
 from wrangler_py.engine.instance.mailbox import Mailbox
+from wrangler_py.engine.instance.order import Order
 from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
-from wrangler_py.engine.instance.replay import Recorded, Replay
+from wrangler_py.engine.instance.replay import RUN, Recorded, Replay, Scope
+from wrangler_py.engine.instance.tasks import Tasks
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits, is_step_name
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
@@ -123,6 +125,9 @@ class InstanceContext:
         self.replay = Replay(claimed.history)
         self.mailbox = Mailbox(claimed.events, claimed.signal)
         self.waits = Waits(self, shared.timers)
+        #: The tasks that its code has made, and the timers its code waits for.
+        self.own = Tasks()
+        self.order = Order(self.own, self.replay.ranks, self._at_rest)
         self.calls = Calls()
         self.phase = phase
         #: The task of `run()`, once it is started.
@@ -182,8 +187,8 @@ class InstanceContext:
 
     # what steps ask
 
-    def visit(self, kind: Kind, name: object) -> tuple[str, Recorded | None]:
-        """Count a step that user code reaches; return its display name and what history knows of it."""
+    async def reach(self, kind: Kind, name: object) -> tuple[str, Recorded | None]:
+        """Note that user code has called a step; return its display name and what history knows of it."""
         self.check_open()
         task = asyncio.current_task()
         if task is not None and task is not self.task and task not in self.tasks:
@@ -196,8 +201,44 @@ class InstanceContext:
                     f'Step name "{shown}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
                 )
             )
-        display = self.replay.next_name(kind, str.__str__(name))
-        return display, self.replay.visit(kind, display, task)
+        self.order.moved()
+        scope, replay = self._scope_of(task), self.replay
+        name = str.__str__(name)
+        recorded = replay.visit(kind, name, scope)
+        if recorded is None and replay.may_have_moved(kind, name):
+            # Whoever recorded it may only not have come so far: let every result that is recorded go first.
+            await self.order.rest()
+            self.check_open()
+            recorded = replay.adopt(kind, name, scope)
+        return (replay.new_name(kind, name, scope) if recorded is None else recorded.name), recorded
+
+    def scope(self) -> Scope:
+        """Return where user code is now: in which of the instance's tasks, and in which step's callback."""
+        if not self.own and current_step.get() is None:
+            return RUN
+        return self._scope_of(asyncio.current_task())
+
+    def _scope_of(self, task: asyncio.Task[Any] | None) -> Scope:
+        outer = current_step.get()
+        path = self.own.path_of(task)
+        return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
+
+    async def hand_over(self, step: int) -> None:
+        """Wait until a result that was just logged is on disk and it is this step's turn to give it to user code.
+
+        Raises:
+            StoreError: it cannot be stored.
+        """
+        commits = self.shared.commits
+        transaction = commits.transaction
+        if self.own:
+            commits.result(self.row, step)
+        await commits.durable()
+        await self.order.live(transaction)
+
+    def _at_rest(self) -> None:
+        if self.waits and not self.in_flight:
+            self.check_idle()
 
     def check_open(self) -> None:
         """Raise Abort or Suspend if the instance is stopping."""
@@ -244,7 +285,7 @@ class InstanceContext:
         if self.fatal is None:
             self.fatal = record_of(error.name, str(error))
         self.waits.freeze()
-        for task in {*self.tasks, self.task}:
+        for task in {*self.tasks, *self.own.of_run(), self.task}:
             if task is not None and task is not asyncio.current_task() and not task.done():
                 task.cancel()
         return Abort()
@@ -334,10 +375,15 @@ class InstanceContext:
             return
         if self.fatal and self.phase is not Phase.UNDOING:
             return
-        if idle.only_waits(self.task, self.tasks, self.waits.futures):
-            self._rest()
-        else:
+        if self.order.is_busy:  # It calls `_at_rest`.
+            return
+        if not idle.only_waits(self.task, self.tasks, self.waits.futures):
             self.shared.timers.call_at(self.now() + idle.RECHECK_MS, self.check_idle)
+        elif (own_ms := self.own.next_timer_ms()) is not None:
+            # `asyncio.timeout`, `wait_for`, a race with `asyncio.sleep`: its own code has something to do then.
+            self.shared.timers.call_at(self.now() + own_ms, self.check_idle)
+        else:
+            self._rest()
 
     def _rest(self) -> None:
         due_at = self.waits.due_at()
@@ -377,7 +423,7 @@ class InstanceContext:
         """Cancel all that user code does."""
         self.waits.freeze()
         # A task that is cancelled before its first turn never runs, and its runner would not park the instance.
-        for task in {*self.tasks, self.task if self.begun else None}:
+        for task in {*self.tasks, *self.own.of_run(), self.task if self.begun else None}:
             if task is not None and not task.done():
                 task.cancel()
 

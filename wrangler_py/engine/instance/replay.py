@@ -8,13 +8,33 @@ running instance is legal but must be *seen* (engine-semantics, section 3).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from wrangler_py.engine.entries import StartData, decode_start, read_checkpoint, read_failure, read_resume
+from wrangler_py.engine.entries import (
+    StartData,
+    decode_start,
+    read_checkpoint,
+    read_failure,
+    read_group,
+    read_resume,
+    read_scope,
+)
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind
 
-#: The key of a step: its kind and ``<name>-<count>``.
+#: The key of a step that is shown: its kind and ``<name>-<count>``.
 StepKey = tuple[Kind, str]
+
+
+class Scope(NamedTuple):
+    """Where a step is called: the path of the task, and the number of the step in whose callback, 0 for none."""
+
+    task: str = ""
+    parent: int = 0
+
+
+RUN = Scope()
+#: What tells steps apart, with a count: their kind, their name and where they are called.
+Place = tuple[Kind, str, Scope]
 
 
 class Recorded:
@@ -51,6 +71,11 @@ class Recorded:
         self.visited = False
 
     @property
+    def scope(self) -> Scope:
+        """Where it was called."""
+        return Scope(*read_scope(self.data))
+
+    @property
     def start(self) -> StartData:
         """The data of its start event."""
         return decode_start(self.data)
@@ -75,7 +100,16 @@ class Replay:
         self.stored_bytes = 0
         #: Numbers of the steps that had a rollback when they started.
         self.reversible: set[int] = set()
+        #: The group in which the result of each ended step was handed to user code, and its place among all results,
+        #: both counted from 1, by step number.
+        self.ranks: dict[int, tuple[int, int]] = {}
+        #: The highest count of each kind and name.
         self._counts: dict[tuple[Kind, str], int] = {}
+        self._by_place: dict[tuple[Place, int], Recorded] = {}
+        self._by_name: dict[tuple[Kind, str], list[Recorded]] = {}
+        self._visits: dict[Place, int] = {}
+        self._unvisited: dict[tuple[Kind, str], int] = {}
+        self._steps: dict[int, Recorded] = {}
         self._children: dict[int, list[Recorded]] | None = None
         self._order = _Order()
         self._fold(history)
@@ -83,24 +117,42 @@ class Replay:
     # folding
 
     def _fold(self, history: Iterable[HistoryEvent]) -> None:
-        steps: dict[int, Recorded] = {}
+        steps = self._steps
+        stored: dict[Place, int] = {}
         for event in history:
-            if event.step:
-                self._fold_step(event, steps)
+            if event.type is HistoryType.RESULT_GROUP:
+                self._fold_group(read_group(event))
+            elif event.step:
+                self._fold_step(event, steps, stored)
             elif event.type is HistoryType.WORKFLOW_RESUMED:
                 self._shift(steps.values(), read_resume(event).paused_ms)
         self.last_step = max(steps, default=0)
 
-    def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded]) -> None:
+    def _fold_group(self, steps: list[int]) -> None:
+        known = [step for step in steps if step in self.ranks]
+        first = min((self.ranks[step][0] for step in known), default=0)
+        self.ranks.update((step, (first, self.ranks[step][1])) for step in known)
+
+    def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded], stored: dict[Place, int]) -> None:
         kind = _START_KINDS.get(event.type)
         if kind is not None:
             record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data)
             self.recorded[kind, record.name] = record
+            self._index(record, stored)
             self.steps_taken += kind is not Kind.SLEEP
             if _mentions(event.data, b'"rollback":true') and record.start.rollback:
                 self.reversible.add(event.step)
         elif (found := steps.get(event.step)) is not None:
             self._fold_progress(event, found)
+
+    def _index(self, record: Recorded, stored: dict[Place, int]) -> None:
+        name, _, count = record.name.rpartition("-")
+        self._counts[record.kind, name] = max(self._counts.get((record.kind, name), 0), int(count or 0))
+        self._by_name.setdefault((record.kind, name), []).append(record)
+        self._unvisited[record.kind, name] = self._unvisited.get((record.kind, name), 0) + 1
+        place = (record.kind, name, record.scope)
+        number = stored[place] = stored.get(place, 0) + 1
+        self._by_place[place, number] = record
 
     def _fold_progress(self, event: HistoryEvent, record: Recorded) -> None:
         kind = event.type
@@ -109,6 +161,7 @@ class Replay:
             record.shift_ms = 0
         elif kind in _DONE:
             record.done, record.attempt_open, record.output = True, False, event.data
+            self._rank(record)
             self.stored_bytes += len(event.data or b"")
             if (stream := read_checkpoint(event.data)) is not None:
                 self.stored_bytes += stream.size
@@ -117,6 +170,11 @@ class Replay:
             record.shift_ms = 0
         elif kind in _FAILED:
             record.done, record.attempt_open, record.error = True, False, read_failure(event).error
+            self._rank(record)
+
+    def _rank(self, record: Recorded) -> None:
+        place = len(self.ranks) + 1
+        self.ranks[record.step] = (place, place)
 
     @staticmethod
     def _shift(records: Iterable[Recorded], paused_ms: int) -> None:
@@ -126,31 +184,56 @@ class Replay:
 
     # visiting
 
-    def next_name(self, kind: Kind, name: str) -> str:
-        """Count a step of this kind and name and return its display name ``<name>-<count>``."""
-        counts, key = self._counts, (kind, name)
-        count = counts[key] = counts.get(key, 0) + 1
-        return f"{name}-{count}"
-
-    def visit(self, kind: Kind, display: str, task: Any) -> Recorded | None:
-        """Return what is known of a step that ``task`` reaches now, None for a new one."""
-        record = self.recorded.get((kind, display))
-        if record is None:
-            if self.recorded:
-                self._order.new(task, display)
+    def visit(self, kind: Kind, name: str, scope: Scope) -> Recorded | None:
+        """Return what is known of the step that a task reaches now, None if that is no stored one of this place."""
+        if not self.recorded:
             return None
-        record.visited = True
-        self._order.known(task, record)
+        place = (kind, name, scope)
+        count = self._visits[place] = self._visits.get(place, 0) + 1
+        found = self._by_place.get((place, count))
+        return None if found is None or found.visited else self._visited(found, scope)
+
+    def may_have_moved(self, kind: Kind, name: str) -> bool:
+        """Return True if a stored step of this kind and name has not come up yet."""
+        return self._unvisited.get((kind, name), 0) > 0
+
+    def adopt(self, kind: Kind, name: str, scope: Scope) -> Recorded | None:
+        """Return the first stored step of a kind and name that did not come up where it was, None if there is none.
+
+        Code that changed may call it from another task, and histories of old versions do not say from which. A step
+        in a callback never takes the place of one outside, nor of one in another callback.
+        """
+        for record in self._by_name.get((kind, name), ()):
+            if not record.visited and record.scope.parent == scope.parent:
+                self._order.adopted(record)
+                return self._visited(record, scope)
+        return None
+
+    def _visited(self, record: Recorded, scope: Scope) -> Recorded:
+        self._mark(record)
+        self._order.known(scope.task, record)
         if record.done:
             self._skip_children(record.step)
         return record
 
+    def _mark(self, record: Recorded) -> None:
+        if not record.visited:
+            record.visited = True
+            self._unvisited[record.kind, record.name.rpartition("-")[0]] -= 1
+
+    def new_name(self, kind: Kind, name: str, scope: Scope) -> str:
+        """Return the display name ``<name>-<count>`` of a step that starts for the first time."""
+        key = (kind, name)
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        display = f"{name}-{count}"
+        if self.recorded:
+            self._order.new(scope.task, display)
+        return display
+
     def _skip_children(self, step: int) -> None:
-        """Count the steps inside a callback that will not be called again, as the first run did."""
+        """Count the steps inside a callback that will not be called again as visited."""
         for child in self._children_of(step):
-            child.visited = True
-            name = child.name.rpartition("-")[0]
-            self.next_name(child.kind, name)
+            self._mark(child)
             self._skip_children(child.step)
 
     def _children_of(self, step: int) -> list[Recorded]:
@@ -166,12 +249,19 @@ class Replay:
         """True once every stored step has been visited."""
         return all(record.visited for record in self.recorded.values())
 
+    def _is_missed(self, record: Recorded) -> bool:
+        if record.visited:
+            return False
+        outer = self._steps.get(record.scope.parent)
+        # What stands in a callback comes up when that is called again, if it then goes the same way.
+        return outer is None or (outer.done and (outer.visited or self._is_missed(outer)))
+
     def divergence(self) -> list[str]:
         """Return, in words, how this replay differs from what was stored; empty if it does not.
 
         Meaningful once the replay has come to rest.
         """
-        missed = [record.name for record in self.recorded.values() if not record.visited]
+        missed = [record.name for record in self.recorded.values() if self._is_missed(record)]
         return self._order.messages() + ([_missed(missed)] if missed else [])
 
 
@@ -203,6 +293,11 @@ class _Order:
         self._new: dict[Any, str] = {}
         self._inserted: list[str] = []
         self._swapped: list[str] = []
+        self._moved: list[str] = []
+
+    def adopted(self, record: Recorded) -> None:
+        if record.scope.task:  # Old histories do not say in which task a step ran.
+            self._moved.append(f'step "{record.name}" is now called by another task')
 
     def new(self, task: Any, display: str) -> None:
         self._new.setdefault(task, display)
@@ -218,4 +313,4 @@ class _Order:
         self._last[task] = record
 
     def messages(self) -> list[str]:
-        return self._inserted[:3] + self._swapped[:3]
+        return self._inserted[:3] + self._swapped[:3] + self._moved[:3]

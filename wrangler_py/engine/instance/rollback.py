@@ -9,7 +9,7 @@ after a crash, a pause and a terminate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from wrangler_py.engine.entries import Cause, FailureData, StartData, encode_data
@@ -76,9 +76,9 @@ class ReversibleAttempts(Attempts):
         super().__init__(context, name, display, policy, recorded)
 
     def _start_data(self) -> bytes:
-        return encode_data(StartData(config=self.config, rollback=True))
+        return encode_data(StartData(config=self.config, rollback=True, task=self.context.scope().task))
 
-    def _store(self, data: bytes) -> asyncio.Future[None]:
+    def _store(self, data: bytes) -> Awaitable[None]:
         self.output = data
         return super()._store(data)
 
@@ -116,9 +116,12 @@ class RollbackAttempts(Attempts):
                 raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
         return b"null"
 
-    def _store(self, data: bytes) -> asyncio.Future[None]:  # noqa: ARG002 - a rollback has no result
+    def _store(self, data: bytes) -> Awaitable[None]:  # noqa: ARG002 - a rollback has no result
         self._log(HistoryType.ATTEMPT_SUCCESS)
         self._log(HistoryType.STEP_SUCCESS)
+        return self._hand_over()
+
+    def _hand_over(self) -> Awaitable[None]:
         return self.context.durable()
 
     def _failed_for_good(

@@ -23,6 +23,7 @@ from wrangler_py.engine.instance.place import current_instance
 from wrangler_py.engine.instance.rollback import Rollbacks
 from wrangler_py.engine.instance.rollback_log import RollbackLog
 from wrangler_py.engine.instance.step import WorkflowStep
+from wrangler_py.engine.instance.tasks import current_tasks
 from wrangler_py.engine.limits import MAX_VALUE_BYTES
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.quarantine import is_hopeless
@@ -100,6 +101,7 @@ class Runner:
         context = self.context
         context.begun = True
         current_instance.set(context.place)
+        current_tasks.set(context.own)
         if self._first_life:
             context.log(HistoryType.WORKFLOW_START)
         self._rollbacks.watch()
@@ -143,6 +145,8 @@ class Runner:
             if self.context.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
                 result = recorded(result, Executing(*self.context.place[:2]).encode())
             output = await result
+            if self.context.own:  # A task made last may hold the call of a step and not have begun.
+                await asyncio.sleep(0)
         except (ControlFlow, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process

@@ -269,10 +269,11 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
         Exception: the step's final error, rebuilt from what is stored.
     """
     name, rollback = asked.name, asked.rollback
-    display, recorded = context.visit(Kind.DO, name)
+    display, recorded = await context.reach(Kind.DO, name)
     if recorded is not None and rollback is not None:
         rollbacks.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
     if recorded is not None and recorded.done:
+        await context.order.recorded(recorded.step)
         if recorded.error is not None:
             raise context.failure(recorded.error)
         await context.let_others_run()

@@ -9,7 +9,6 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext
-from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS, check_text
 from wrangler_py.engine.model import HistoryType, Kind
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 async def sleep(context: InstanceContext, name: str, duration: object) -> None:
     """Sleep for ``duration``, fixed when the sleep first runs; at most 365 days (docs, "Limits")."""
-    display, recorded = context.visit(Kind.SLEEP, name)
+    display, recorded = await context.reach(Kind.SLEEP, name)
     if recorded is None:
         try:
             length = parse_duration(duration)
@@ -39,7 +38,7 @@ async def sleep(context: InstanceContext, name: str, duration: object) -> None:
 
 async def sleep_until(context: InstanceContext, name: str, when: object) -> None:
     """Sleep until a datetime (naive ones are UTC) or epoch milliseconds."""
-    display, recorded = context.visit(Kind.SLEEP, name)
+    display, recorded = await context.reach(Kind.SLEEP, name)
     if recorded is None:
         wake_at = _moment(context, name, when)
         now = context.now()
@@ -68,28 +67,24 @@ def _planned(recorded: Recorded, at: int | None) -> int:
 
 async def _sleep(context: InstanceContext, display: str, recorded: Recorded | None, wake_at: int) -> None:
     if recorded is not None and recorded.done:
+        await context.order.recorded(recorded.step)
         return
     await context.gate()
     if recorded is None:
-        step = context.new_step(Kind.SLEEP)
-        data = encode_data(StartData(wake_at=wake_at, parent=_parent()))
+        step, scope = context.new_step(Kind.SLEEP), context.scope()
+        data = encode_data(StartData(wake_at=wake_at, parent=scope.parent, task=scope.task))
         context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
     else:
         step = recorded.step
     await context.waits.until_time(wake_at)
     context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
-    await _durable(context)
+    await _hand_over(context, step)
 
 
-def _parent() -> int:
-    outer = current_step.get()
-    return outer.number if outer else 0
-
-
-async def _durable(context: InstanceContext) -> None:
+async def _hand_over(context: InstanceContext, step: int) -> None:
     context.step_begins()
     try:
-        await context.durable()
+        await context.hand_over(step)
     finally:
         context.step_ends()
 
@@ -100,8 +95,9 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     Raises:
         WorkflowTimeoutError: none came in time; stored, so that every replay raises it too.
     """
-    display, recorded = context.visit(Kind.WAIT, name)
+    display, recorded = await context.reach(Kind.WAIT, name)
     if recorded is not None and recorded.done:
+        await context.order.recorded(recorded.step)
         if recorded.error is not None:
             raise context.failure(recorded.error)
         return _event(decode(recorded.output or b"null"))
@@ -127,9 +123,13 @@ def _start_wait(
         raise context.end_with(
             FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days')
         )
-    step = context.new_step(Kind.WAIT)
+    step, scope = context.new_step(Kind.WAIT), context.scope()
     start = StartData(
-        timeout_at=context.now() + timeout_ms, timeout_ms=timeout_ms, event_type=event_type, parent=_parent()
+        timeout_at=context.now() + timeout_ms,
+        timeout_ms=timeout_ms,
+        event_type=event_type,
+        parent=scope.parent,
+        task=scope.task,
     )
     context.log(HistoryType.WAIT_START, step=step, name=display, data=encode_data(start))
     return step, start
@@ -157,7 +157,7 @@ async def _delivered(context: InstanceContext, display: str, step: int, wait: Wa
     context.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
     context.shared.commits.consume(event)
     context.count_bytes(len(data))
-    await _durable(context)
+    await _hand_over(context, step)
     return _event(decode(data))
 
 
@@ -165,7 +165,7 @@ async def _timed_out(context: InstanceContext, display: str, step: int, start: S
     record = capture(WorkflowTimeoutError(start.timeout_ms or 0))
     data = encode_data(FailureData(record))
     context.log(HistoryType.WAIT_TIMED_OUT, step=step, name=display, data=data)
-    await _durable(context)
+    await _hand_over(context, step)
     raise context.failure(record)
 
 

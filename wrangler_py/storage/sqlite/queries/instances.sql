@@ -7,7 +7,9 @@ number, workflow, id, status, params, trigger, schedule, version, created_at, mo
 SELECT {instance} FROM instances WHERE workflow = ? AND id = ?
 
 -- history --
-SELECT instance, type, at, step, attempt, name, data, seq FROM history WHERE instance = ? AND seq > ? ORDER BY seq LIMIT ?
+-- What a reader is given: groups of results are for replays.
+SELECT instance, type, at, step, attempt, name, data, seq FROM history
+WHERE instance = ? AND seq > ? AND type <> 'RESULT_GROUP' ORDER BY seq LIMIT ?
 
 -- chunk --
 SELECT data FROM chunks WHERE instance = ? AND step = ? AND number = ?

@@ -1,0 +1,113 @@
+"""The order in which an instance's tasks get their results: the same on a replay as on the first run.
+
+With one task there is nothing to order: its results pass at once. With several, results wait here and are handed over
+in groups: what one transaction stored is one group, on the first run; on a replay the groups are those that history
+recorded, in its order, and what is new comes after them. Between two groups the instance comes to rest, so that
+whatever code does between two steps (tasks it makes, locks, queues, `asyncio.wait`) is over before the next result
+arrives. Code that waits for anything else than steps, a socket or `asyncio.sleep`, may still go another way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+
+from wrangler_py.engine.instance.tasks import Tasks
+
+#: Turns of the event loop without anything new after which an instance is at rest: the end of one task takes a turn
+#: for each `gather`, `asyncio.wait`, TaskGroup or `shield` around it to reach who waits for that.
+REST_TURNS = 4
+#: The same where tasks are too many to see whether one is about to go on.
+BLIND_REST_TURNS = 8
+#: Turns after which the next group goes even if tasks come and go all the time.
+MOST_TURNS = 64
+
+
+class Order:
+    """Hands results over, a group at a time."""
+
+    def __init__(
+        self, tasks: Tasks, ranks: Mapping[int, tuple[int, int]], at_rest: Callable[[], None]
+    ) -> None:
+        self._tasks = tasks
+        #: The recorded group of each step that has ended, and its place in all, by the step's number.
+        self._ranks = ranks
+        self._after = len(ranks) + 1
+        self._at_rest = at_rest
+        self._waiting: dict[int, list[tuple[int, asyncio.Future[None]]]] = {}
+        #: The groups that wait, as a heap.
+        self._next: list[int] = []
+        self._arrived = self._after
+        self._moves = 0
+        self._quiet = 0
+        self._turns = 0
+        self._looking = False
+        self._outside = contextvars.Context()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a result waits to be handed over, or the instance has not come to rest since."""
+        return self._looking
+
+    def moved(self) -> None:
+        """Note that a task has reached a step."""
+        self._quiet = 0
+
+    async def recorded(self, step: int) -> None:
+        """Wait until the stored result of a step is to be handed over."""
+        if self._tasks or self._looking:
+            await self._turn(*self._ranks.get(step, (self._after, self._after)))
+
+    async def live(self, transaction: int) -> None:
+        """Wait until a result that this lifetime stored, in the given transaction, is to be handed over."""
+        if self._tasks or self._looking:
+            await self._turn(self._after + transaction)
+
+    async def rest(self) -> None:
+        """Wait until all recorded results that tasks wait for are handed over and the instance is at rest."""
+        if self._tasks or self._looking:
+            await self._turn(self._after)
+
+    async def _turn(self, rank: int, place: int | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._arrived += 1
+        group = self._waiting.get(rank)
+        if group is None:
+            group = self._waiting[rank] = []
+            heapq.heappush(self._next, rank)
+        group.append((self._arrived if place is None else place, future))
+        if rank == self._next[0]:  # Its group may still be coming together.
+            self._quiet = 0
+        if not self._looking:
+            self._looking = True
+            loop.call_soon(self._look, context=self._outside)
+        await future
+
+    def _look(self) -> None:
+        if self._moves != self._tasks.moves:
+            self._moves, self._quiet = self._tasks.moves, 0
+        turning = self._tasks.is_turning()
+        if turning:
+            self._quiet = 0
+        enough = BLIND_REST_TURNS if turning is None else REST_TURNS
+        if self._quiet < enough and self._turns < MOST_TURNS:
+            self._quiet += 1
+            self._turns += 1
+        elif self._waiting:
+            self._hand_over(self._waiting.pop(heapq.heappop(self._next)))
+        else:
+            self._looking = False
+            self._at_rest()
+            return
+        asyncio.get_running_loop().call_soon(self._look, context=self._outside)
+
+    def _hand_over(self, group: list[tuple[int, asyncio.Future[None]]]) -> None:
+        self._turns = 0
+        for _, future in sorted(group, key=itemgetter(0)):
+            if not future.done():
+                future.set_result(None)
+                self._quiet = 0
