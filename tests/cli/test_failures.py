@@ -15,7 +15,7 @@ def failing(monkeypatch, alone):
             def __init__(self, **_):
                 pass
 
-            def client(self):
+            def reader(self):
                 raise error
 
         monkeypatch.setattr("wrangler_py.cli.options.Target", Target)

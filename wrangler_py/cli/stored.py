@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from wrangler_py.cli.transport import HEADERS, Answer
@@ -12,6 +12,13 @@ from wrangler_py.errors import SessionError
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
+
+
+def access(*, reads: bool) -> AbstractContextManager[None]:
+    """Return the context to open stored state in; with ``reads`` nothing of it is written."""
+    from wrangler_py.storage.reading import reading_only
+
+    return reading_only() if reads else nullcontext()
 
 
 class StoredTransport:

@@ -35,13 +35,22 @@ class Target:
     cwd: Path | None = None
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
-        """Open the API. Raises UserError if there is neither a session nor a project."""
+    def client(self, *, reads: bool = False) -> Iterator[Client]:
+        """Open the API; with ``reads``, stored state need not be writable, and nothing of it is written.
+
+        Raises UserError if there is neither a session nor a project.
+        """
         if self.port is not None or self.ip is not None:
             yield Client(SessionTransport(self.ip or DEFAULT_IP, self.port or DEFAULT_PORT))
             return
         self._enter_directory()
-        with self._found(self._config_path()) as client:
+        with self._found(self._config_path(), reads=reads) as client:
+            yield client
+
+    @contextmanager
+    def reader(self) -> Iterator[Client]:
+        """Open the API to read only; raises as `client`."""
+        with self.client(reads=True) as client:
             yield client
 
     def load_config(self) -> Config:
@@ -50,17 +59,17 @@ class Target:
         return self._load(self._config_path())
 
     @contextmanager
-    def _found(self, path: Path) -> Iterator[Client]:
+    def _found(self, path: Path, *, reads: bool) -> Iterator[Client]:
         """Open the project's session, found even while the configuration is broken; else its stored state."""
         session, state = self.find_state(path)
         if session is not None:
             url = urlsplit(session.url_of_config(path))
             yield Client(SessionTransport(url.hostname or DEFAULT_IP, url.port or DEFAULT_PORT))
             return
-        from wrangler_py.cli.stored import StoredTransport
+        from wrangler_py.cli.stored import StoredTransport, access
         from wrangler_py.server.cold import cold_app
 
-        with StoredTransport(cold_app(self._load(path), state)) as transport:
+        with access(reads=reads), StoredTransport(cold_app(self._load(path), state)) as transport:
             yield Client(transport)
 
     def find_state(self, path: Path) -> tuple[Session | None, Path]:

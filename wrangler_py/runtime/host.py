@@ -101,8 +101,14 @@ class Host:
 
     @classmethod
     async def open_cold(cls, config: Config | None, state_dir: Path) -> Host:
-        """Open the state only, to look and to steer without a session: no user code, nothing is ever run."""
+        """Open the state only, to look and to steer without a session: no user code, nothing is ever run.
+
+        Inside of `reading_only` what is announced here is known to this process alone. A large state is not copied
+        for that: only workflows that were announced before are known then.
+        """
         host = await cls._over(config, state_dir, HostOptions(), SystemClock(), None)
+        if not host._store.takes_writes:
+            return host
         await host.engine.free_all()
         if config is not None:
             await host.announce(config, host.version)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.storage.reading import is_reading_only
 from wrangler_py.storage.schema import connect, explain, open_database
 
 
@@ -25,9 +26,13 @@ class Database:
         self._data_version = 0
 
     @classmethod
-    def open(cls, path: Path, *, synchronous: str, package: str, shrinks: bool = False) -> Self:
+    def open(
+        cls, path: Path, *, synchronous: str, package: str, shrinks: bool = False, shadows: bool = False
+    ) -> Self:
         """Open or make the file; for the arguments and the StateError it raises see `open_database`."""
-        connection = open_database(path, synchronous=synchronous, package=package, shrinks=shrinks)
+        connection = open_database(
+            path, synchronous=synchronous, package=package, shrinks=shrinks, shadows=shadows
+        )
         return cls(path, connection, synchronous)
 
     def another(self) -> Self:
@@ -88,6 +93,11 @@ class Database:
             raise  # A value is too large for a row: the caller's fault, not the file's.
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
+
+    @property
+    def takes_writes(self) -> bool:
+        """True unless it is a file that was opened inside of `reading_only`: its copy in memory takes them."""
+        return not is_reading_only() or not self.read("PRAGMA database_list")[0][2]
 
     def changed_elsewhere(self) -> bool:
         """Say whether another connection has written since the last call."""

@@ -12,6 +12,7 @@ from typing import Protocol
 from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
 from wrangler_py.storage.copies import keep_copy
 from wrangler_py.storage.private import claim_database, close_database, make_folder
+from wrangler_py.storage.reading import connect_to_read, copied, is_reading_only, is_there
 from wrangler_py.storage.sql import Migration, load_migrations
 from wrangler_py.storage.statements import split
 from wrangler_py.storage.whole import HINT, check_whole
@@ -22,6 +23,8 @@ APPLICATION_ID = 0x50575247
 BUSY_S, PAUSE_S = 5.0, 0.005
 #: Bytes to which the write-ahead log is cut when it begins anew; without a limit it keeps its largest size.
 LOG_BYTES = 1024 * 1024
+#: The size in bytes up to which a database that shadows is copied to memory to be read.
+SHADOW_BYTES = 64 * 1024 * 1024
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE = frozenset(
     {
@@ -45,15 +48,23 @@ class Closable(Protocol):
         """Let go of it."""
 
 
-def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool = False) -> sqlite3.Connection:
+def open_database(
+    path: Path, *, synchronous: str, package: str, shrinks: bool = False, shadows: bool = False
+) -> sqlite3.Connection:
     """Return a connection to ``path`` with the newest schema; make the file and its folder if they are missing.
 
     ``package`` is where the migrations are: each kind of database has one of its own under ``storage``. A file that
     ``shrinks`` gives back what becomes free in it, if it is asked to.
 
+    Inside of `reading_only` nothing is made or changed: a file that is missing counts as empty, one of an older schema
+    is brought up to date in memory. One that ``shadows`` is copied to memory whenever it is small: what the caller
+    writes then holds for this connection.
+
     Raises:
         StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
     """
+    if is_reading_only():
+        return _open_to_read(path, package, shadows=shadows)
     try:
         make_folder(path.parent)
         connection = connect(path, synchronous=synchronous)
@@ -73,6 +84,8 @@ def open_database(path: Path, *, synchronous: str, package: str, shrinks: bool =
 
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """Return a plain connection with our settings; any thread may use it, one at a time."""
+    if is_reading_only():
+        return connect_to_read(path)
     claim_database(path)
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=BUSY_S
@@ -114,6 +127,32 @@ def _unwritable(path: Path, reason: str) -> StateUnwritableError:
     return StateUnwritableError(
         f"The state directory {path.parent} cannot be written: {reason}",
         hint="Mend its permissions or free some disk space, or choose another place with --persist-to",
+    )
+
+
+def _open_to_read(path: Path, package: str, *, shadows: bool) -> sqlite3.Connection:
+    migrations = load_migrations(package)
+    try:
+        connection, found = connect_to_read(path), 0
+        with closed_if_it_fails(connection):
+            if is_there(path):
+                found = _check(connection, path, migrations[-1].number)
+                if found < migrations[-1].number or (shadows and path.stat().st_size <= SHADOW_BYTES):
+                    connection = copied(connection)
+            for migration in migrations:
+                if migration.number > found:
+                    _migrate(connection, migration, found, lambda: None)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except sqlite3.Error as error:
+        raise explain(error, path) from None
+    return connection
+
+
+def _unreadable(path: Path, reason: str) -> StateError:
+    return StateError(
+        f"{path} cannot be read: {reason}",
+        hint="Mend its permissions, or choose another place with --persist-to",
     )
 
 

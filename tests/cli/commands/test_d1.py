@@ -269,7 +269,10 @@ def test_a_migration_that_begins_with_a_comment_is_applied(d1, here):
 def test_listing_migrations_makes_no_table(d1, here):
     migration(here, "0001_first.sql", CREATE)
     d1("migrations", "list", "DB")
-    assert tables(here) == set()
+    assert not file(here).exists()
+    d1("execute", "DB", "--command", "CREATE TABLE other (a)")
+    d1("migrations", "list", "DB")
+    assert tables(here) == {"other"}
 
 
 def test_a_migration_that_fails_leaves_nothing_and_those_before_it_stay(alone, d1, here):

@@ -16,6 +16,8 @@ from wrangler_py.errors import StateError
 from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.private import claim_database, close_database, make_folder
+from wrangler_py.storage.reading import connect_to_read, is_reading_only
+from wrangler_py.storage.schema import closed_if_it_fails
 from wrangler_py.storage.statements import is_blank, named_parameter
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
@@ -28,7 +30,7 @@ FOREVER = float("inf")
 #: Cloudflare's words for a query that took longer.
 TOO_LONG = "D1 DB storage operation exceeded timeout which caused object to be reset."
 SERVED_BY = "pywrangler.db"
-_BEGIN = "BEGIN IMMEDIATE -- a batch"
+_BEGIN, _BEGIN_TO_READ = "BEGIN IMMEDIATE -- a batch", "BEGIN -- a batch"
 #: How many instructions of SQLite's machine pass between two looks at the clock: some 20 microseconds' worth.
 _INSTRUCTIONS = 1000
 #: Only a text with one of these may have named parameters.
@@ -41,6 +43,10 @@ Statement = tuple[str, Sequence[Any]]
 
 class UnfinishedError(Exception):
     """A hurried connection gave up: too slow, or another one writes. Nothing has changed; try where waiting is fine."""
+
+
+class ReadOnlyError(Exception):
+    """A statement writes, inside of `reading_only`. Nothing has changed."""
 
 
 class Rows(NamedTuple):
@@ -60,10 +66,7 @@ class Connection:
         self._deadline = FOREVER
         self._pages = 0
         try:
-            make_folder(path.parent)
-            claim_database(path)
-            close_database(path)
-            self._sqlite = self._open(path)
+            self._sqlite = self._open_to_read(path) if is_reading_only() else self._open(path)
         except OSError as error:
             raise StateError(f"{path.parent} cannot be made: {error.strerror}") from None
         except sqlite3.Error as error:
@@ -74,7 +77,19 @@ class Connection:
         self._rules = Rules(self._sqlite)
         self._sqlite.set_progress_handler(self._is_late, _INSTRUCTIONS)
 
+    def _open_to_read(self, path: Path) -> sqlite3.Connection:
+        opened = connect_to_read(path)
+        # One in memory, for a file that is missing, must not take what is not kept.
+        opened.execute("PRAGMA query_only = ON")
+        # Nothing has been read until now: a file that is no database is told here.
+        with closed_if_it_fails(opened):
+            opened.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return opened
+
     def _open(self, path: Path) -> sqlite3.Connection:
+        make_folder(path.parent)
+        claim_database(path)
+        close_database(path)
         opened = sqlite3.connect(
             path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=PATIENCE_S
         )
@@ -148,8 +163,9 @@ class Connection:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is run inside, or roll all of it back; raises as `query`."""
-        with self._own(_BEGIN):
-            self._sqlite.execute(_BEGIN)
+        begin = _BEGIN_TO_READ if is_reading_only() else _BEGIN
+        with self._own(begin):
+            self._sqlite.execute(begin)
         try:
             yield
             # These methods, unlike `execute`, leave no compiled COMMIT behind for a user's own to be taken from.
@@ -170,6 +186,8 @@ class Connection:
 
     def _failure(self, error: Exception, sql: str) -> BaseException:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_READONLY and is_reading_only():
+            return ReadOnlyError()
         if self._hurried and code in _GIVEN_UP:
             return UnfinishedError()
         if code == sqlite3.SQLITE_INTERRUPT:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wrangler_py.clock import Clock
 from wrangler_py.errors import StoreError
 from wrangler_py.storage.queues import Backlog, HeldMessage, Holder, NewMessage, QueueStore, Settlement
+from wrangler_py.storage.reading import is_reading_only
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -63,7 +64,8 @@ class Queues:
             StateError: the file cannot be used.
         """
         found = cls(QueueStore.open(path, synchronous=synchronous), clock)
-        found.expire()
+        if not is_reading_only():
+            found.expire()
         return found
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from wrangler_py.storage.private import make_folder
 from wrangler_py.storage.r2.blobs import Blobs, NewBlob, OpenBlob
 from wrangler_py.storage.r2.index import Index
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
+from wrangler_py.storage.reading import is_reading_only
 from wrangler_py.storage.schema import closed_if_it_fails
 
 _DATABASE = "index.sqlite"
@@ -38,10 +39,11 @@ class BucketStore:
         """
         index = Index(folder / _DATABASE)
         with closed_if_it_fails(index):
-            make_folder(folder / _BLOBS)
             found = cls(index, Blobs(folder / _BLOBS, new_id))
-            index.forget_uploads(forget_uploads_before)
-            found._sweep()
+            if not is_reading_only():
+                make_folder(folder / _BLOBS)
+                index.forget_uploads(forget_uploads_before)
+                found._sweep()
         return found
 
     def _sweep(self) -> None:

@@ -78,7 +78,7 @@ class SqliteStore:
         Raises:
             StateError: the file cannot be used; its subclasses say why. Nothing was changed.
         """
-        database = Database.open(path, synchronous=synchronous, package=_PACKAGE, shrinks=True)
+        database = Database.open(path, synchronous=synchronous, package=_PACKAGE, shrinks=True, shadows=True)
         database.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
         return cls(database)
 
@@ -86,6 +86,11 @@ class SqliteStore:
     def path(self) -> Path:
         """Return where the file is."""
         return self._database.path
+
+    @property
+    def takes_writes(self) -> bool:
+        """Return False for a large database that was opened only to be read."""
+        return self._database.takes_writes
 
     @property
     def synchronous(self) -> str:

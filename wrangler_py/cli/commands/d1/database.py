@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wrangler_py.cli.local import Local, find_by_name
+from wrangler_py.cli.stored import access
 from wrangler_py.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,18 +45,22 @@ def file_of(local: Local, database: D1Config) -> Path:
 
 
 @contextmanager
-def opened(local: Local, database: D1Config) -> Iterator[Connection]:
-    """Open the database's file, made if it is missing. A statement that fails is a mistake of the user's: UserError."""
+def opened(local: Local, database: D1Config, *, reads: bool = False) -> Iterator[Connection]:
+    """Open the database's file, made if it is missing. A statement that fails is a mistake of the user's: UserError.
+
+    With ``reads`` no file is made, and a statement that writes raises ReadOnlyError.
+    """
     from wrangler_py.bindings.d1.connection import Connection
     from wrangler_py.bindings.failures import D1Error
 
-    connection = Connection(file_of(local, database))
-    try:
-        yield connection
-    except D1Error as error:
-        raise explained(error.message.removeprefix("D1_ERROR: "), error.sql) from None
-    finally:
-        connection.close()
+    with access(reads=reads):
+        connection = Connection(file_of(local, database))
+        try:
+            yield connection
+        except D1Error as error:
+            raise explained(error.message.removeprefix("D1_ERROR: "), error.sql) from None
+        finally:
+            connection.close()
 
 
 def explained(message: str, sql: str) -> UserError:

@@ -39,12 +39,23 @@ def execute(
     statements = _statements(_read(command, file))
     if not as_json:
         _announce(config, file_of(local, config))
-    with opened(local, config) as connection:
-        results = connection.results((one, ()) for one in statements)
+    results = _run(local, config, statements)
     if as_json:
         terminal.print_json(_plain(results))
     else:
         _show(results)
+
+
+def _run(local: Local, config: "D1Config", statements: list[str]) -> list[Any]:
+    """Run all statements. As long as they only read, the state need not be writable, and is not touched."""
+    from wrangler_py.bindings.d1.connection import ReadOnlyError
+
+    try:
+        with opened(local, config, reads=True) as connection:
+            return connection.results((one, ()) for one in statements)
+    except ReadOnlyError:
+        with opened(local, config) as connection:
+            return connection.results((one, ()) for one in statements)
 
 
 def _announce(config: "D1Config", file: Path) -> None:

@@ -28,7 +28,7 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Show an instance: its status, its steps with their output, retries and errors."""
-    with target.client() as client:
+    with target.reader() as client:
         detail = client.instance(name, chosen(client, name, instance_id, quiet=as_json))
     if as_json:
         terminal.print_json(detail)

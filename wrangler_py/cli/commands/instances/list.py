@@ -46,7 +46,7 @@ def list_instances(
         "date_end": _date(date_end, "--date-end", time.max),
     }
     direction = "asc" if reverse else "desc"
-    with target.client() as client:
+    with target.reader() as client:
         answer = client.instances(name, page=page, per_page=per_page, direction=direction, **filters)
     if as_json:
         terminal.print_json(answer.items)

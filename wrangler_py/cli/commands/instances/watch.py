@@ -33,7 +33,7 @@ def watch(
     Piped, it prints a line for each change; with --json, a JSON document for each.
     Exits with 0 however the instance ends, unless --exit-status is given.
     """
-    with target.client() as client:
+    with target.reader() as client:
         instance_id = chosen(client, name, instance_id, quiet=as_json)
         last = _follow(client, name, instance_id, as_json=as_json)
         stored = client.is_stored

@@ -22,7 +22,7 @@ def get(
     text: Annotated[bool, typer.Option("--text", help="Write it as a line of UTF-8 text.")] = False,
 ) -> None:
     """Write the value of a key to stdout, byte for byte."""
-    with opened(local, binding, namespace_id) as kv:
+    with opened(local, binding, namespace_id, reads=True) as kv:
         value = kv.run(kv.entries.get(key, "arrayBuffer"))
     if value is None:
         # wrangler says so on stdout and succeeds; a script could not tell that from a value.

@@ -27,7 +27,7 @@ def list_keys(
 ) -> None:
     """List the keys of a namespace as JSON, with expiration and metadata."""
     _ = as_json  # it is JSON anyway, as wrangler prints it
-    with opened(local, binding, namespace_id) as kv:
+    with opened(local, binding, namespace_id, reads=True) as kv:
         keys = kv.run(_all(kv.entries, prefix))
     terminal.print_json(keys, indent=2)
 

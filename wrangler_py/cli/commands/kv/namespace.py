@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from wrangler_py.cli.local import find_by_name
+from wrangler_py.cli.stored import access
 from wrangler_py.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ class Namespace:
 
 
 @contextmanager
-def opened(local: "Local", binding: str | None, namespace_id: str | None) -> Iterator[Namespace]:
-    """Open the namespace that the options name; one that is new is empty."""
+def opened(
+    local: "Local", binding: str | None, namespace_id: str | None, *, reads: bool = False
+) -> Iterator[Namespace]:
+    """Open the namespace that the options name; one that is new is empty. With ``reads`` nothing is written."""
     from wrangler_py.bindings.kv import KIND, SUFFIX
     from wrangler_py.bindings.kv.namespace import KvNamespace
     from wrangler_py.clock import SystemClock
@@ -51,10 +54,11 @@ def opened(local: "Local", binding: str | None, namespace_id: str | None) -> Ite
 
     chosen = _chosen(local, binding, namespace_id)
     store = KvStore(local.place(KIND, chosen, SUFFIX))
-    try:
-        yield Namespace(chosen, KvNamespace(chosen, store, SystemClock()))
-    finally:
-        store.close()
+    with access(reads=reads):
+        try:
+            yield Namespace(chosen, KvNamespace(chosen, store, SystemClock()))
+        finally:
+            store.close()
 
 
 def _chosen(local: "Local", binding: str | None, namespace_id: str | None) -> str:

@@ -11,7 +11,7 @@ from wrangler_py.cli.options import AsJson, localized
 @localized
 def info(local: Local, *, name: QueueName, as_json: AsJson = False) -> None:
     """Show a queue: its producers, its consumer, and what it holds."""
-    with opened(local) as queues:
+    with opened(local, reads=True) as queues:
         check(local, queues, name)
         found = entry(local, queues, name)
     if as_json:

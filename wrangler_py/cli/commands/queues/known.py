@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from wrangler_py.cli.stored import access
 from wrangler_py.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,16 +22,17 @@ Entry = dict[str, Any]
 
 
 @contextmanager
-def opened(local: Local) -> Iterator[Queues]:
-    """Give the messages of a project, beside a running session or without one."""
+def opened(local: Local, *, reads: bool = False) -> Iterator[Queues]:
+    """Give the messages of a project, beside a session or without one. With ``reads`` nothing is written."""
     from wrangler_py.bindings.queues import Queues
     from wrangler_py.clock import SystemClock
 
-    queues = Queues.open(local.place("queues", "queues", ".sqlite"), SystemClock())
-    try:
-        yield queues
-    finally:
-        queues.close()
+    with access(reads=reads):
+        queues = Queues.open(local.place("queues", "queues", ".sqlite"), SystemClock())
+        try:
+            yield queues
+        finally:
+            queues.close()
 
 
 def names(local: Local, queues: Queues) -> list[str]:

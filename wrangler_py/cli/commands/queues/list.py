@@ -12,7 +12,7 @@ STACKS = [(0,), (1, 2), (3, 4, 5)]
 @localized
 def list_queues(local: Local, *, as_json: AsJson = False) -> None:
     """List the queues of this project, who uses them, and how many messages they hold."""
-    with opened(local) as queues:
+    with opened(local, reads=True) as queues:
         entries = [entry(local, queues, name) for name in names(local, queues)]
     if as_json:
         terminal.print_json(entries)

@@ -70,7 +70,7 @@ def _fetch(local: Local, place: Place, output: BinaryIO) -> None:
             output.write(chunk)
         output.flush()
 
-    with_bucket(local, place.bucket, copy)
+    with_bucket(local, place.bucket, copy, reads=True)
 
 
 @contextmanager

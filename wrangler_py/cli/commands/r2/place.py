@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, TypeVar
 import typer
 
 from wrangler_py.cli.local import find_by_name
+from wrangler_py.cli.stored import access
 from wrangler_py.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def find_place(local: "Local", path: str) -> Place:
     return Place(found.bucket, key)
 
 
-def with_bucket(local: "Local", bucket: str, work: "Callable[[R2Bucket], Awaitable[T]]") -> T:
+def with_bucket(
+    local: "Local", bucket: str, work: "Callable[[R2Bucket], Awaitable[T]]", *, reads: bool = False
+) -> T:
     """Open a bucket and return what ``work`` does with it; raise UserError with the reason why R2 refuses.
+
+    With ``reads`` nothing in the bucket is written.
 
     SIGTERM ends it as Ctrl-C does, at once: what it had begun to write is removed.
     """
@@ -55,21 +60,22 @@ def with_bucket(local: "Local", bucket: str, work: "Callable[[R2Bucket], Awaitab
 
     try:
         with _ended_by_signals():
-            return asyncio.run(_use(local, bucket, work))
+            return asyncio.run(_use(local, bucket, work, reads=reads))
     except R2Error as error:
         raise UserError(error.message) from None
 
 
-async def _use(local: "Local", bucket: str, work: "Callable[[R2Bucket], Awaitable[T]]") -> T:
+async def _use(local: "Local", bucket: str, work: "Callable[[R2Bucket], Awaitable[T]]", *, reads: bool) -> T:
     from wrangler_py.bindings.r2 import KIND
     from wrangler_py.bindings.r2.bucket import R2Bucket
     from wrangler_py.clock import SystemClock
 
-    opened = R2Bucket(bucket, local.place(KIND, bucket), SystemClock())
-    try:
-        return await work(opened)
-    finally:
-        opened.close()
+    with access(reads=reads):
+        opened = R2Bucket(bucket, local.place(KIND, bucket), SystemClock())
+        try:
+            return await work(opened)
+        finally:
+            opened.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ def list_tokens(persist_to: PersistTo = None, *, as_json: AsJson = False) -> Non
     """List the tokens: whose they are and when they were used, to the hour. Not what they are."""
     from wrangler_py.clock import iso
 
-    with opened(persist_to) as tokens:
+    with opened(persist_to, reads=True) as tokens:
         found = tokens.list()
     if as_json:
         terminal.print_json(

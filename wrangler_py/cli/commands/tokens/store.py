@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wrangler_py.cli.stored import access
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,14 +22,15 @@ PersistTo = Annotated[
 
 
 @contextmanager
-def opened(persist_to: Path | None) -> Iterator[Tokens]:
-    """Open the tokens. Raises StateError if there can be none there."""
+def opened(persist_to: Path | None, *, reads: bool = False) -> Iterator[Tokens]:
+    """Open the tokens; with ``reads`` nothing is written. Raises StateError if there can be none there."""
     from wrangler_py.clock import SystemClock
     from wrangler_py.runtime.sessions import DEFAULT_STATE
     from wrangler_py.storage.deployments import Tokens
 
-    tokens = Tokens.open((persist_to or Path(DEFAULT_STATE)).absolute(), SystemClock())
-    try:
-        yield tokens
-    finally:
-        tokens.close()
+    with access(reads=reads):
+        tokens = Tokens.open((persist_to or Path(DEFAULT_STATE)).absolute(), SystemClock())
+        try:
+            yield tokens
+        finally:
+            tokens.close()

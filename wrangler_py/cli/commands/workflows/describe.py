@@ -10,7 +10,7 @@ from wrangler_py.cli.target import Target
 @targeted
 def describe(target: Target, *, name: WorkflowName, as_json: AsJson = False) -> None:
     """Show a workflow, and how many of its instances are in which status."""
-    with target.client() as client:
+    with target.reader() as client:
         workflow = client.workflow(name)
     if as_json:
         terminal.print_json(workflow)

@@ -21,7 +21,7 @@ def diagram(
     target: Target, *, name: WorkflowName, version_id: Version = None, as_json: AsJson = False
 ) -> None:
     """Draw what a workflow does: its steps, in order, and what they depend on."""
-    with target.client() as client:
+    with target.reader() as client:
         version = version_id or client.workflow(name)["version_id"]
         found = client.graph(name, version)
     if found["graph"] is None:

@@ -25,7 +25,7 @@ def list_workflows(
     as_json: AsJson = False,
 ) -> None:
     """List the workflows of this project."""
-    with target.client() as client:
+    with target.reader() as client:
         answer = client.workflows(page=page, per_page=per_page)
     if as_json:
         terminal.print_json(answer.items)

@@ -22,7 +22,7 @@ def list_migrations(
     """List the migrations that have not been applied."""
     config = find_database(local, database)
     migrations = existing_migrations_of(local, config)
-    with opened(local, config) as connection:
+    with opened(local, config, reads=True) as connection:
         pending = migrations.pending(connection)
     if as_json:
         terminal.print_json([{"name": name} for name in pending])
