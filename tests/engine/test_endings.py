@@ -50,6 +50,10 @@ def deep(levels):
     return value
 
 
+def raised(error):
+    raise error
+
+
 def returning(make):
     async def run(event, step):
         return make()
@@ -277,6 +281,21 @@ def test_a_tuple_is_refused_with_its_path_and_can_be_caught(tmp_path):
             "TypeError: <class 'tuple'> cannot be sent over RPC.",
             ["It stands at ['a'][0]; use a list."],
         ]
+
+    in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("end", [lambda: sys.exit(2), lambda: raised(Exit("x"))])
+def test_what_is_no_exception_fails_the_instance_as_an_exception_does(tmp_path, end):
+    async def body(world):
+        undone = []
+
+        async def run(event, step):
+            await step.do("charge", lambda: 1, rollback=lambda output: undone.append(output))
+            end()
+
+        assert (await world.run(run)).status is Status.ERRORED
+        assert undone == [1]
 
     in_world(tmp_path, body)
 
