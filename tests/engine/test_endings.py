@@ -290,8 +290,11 @@ def test_what_is_no_exception_fails_the_instance_as_an_exception_does(tmp_path, 
     async def body(world):
         undone = []
 
+        def refund(output):
+            undone.append(output)
+
         async def run(event, step):
-            await step.do("charge", lambda: 1, rollback=lambda output: undone.append(output))
+            await step.do("charge", lambda: 1, rollback=refund)
             end()
 
         assert (await world.run(run)).status is Status.ERRORED

@@ -79,9 +79,14 @@ def check_instance_id(instance_id: object) -> str:
 
 def is_step_name(name: str) -> bool:
     """Return True if ``name`` may name a step: valid Unicode of 1 to 256 UTF-16 units, none of U+0000 to U+001F."""
-    if not _STEP_NAME.fullmatch(name):
-        return False
-    return len(name) <= MAX_STEP_NAME // 2 or len(name.encode("utf-16-le")) // 2 <= MAX_STEP_NAME
+    if name.isprintable() and 0 < len(name) <= MAX_STEP_NAME // 2:
+        # As most names are: neither a control character nor half of a surrogate pair is printable.
+        return True
+    return bool(_STEP_NAME.fullmatch(name)) and _utf16_units(name) <= MAX_STEP_NAME
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
 
 
 def is_text(text: object) -> bool:

@@ -194,8 +194,9 @@ class InstanceContext:
         if task is not None and task is not self.task and task not in self.tasks:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        if not isinstance(name, str) or not is_step_name(name):
-            shown = name if isinstance(name, str) else show(name)
+        plain = str.__str__(name) if isinstance(name, str) else ""
+        if not is_step_name(plain):
+            shown = plain if isinstance(name, str) else show(name)
             raise self.end_with(
                 FatalStepError(
                     f'Step name "{shown}" exceeds max length ({MAX_STEP_NAME} chars) or invalid characters found'
@@ -203,14 +204,13 @@ class InstanceContext:
             )
         self.order.moved()
         scope, replay = self._scope_of(task), self.replay
-        name = str.__str__(name)
-        recorded = replay.visit(kind, name, scope)
-        if recorded is None and replay.may_have_moved(kind, name):
+        recorded = replay.visit(kind, plain, scope)
+        if recorded is None and replay.may_have_moved(kind, plain):
             # Whoever recorded it may only not have come so far: let every result that is recorded go first.
             await self.order.rest()
             self.check_open()
-            recorded = replay.adopt(kind, name, scope)
-        return (replay.new_name(kind, name, scope) if recorded is None else recorded.name), recorded
+            recorded = replay.adopt(kind, plain, scope)
+        return (replay.new_name(kind, plain, scope) if recorded is None else recorded.name), recorded
 
     def scope(self) -> Scope:
         """Return where user code is now: in which of the instance's tasks, and in which step's callback."""
