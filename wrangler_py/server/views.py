@@ -12,7 +12,15 @@ from wrangler_py.clock import iso
 from wrangler_py.config.schedule import Schedule
 from wrangler_py.diagram.nodes import Graph
 from wrangler_py.engine.limits import DEFAULT_STEPS
-from wrangler_py.engine.model import AttemptView, InstanceDetail, InstanceRow, StepView, WaitView, WorkflowRow
+from wrangler_py.engine.model import (
+    AttemptView,
+    ErrorView,
+    InstanceDetail,
+    InstanceRow,
+    StepView,
+    WaitView,
+    WorkflowRow,
+)
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Settings
 from wrangler_py.runtime.versions import CodeVersion
 
@@ -199,7 +207,7 @@ def view_step(detail: InstanceDetail, name: str, kind: str, attempt: int | None)
 def _step_output(step: StepView, attempt: int | None) -> StepOutputView | None:
     if attempt is None:
         status = _progress(step.success, "waiting" if step.retry_at else "running")
-        return StepOutputView(status, step.output, step.error)
+        return StepOutputView(status, step.output, _plain(step.error))
     if attempt > len(step.attempts):
         return None
     return _attempt_output(step, step.attempts[attempt - 1])
@@ -207,12 +215,17 @@ def _step_output(step: StepView, attempt: int | None) -> StepOutputView | None:
 
 def _attempt_output(step: StepView, attempt: AttemptView) -> StepOutputView:
     output = step.output if attempt.success else None
-    return StepOutputView(_progress(attempt.success, "running"), output, attempt.error)
+    return StepOutputView(_progress(attempt.success, "running"), output, _plain(attempt.error))
 
 
 def _wait_output(step: WaitView) -> StepOutputView:
     success = (step.error is None) if step.finished else None
-    return StepOutputView(_progress(success, "waiting"), step.output, step.error, step.event_type)
+    return StepOutputView(_progress(success, "waiting"), step.output, _plain(step.error), step.event_type)
+
+
+def _plain(error: ErrorView | None) -> ErrorView | None:
+    """Return an error without its stack, which a whole answer has once and this part of it by chance."""
+    return error and ErrorView(error.name, error.message)
 
 
 def _progress(success: bool | None, unfinished: str) -> str:
