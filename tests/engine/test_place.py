@@ -22,10 +22,12 @@ def test_another_thread_sees_the_innermost_step_that_a_task_executes():
     async def main():
         places = StepPlaces()
         seen = [seen_by_another_thread(places.current)]
-        with places.at(OUTER):
-            with places.at(INNER):
-                seen.append(seen_by_another_thread(places.current))
-            seen.append(seen_by_another_thread(places.current))
+        outer = places.enter(OUTER)
+        inner = places.enter(INNER)
+        seen.append(seen_by_another_thread(places.current))
+        places.leave(inner)
+        seen.append(seen_by_another_thread(places.current))
+        places.leave(outer)
         return [*seen, seen_by_another_thread(places.current)]
 
     assert asyncio.run(main()) == [None, INNER, OUTER, None]
@@ -38,10 +40,8 @@ def test_a_task_beside_a_step_is_not_blamed_on_it():
         async def beside():
             return seen_by_another_thread(places.current)
 
-        with places.at(OUTER):
-            task = asyncio.create_task(beside())
-            await asyncio.sleep(0)
-        return await task
+        places.enter(OUTER)
+        return await asyncio.create_task(beside())
 
     assert asyncio.run(main()) is None
 
@@ -52,10 +52,10 @@ def test_steps_that_take_turns_are_each_seen_in_their_own_turn():
 
         async def step(place):
             seen = []
-            with places.at(place):
-                for _ in range(3):
-                    await asyncio.sleep(0)
-                    seen.append((seen_by_another_thread(places.current), current_step.get()))
+            places.enter(place)
+            for _ in range(3):
+                await asyncio.sleep(0)
+                seen.append((seen_by_another_thread(places.current), current_step.get()))
             return seen
 
         return await asyncio.gather(step(OUTER), step(INNER))

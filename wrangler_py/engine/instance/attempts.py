@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -137,18 +136,17 @@ class Attempts:
     def _hand_over(self) -> Awaitable[None]:
         return self.context.hand_over(self.step)
 
-    def _executing(self) -> AbstractContextManager[None]:
-        context = self.context
-        place = StepPlace(context.place.workflow, context.place.instance_id, self.display, self.step)
-        return context.shared.places.at(place)
+    def _place(self) -> StepPlace:
+        instance = self.context.place
+        return StepPlace(instance.workflow, instance.instance_id, self.display, self.step)
 
     async def _call(self, callback: Callback) -> bytes:
+        shared = self.context.shared
         began = asyncio.get_running_loop().time()
-        with self._executing():
+        entered = shared.places.enter(self._place())
+        try:
             ctx = self.ctx() if callback.wants_context else {}
-            value = await self.context.shared.executor.call(
-                callback, ctx, self.config.timeout_ms, self._entry()
-            )
+            value = await shared.executor.call(callback, ctx, self.config.timeout_ms, self._entry())
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -159,6 +157,8 @@ class Attempts:
                 if not isinstance(value, AsyncIterable):
                     raise self._not_serialisable(error) from None
             return await self._record(value, began)
+        finally:
+            shared.places.leave(entered)
 
     def _entry(self) -> bytes:
         """Return the attempt's entry in the record of what executes; nothing if none is kept."""

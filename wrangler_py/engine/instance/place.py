@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from types import TracebackType
 from typing import Any, NamedTuple
 
 
@@ -24,6 +23,9 @@ current_instance: contextvars.ContextVar[StepPlace | None] = contextvars.Context
 #: Set while a step's callback runs, in its own context (threads too).
 current_step: contextvars.ContextVar[StepPlace | None] = contextvars.ContextVar("current_step", default=None)
 
+#: The task that entered a step, the step it was in before, and the token of `current_step`.
+_Entered = tuple[asyncio.Task[Any] | None, StepPlace | None, contextvars.Token[StepPlace | None]]
+
 
 class StepPlaces:
     """The step that each task executes.
@@ -35,33 +37,22 @@ class StepPlaces:
     def __init__(self) -> None:
         self._by_task: dict[asyncio.Task[Any] | None, StepPlace] = {}
 
-    def at(self, place: StepPlace) -> _Executing:
-        """Return a context manager, within which the current task executes the step ``place``."""
-        return _Executing(self._by_task, place)
+    def enter(self, place: StepPlace) -> _Entered:
+        """Take note that the current task executes the step ``place`` from now on, until `leave`."""
+        task, by_task = asyncio.current_task(), self._by_task
+        outer = by_task.get(task)
+        by_task[task] = place
+        return task, outer, current_step.set(place)
+
+    def leave(self, entered: _Entered) -> None:
+        """Return to the step outside the one that was entered: a step's callback may run another, in the same task."""
+        task, outer, token = entered
+        if outer is None:
+            del self._by_task[task]
+        else:
+            self._by_task[task] = outer
+        current_step.reset(token)
 
     def current(self, loop: asyncio.AbstractEventLoop) -> StepPlace | None:
         """Return the step that ``loop`` executes at this moment, None outside of steps. Any thread may ask."""
         return self._by_task.get(asyncio.current_task(loop))
-
-
-class _Executing:
-    __slots__ = ("_by_task", "_outer", "_place", "_task", "_token")
-
-    def __init__(self, by_task: dict[asyncio.Task[Any] | None, StepPlace], place: StepPlace) -> None:
-        self._by_task, self._place = by_task, place
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        #: A step's callback may run another step, in the same task.
-        self._outer = self._by_task.get(self._task)
-        self._by_task[self._task] = self._place
-        self._token = current_step.set(self._place)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._outer is None:
-            del self._by_task[self._task]
-        else:
-            self._by_task[self._task] = self._outer
-        current_step.reset(self._token)

@@ -105,15 +105,16 @@ class RollbackAttempts(Attempts):
 
     async def _call(self, callback: Callback) -> bytes:
         context = self.context
-        with self._executing():
-            try:
-                await context.shared.executor.call(
-                    callback, self.ctx(), self.config.timeout_ms, self._entry()
-                )
-            except (ControlFlow, asyncio.CancelledError):
-                if context.stop_reason is not None:
-                    raise
-                raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
+        shared = context.shared
+        entered = shared.places.enter(self._place())
+        try:
+            await shared.executor.call(callback, self.ctx(), self.config.timeout_ms, self._entry())
+        except (ControlFlow, asyncio.CancelledError):
+            if context.stop_reason is not None:
+                raise
+            raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
+        finally:
+            shared.places.leave(entered)
         return b"null"
 
     def _store(self, data: bytes) -> Awaitable[None]:  # noqa: ARG002 - a rollback has no result
