@@ -232,3 +232,27 @@ def test_two_commands_at_once_agree(tmp_path):
         return sorted(type(one).__name__ for one in both)
 
     assert in_world(tmp_path, body) == ["CannotTerminateError", "Status"]
+
+
+def test_a_task_that_run_left_behind_writes_nothing_behind_the_end(tmp_path):
+    async def run(event, step):
+        async def slow():
+            await asyncio.sleep(1)
+
+        async def behind():
+            await step.do("slow", slow)
+            await step.do("next", slow)
+
+        left.append(asyncio.create_task(behind()))
+        await step.do("quick", lambda: 1)
+
+    left = []
+
+    async def body(world):
+        row = await world.run(run)
+        types = await world.types(row)
+        await asyncio.sleep(60)
+        assert left[0].done()
+        return types[-1], await world.types(row) == types
+
+    assert in_world(tmp_path, body) == ("WORKFLOW_SUCCESS", True)

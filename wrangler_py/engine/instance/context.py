@@ -143,8 +143,8 @@ class InstanceContext:
         self.stop_reason: Stop | None = None
         self.fatal: ErrorRecord | None = None
         self.pausing = False
-        #: True once the runner's task had its first turn.
-        self.begun = False
+        #: True once the runner's task had its first turn, and once it has written how the instance goes on.
+        self.begun = self.is_over = False
         #: Deaths that count for it. One that had any waits for the start of each attempt to be on disk.
         self.deaths = claimed.deaths
         self.is_suspect = claimed.deaths > 0
@@ -175,14 +175,19 @@ class InstanceContext:
         data: bytes | None = None,
     ) -> None:
         """Append to the history; on disk with the next commit."""
-        if self.stop_reason not in _SILENT:
+        if self.may_write:
             shared = self.shared
             shared.commits.log((self.row, kind, shared.clock.now(), step, attempt, name, data))
 
     def store_chunk(self, step: int, number: int, data: bytes | None) -> None:
         """Store a piece of a step's stream with the next commit; ``data`` None drops all there is of the step."""
-        if self.stop_reason not in _SILENT:
+        if self.may_write:
             self.shared.commits.chunk((self.row, step, number, data))
+
+    @property
+    def may_write(self) -> bool:
+        """True while the runner drives the instance: not for tasks that `run()` left behind."""
+        return self.stop_reason not in _SILENT and not self.is_over
 
     def durable(self) -> asyncio.Future[None]:
         """Return a future that is done when all that was written before is on disk; it raises Abort if it cannot
@@ -246,6 +251,8 @@ class InstanceContext:
 
     def check_open(self) -> None:
         """Raise Abort or Suspend if the instance is stopping."""
+        if self.is_over:
+            raise Abort
         if self.stop_reason is not None or self.fatal is not None:
             raise Abort if self.stop_reason in (None, Stop.ABORT, Stop.LOST) else Suspend
 

@@ -94,6 +94,9 @@ class Runner:
             if context.stop_reason not in (Stop.ABORT, Stop.LOST):
                 self._end(self._errored(capture(error)))
         finally:
+            context.is_over = True
+            for task in list(context.tasks):  # Left behind by run(): what they do can no longer be stored.
+                task.cancel()
             context.calls.close()
             context.waits.close()
 
