@@ -38,6 +38,7 @@
     └── StoreError
         ├── StaleEpochError       the lease was lost: somebody else drives the instance now
         └── StoreUnavailableError the database cannot be written now (disk full, I/O error)
+            └── StoreBusyError        another process holds its lock; waiting is right
 
     BaseException
     └── ControlFlow               never seen by a user's ``except Exception``
@@ -294,6 +295,10 @@ class StaleEpochError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The database cannot be written at the moment: a full disk, an I/O error, a lock held too long."""
+
+
+class StoreBusyError(StoreUnavailableError):
+    """Another process holds the lock of the database; nothing was changed, and trying again is right."""
 
 
 class ControlFlow(BaseException):

@@ -279,7 +279,7 @@ class _Heartbeat:
         else:
             process.loop.call_soon_threadsafe(self._on_lost)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop beating."""
         self._stopped = True
 

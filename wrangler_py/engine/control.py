@@ -195,15 +195,16 @@ class Control:
             instance = await self.find(workflow, instance_id)
             if self._resident(instance.row) is not None:
                 await self._commits.flush()
-            event = await self._store.add_event(instance, event_type, payload, self._clock.now())
+            try:
+                event = await self._store.add_event(instance, event_type, payload, self._clock.now())
+            finally:  # Also where the answer was lost: the event may be stored.
+                await self._collect(instance.row)
+                self._scheduler.kick()
             if event is not None:
-                break
+                return event.at
             found = await self.find(workflow, instance_id)
             if found.status.is_final:
                 raise _finished(found)
-        await self._collect(instance.row)
-        self._scheduler.kick()
-        return event.at
 
     # the one loop of all commands
 

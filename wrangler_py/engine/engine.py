@@ -50,11 +50,7 @@ from wrangler_py.engine.scheduler import Scheduler
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
 from wrangler_py.engine.subscriptions import Subscriptions
-from wrangler_py.errors import (
-    InstanceNotFoundError,
-    StoreError,
-    WorkflowNotFoundError,
-)
+from wrangler_py.errors import InstanceNotFoundError, StoreError, WorkflowNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -190,12 +186,12 @@ class Engine:
                 task.cancel()
                 await asyncio.wait([task])
         self._looking = self._healing = None
-        self._stop_heartbeat()
+        await self._stop_heartbeat()
 
-    def _stop_heartbeat(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._heartbeat = None
+    async def _stop_heartbeat(self) -> None:
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            await heartbeat.stop()
 
     async def close(self) -> None:
         """Drain without grace and let go of threads; the store stays open."""
@@ -273,14 +269,13 @@ class Engine:
     async def _heal(self) -> None:
         await self._scheduler.stop()
         await self._stop_instances(Stop.LOST)
-        self._stop_heartbeat()
+        await self._stop_heartbeat()
         while True:
             try:
                 if self._lease is not None:
                     await self.store.release_lease(self._lease)
                     self._lease = None
-                now = self.clock.now()
-                epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
+                epoch = await self.store.take_lease(self.options.owner, self.clock.now() + LEASE_MS)
             except Exception as error:
                 if not isinstance(error, StoreError):
                     logger.exception("a new lease could not be taken")

@@ -28,7 +28,7 @@ BLOCKED_S = 1.0
 class Beating(Protocol):
     """What renews a lease until it is stopped: `Heartbeat`, or under virtual time what beats without a thread."""
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop beating."""
         ...
 
@@ -57,10 +57,10 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop beating and wait for the thread."""
+    async def stop(self) -> None:
+        """Stop beating and wait for the thread, which may itself be waiting for a database that is locked."""
         self._stopped.set()
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
     def _beat(self) -> None:
         while not self._stopped.wait(BEAT_S):

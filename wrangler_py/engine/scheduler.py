@@ -102,9 +102,7 @@ class Scheduler:
             self.give_back(context)
 
     def _count(self, context: InstanceContext) -> None:
-        name = context.instance.workflow
-        self._running[name] = self._running.get(name, 0) + 1
-        self._total += 1
+        self._reserve(context.instance.workflow, 1)
 
     def _free(self, definition: Definition) -> int:
         free = self._capacity - self._total
@@ -181,7 +179,21 @@ class Scheduler:
             return []
         assert self.epoch is not None
         now = self._shared.clock.now()
-        return await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects)
+        # Slots are held meanwhile: the store may have to wait for a lock, and others ask for slots.
+        self._reserve(definition.name, limit)
+        try:
+            return await self._store.claim(
+                definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects
+            )
+        except StoreError as error:
+            # The claim may be stored though its answer was lost: such instances would be driven by nobody.
+            raise StaleEpochError(f"instances were claimed and not received: {error}") from error
+        finally:
+            self._reserve(definition.name, -limit)
+
+    def _reserve(self, workflow: str, slots: int) -> None:
+        self._running[workflow] = self._running.get(workflow, 0) + slots
+        self._total += slots
 
     async def _try_suspects(self) -> None:
         """Begin the trials for which it is time, and hold others as they demand (`engine.quarantine`)."""

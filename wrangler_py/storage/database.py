@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.errors import StoreBusyError, StoreUnavailableError
 from wrangler_py.storage.reading import is_reading_only
 from wrangler_py.storage.schema import connect, explain, open_database
 
@@ -16,7 +16,8 @@ from wrangler_py.storage.schema import connect, explain, open_database
 class Database:
     """A connection; several processes may have one to the same file, and any thread of this one use it, one at a time.
 
-    Every method raises StoreUnavailableError if the file cannot be used at the moment.
+    Every method raises StoreUnavailableError if the file cannot be used at the moment, and its StoreBusyError if that
+    is because another process holds the lock.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
@@ -27,12 +28,25 @@ class Database:
 
     @classmethod
     def open(
-        cls, path: Path, *, synchronous: str, package: str, shrinks: bool = False, shadows: bool = False
+        cls,
+        path: Path,
+        *,
+        synchronous: str,
+        package: str,
+        shrinks: bool = False,
+        shadows: bool = False,
+        waits: bool = True,
     ) -> Self:
-        """Open or make the file; for the arguments and the StateError it raises see `open_database`."""
+        """Open or make the file; for the arguments and the StateError it raises see `open_database`.
+
+        ``waits``: wait for a lock of another process, in the thread that asks; False for the event loop's, see
+        `storage.waiting`.
+        """
         connection = open_database(
             path, synchronous=synchronous, package=package, shrinks=shrinks, shadows=shadows
         )
+        if not waits:
+            connection.execute("PRAGMA busy_timeout = 0")
         return cls(path, connection, synchronous)
 
     def another(self) -> Self:
@@ -100,11 +114,19 @@ class Database:
         return not is_reading_only() or not self.read("PRAGMA database_list")[0][2]
 
     def changed_elsewhere(self) -> bool:
-        """Say whether another connection has written since the last call."""
-        version: int = self.value("PRAGMA data_version")
+        """Return True if another connection has written since the last call, or is about to."""
+        try:
+            version: int = self.value("PRAGMA data_version")
+        except StoreBusyError:
+            return True
         changed, self._data_version = version != self._data_version, version
         return changed
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return StoreBusyError(
+                f"{self.path} is locked: another process writes to it, or was stopped while it did. "
+                "Let that process go on, or end it"
+            )
         meaning = explain(error, self.path)
         return StoreUnavailableError(f"{meaning} ({meaning.hint})")

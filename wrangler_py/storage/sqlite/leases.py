@@ -17,6 +17,30 @@ def end_lease(database: Database, epoch: int, *, now: int) -> int:
     return database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
 
 
+def ended_leases(
+    database: Database,
+    *,
+    now: int,
+    keep: Collection[int],
+    owners: Collection[str] | None,
+    living: str | None,
+    stopped: Collection[str],
+) -> list[tuple[int, str]]:
+    """Return epoch and owner of the leases that are over; for the arguments see `Store.reap`."""
+
+    def is_over(owner: str, expires_at: int) -> bool:
+        return (
+            expires_at < now
+            or owners is None
+            or owner in owners
+            or owner in stopped
+            or (living is not None and not owner.startswith(living))
+        )
+
+    leases = [lease for lease in database.read(_Q["leases"]) if lease[0] not in keep]
+    return [(epoch, owner) for epoch, owner, expires_at in leases if is_over(owner, expires_at)]
+
+
 def end_leases(
     database: Database,
     leases: Collection[tuple[int, str]],
@@ -25,15 +49,15 @@ def end_leases(
     *,
     now: int,
 ) -> int:
-    """End leases, given by epoch and owner, of processes that are gone; return how many instances are free."""
+    """End leases, given by epoch and owner, of processes that are gone; return how many instances are free. Inside a
+    transaction."""
     known = {one.owner: one for one in evidence}
-    with database.transaction():
-        return sum(
-            end_lease(database, epoch, now=now)
-            if owner in stopped
-            else _bury(database, epoch, known.get(owner), now=now)
-            for epoch, owner in leases
-        )
+    return sum(
+        end_lease(database, epoch, now=now)
+        if owner in stopped
+        else _bury(database, epoch, known.get(owner), now=now)
+        for epoch, owner in leases
+    )
 
 
 def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int) -> int:

@@ -1,8 +1,9 @@
 """The store in one SQLite file: implements `engine.store.Store`.
 
 All statements run on the event loop's own thread and take microseconds; a thread would cost more than it saves
-(measured: a commit handed to a thread and back is four times as slow). The heartbeat has its own connection,
-because it must not share fate with a step that blocks the loop.
+(measured: a commit handed to a thread and back is four times as slow). A lock of another process is waited for between
+the turns of the loop (`storage.waiting`). The heartbeat has its own connection, because it must not share fate with a
+step that blocks the loop.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.analytics import analyse
 from wrangler_py.storage.sqlite.commands import carry_out, delete_instance, identity
 from wrangler_py.storage.sqlite.instances import read_instance
-from wrangler_py.storage.sqlite.leases import end_lease, end_leases, set_deaths
+from wrangler_py.storage.sqlite.leases import end_lease, end_leases, ended_leases, set_deaths
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
+from wrangler_py.storage.waiting import waits_for_lock
 
 _PACKAGE = "wrangler_py.storage.sqlite"
 _Q = load_queries(_PACKAGE)
@@ -59,6 +61,7 @@ _AUTOCHECKPOINT_PAGES = 16_000
 DATABASE_NAME = "workflows.sqlite"
 
 
+@waits_for_lock
 class SqliteStore:
     """One SQLite database in WAL mode."""
 
@@ -78,7 +81,9 @@ class SqliteStore:
         Raises:
             StateError: the file cannot be used; its subclasses say why. Nothing was changed.
         """
-        database = Database.open(path, synchronous=synchronous, package=_PACKAGE, shrinks=True, shadows=True)
+        database = Database.open(
+            path, synchronous=synchronous, package=_PACKAGE, shrinks=True, shadows=True, waits=False
+        )
         database.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
         return cls(database)
 
@@ -115,8 +120,7 @@ class SqliteStore:
         return epoch
 
     def renew_lease(self, epoch: int, expires_at: int) -> bool:
-        """Extend a lease and move the write-ahead log along; False if the lease is gone. Any one thread may call
-        it."""
+        """Extend a lease and move the write-ahead log along; False if it is gone. For one thread of its own."""
         if self._background is None:
             self._background = self._database.another()
         stands = self._background.write(_Q["renew_lease"], {"epoch": epoch, "expires_at": expires_at}) == 1
@@ -140,18 +144,17 @@ class SqliteStore:
     ) -> int:
         """End expired leases and those of dead owners; return how many instances it freed. See `Store.reap`."""
 
-        def is_over(owner: str, expires_at: int) -> bool:
-            return (
-                expires_at < now
-                or owners is None
-                or owner in owners
-                or owner in stopped
-                or (living is not None and not owner.startswith(living))
+        def over() -> list[tuple[int, str]]:
+            return ended_leases(
+                self._database, now=now, keep=keep, owners=owners, living=living, stopped=stopped
             )
 
-        leases = [lease for lease in self._read(_Q["leases"]) if lease[0] not in keep]
-        over = [(epoch, owner) for epoch, owner, expires_at in leases if is_over(owner, expires_at)]
-        return end_leases(self._database, over, stopped, evidence, now=now) if over else 0
+        if not over():
+            return 0
+        with (
+            self._transaction()
+        ):  # Looked at again: while this waited for the lock, one may have been renewed.
+            return end_leases(self._database, over(), stopped, evidence, now=now)
 
     def changed_elsewhere(self) -> bool:
         """Say whether another process has written since the last call."""
@@ -427,8 +430,7 @@ class SqliteStore:
         return {version for (version,) in self._read(_Q["unfinished_versions"], (script,))}
 
     async def delete_workflow(self, name: str) -> bool:
-        """Remove the instances of a workflow that nobody drives, and at last the workflow; see
-        `Store.delete_workflow`."""
+        """Remove what nobody drives of a workflow, and at last the workflow; see `Store.delete_workflow`."""
         with self._transaction():
             for (row,) in self._execute(_Q["undriven_rows"], (name,)).fetchall():
                 delete_instance(self._database, row)
