@@ -424,12 +424,13 @@ def test_an_unwritable_state_directory_is_one_clear_line(dev, project):
     assert "--persist-to" in output
 
 
-@pytest.mark.skipif(find_spec("debugpy") is not None, reason="debugpy is installed")
-def test_a_debug_port_without_debugpy_says_what_to_install(dev, project):
+def test_a_debug_port_without_debugpy_says_what_to_install(dev, project, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['debugpy'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert "pip install debugpy" in one_clear_line(dev("--debug-port", "5678"))
 
 
-@pytest.mark.skipif(find_spec("debugpy") is None, reason="debugpy is not installed")
+@pytest.mark.skipif(find_spec("debugpy") is None, reason="debugpy, of the dev extra, is not installed")
 def test_an_editor_may_attach_before_and_after_a_reload(dev, project):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
