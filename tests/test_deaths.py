@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
 import pytest
 
 from tests.runtime.conftest import eventually
+from tests.support.serving import Hammer, Server
 from tests.support.session import configuration, detail, place, trigger
 
 DIED = "Attempt failed due to internal workflows error: the process died while this step was executing"
@@ -175,6 +177,34 @@ def test_neighbours_that_begin_after_the_first_death_lose_nothing_and_requests_g
     effects = (project.project.root / "effects").read_text().split()
     assert sorted(effects) == sorted(names)
     assert answers.count("ok") > len(answers) / 2
+
+
+def test_a_server_says_in_its_log_what_killed_a_worker_and_answers_every_request(tmp_path):
+    server = Server(tmp_path)
+    try:
+        workflow = {"name": "job", "binding": "JOB", "class_name": "Job"}
+        server.deploy("shop", "v1", ENTRY, workflows=[workflow])
+        server.start("--log-format", "json", "--workers", "2")
+        hammer = Hammer(server)
+        server.create("job", "j", {"where": "at_once"})
+        seen = server.until("errored", "job", "j")
+        hammer.end()
+    finally:
+        server.end()
+    assert [attempt["error"]["message"] for attempt in seen["steps"][0]["attempts"]] == [DIED]
+    lines = [json.loads(line) for line in server.output.splitlines()]
+    deaths = [line for line in lines if line["event"] == "died"]
+    assert 1 <= len(deaths) <= 2
+    for line in deaths:
+        assert (
+            "died (exit code 4) while step `crunch-1` of instance job/j (attempt 1 of 1)" in line["message"]
+        )
+        named = ("workflow", "instance", "step", "attempt")
+        assert [line[name] for name in named] == ["job", "j", "crunch-1", 1]
+    assert hammer.errors == []
+    answers = [status for status, _ in hammer.answers]
+    assert all(status == 200 or status >= 500 for status in answers)
+    assert answers.count(200) > len(answers) / 2
 
 
 def ended(session, workflow: str, instance_id: str) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-#: Bytes of one slot: the length of an entry, and the entry. Longer ones are cut.
+#: Bytes of one slot: 1 where it is in use, two with the length of its text, and the text. Longer ones are cut.
 SLOT = 1024
+_HEAD = 3
 #: The first slots: how many handlers of requests and the like are under way, what the event loop executes, who is on
 #: trial (`engine.trials`). All others belong to threads.
 _HANDLERS, _LOOP, _TRIAL, _THREADS = range(4)
-_NOTHING = b"\0\0"
+_LOOP_AT = _LOOP * SLOT
 _END = "\n"
 
 
@@ -36,12 +37,12 @@ class Executing(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the entry of the record."""
-        return "\0".join(map(str, self)).encode(errors="replace")
+        return entry_of(*self[:5], is_rollback=self.is_rollback)
 
     @classmethod
-    def decode(cls, entry: str) -> Executing | None:
-        """Read one entry; None where it was cut."""
-        parts = entry.split("\0")
+    def decode(cls, text: str) -> Executing | None:
+        """Read the text of an entry; None where it was cut."""
+        parts = text.split("\0")
         if len(parts) != len(cls._fields):
             return None
         workflow, instance_id, step, attempt, attempts, is_rollback = parts
@@ -55,6 +56,24 @@ class Executing(NamedTuple):
         of = f" of {self.attempts}" if self.attempts else ""
         step = f"step `{self.step}` of {instance} (attempt {self.attempt}{of})"
         return f"the rollback of {step}" if self.is_rollback else step
+
+
+def entry_of(
+    workflow: str,
+    instance_id: str,
+    step: str = "",
+    attempt: int = 0,
+    attempts: int = 0,
+    *,
+    is_rollback: bool = False,
+) -> bytes:
+    """Return the entry of an `Executing` of these fields."""
+    return _entry(f"{workflow}\0{instance_id}\0{step}\0{attempt}\0{attempts}\0{is_rollback}")
+
+
+def _entry(text: str) -> bytes:
+    data = text.encode(errors="replace")[: SLOT - _HEAD]
+    return b"\1" + len(data).to_bytes(2, "little") + data
 
 
 class LastWords(NamedTuple):
@@ -104,13 +123,13 @@ class Record:
     def begin(self, entry: bytes) -> bytes:
         """Record what the event loop executes from now on; return what it did before, for `resume`."""
         before, self._on_loop = self._on_loop, entry
-        self._write(_LOOP, entry)
+        self._write(_LOOP_AT, entry)
         return before
 
     def resume(self, before: bytes) -> None:
         """Record that the event loop goes on with what it did before."""
         self._on_loop = before
-        self._write(_LOOP, before)
+        self._write(_LOOP_AT, before)
 
     def in_thread(self, entry: bytes, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do some work on a thread that is not the event loop's, and record it."""
@@ -118,11 +137,11 @@ class Record:
             slot = self._free.popleft()
         except IndexError:
             return work(*arguments)
-        self._write(slot, entry)
+        self._write(slot * SLOT, entry)
         try:
             return work(*arguments)
         finally:
-            self._write(slot, b"")
+            self._write(slot * SLOT, b"")
             self._free.append(slot)
 
     @contextmanager
@@ -137,24 +156,21 @@ class Record:
     def _count(self, change: int) -> None:
         with self._lock:
             self._handlers += change
-            self._write(_HANDLERS, str(self._handlers).encode())
+            self._write(_HANDLERS * SLOT, _entry(str(self._handlers)))
 
     def try_(self, suspects: Sequence[Executing]) -> None:
         """Record who is on trial."""
-        self._write(_TRIAL, _END.encode().join(one.encode() for one in suspects))
+        lines = [_text(one.encode()) for one in suspects]
+        self._write(_TRIAL * SLOT, _entry(_END.join(lines)))
 
-    def _write(self, slot: int, entry: bytes) -> None:
+    def _write(self, at: int, entry: bytes) -> None:
         memory = self._memory
         if memory is None:
             return
-        at = slot * SLOT
-        if not entry:
-            memory[at : at + 2] = _NOTHING
-            return
-        entry = entry[: SLOT - 2]
-        size = len(entry)
-        memory[at + 2 : at + 2 + size] = entry
-        memory[at : at + 2] = size.to_bytes(2, "little")
+        if entry:
+            memory[at : at + len(entry)] = entry
+        else:
+            memory[at] = 0
 
 
 #: The record of this process.
@@ -163,17 +179,19 @@ RECORD = Record()
 
 def read_last_words(memory: bytes) -> LastWords:
     """Return what the record of another process says, which has died."""
-    entries = [_entry(memory[at : at + SLOT]) for at in range(0, len(memory), SLOT)]
-    threads = [one for entry in entries[_THREADS:] for one in _decode(entry)]
-    handlers = int(entries[_HANDLERS]) if entries[_HANDLERS].isdecimal() else 0
-    return LastWords(_decode(entries[_LOOP]), tuple(threads), _decode(entries[_TRIAL]), handlers)
+    texts = [_text(memory[at : at + SLOT]) for at in range(0, len(memory), SLOT)]
+    threads = [one for text in texts[_THREADS:] for one in _decode(text)]
+    handlers = int(texts[_HANDLERS]) if texts[_HANDLERS].isdecimal() else 0
+    return LastWords(_decode(texts[_LOOP]), tuple(threads), _decode(texts[_TRIAL]), handlers)
 
 
-def _entry(slot: bytes) -> str:
-    size = int.from_bytes(slot[:2], "little")
-    return slot[2 : 2 + size].decode(errors="replace")
+def _text(slot: bytes) -> str:
+    if not slot[0]:
+        return ""
+    size = int.from_bytes(slot[1:_HEAD], "little")
+    return slot[_HEAD : _HEAD + size].decode(errors="replace")
 
 
-def _decode(entry: str) -> tuple[Executing, ...]:
-    found = (Executing.decode(line) for line in entry.split(_END) if line)
+def _decode(text: str) -> tuple[Executing, ...]:
+    found = (Executing.decode(line) for line in text.split(_END) if line)
     return tuple(one for one in found if one is not None)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
-from wrangler_py.engine.executing import RECORD, Executing
+from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import ask_delay, encode_result
@@ -166,10 +166,14 @@ class Attempts:
             return b""
         place, limit = self.context.place, self.config.retries.limit
         attempts = 0 if limit is None else limit + 1
-        executing = Executing(
-            place.workflow, place.instance_id, self.display, self.attempt, attempts, self.is_rollback
+        return entry_of(
+            place.workflow,
+            place.instance_id,
+            self.display,
+            self.attempt,
+            attempts,
+            is_rollback=self.is_rollback,
         )
-        return executing.encode()
 
     async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""
