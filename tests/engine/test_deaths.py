@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.world import MINUTE, in_world
+from tests.support.world import HOUR, MINUTE, in_world
 from wrangler_py.engine import Status
 from wrangler_py.engine.quarantine import Evidence
 
@@ -178,7 +178,8 @@ def test_an_event_that_came_before_a_death_wakes_its_instance_after_it(tmp_path)
         await asyncio.sleep(1)
         return (await detail(world, row)).output
 
-    assert in_world(tmp_path, body) == "there"
+    # It waits in memory, so that the process drives it when the event comes.
+    assert in_world(tmp_path, body, hibernate_after_ms=24 * HOUR) == "there"
 
 
 def neighbours(calls, seconds=2.0):
