@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -93,7 +94,12 @@ def test_a_database_in_use_is_read_by_its_own_rules(path):
         assert holder.stdout.readline() == "open\n"
         with reading_only():
             database = opened(path)
+            database.read("SELECT 1 FROM mark")
             second = database.another()
+            # Asking whether others have it open must not have dropped this process's own locks.
+            inode = path.with_name(f"{path.name}-shm").stat().st_ino
+            locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+            assert str(os.getpid()) in {lock[4] for lock in locks if lock[5].endswith(f":{inode}")}
             for count in range(1, 4):
                 print(f"word {count}", file=holder.stdin, flush=True)
                 assert holder.stdout.readline() == "written\n"

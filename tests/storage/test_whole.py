@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from wrangler_py.bindings.d1.connection import Connection
 from wrangler_py.errors import StateCorruptError
 from wrangler_py.storage.database import Database
+from wrangler_py.storage.sqlite import SqliteStore
 
 PACKAGE = "wrangler_py.storage.kv"
 PAGE = 4096
@@ -115,3 +118,36 @@ def test_the_log_goes_back_to_a_mebibyte(tmp_path):
     assert log.stat().st_size <= 1024 * 1024
     database.close()
     assert not log.exists()
+
+
+def test_two_heartbeats_after_a_burst_the_log_of_the_engine_is_small_again(tmp_path):
+    """The first copies what the log holds into the file, and what the second writes begins the log anew."""
+
+    async def main():
+        store = await SqliteStore.open(tmp_path / "workflows.sqlite")
+        epoch = await store.take_lease("me", 10**13)
+        store._execute("PRAGMA wal_autocheckpoint = 0")
+        store._execute("CREATE TABLE t (x)")
+        with store._transaction():
+            store._execute("INSERT INTO t VALUES (zeroblob(5000000))")
+        sizes = [(tmp_path / "workflows.sqlite-wal").stat().st_size]
+        for expires_at in (10**13 + 1, 10**13 + 2):
+            assert store.renew_lease(epoch, expires_at)
+            sizes.append((tmp_path / "workflows.sqlite-wal").stat().st_size)
+        await store.close()
+        return sizes
+
+    burst, _, after = asyncio.run(main())
+    assert burst > 5_000_000
+    assert after <= 1024 * 1024
+    assert [one.name for one in tmp_path.iterdir()] == ["workflows.sqlite"]
+
+
+def test_the_log_of_a_d1_database_is_small_again_too(tmp_path):
+    connection = Connection(tmp_path / "db.sqlite")
+    connection.query("CREATE TABLE t (x)")
+    connection.query("INSERT INTO t VALUES (zeroblob(1900000)), (zeroblob(1900000))")
+    connection.checkpoint()
+    connection.query("INSERT INTO t VALUES (1)")
+    assert (tmp_path / "db.sqlite-wal").stat().st_size <= 1024 * 1024
+    connection.close()

@@ -17,7 +17,7 @@ from wrangler_py.serde import Record
 from wrangler_py.storage.parameters import bound
 from wrangler_py.storage.private import claim_database, close_database, make_folder
 from wrangler_py.storage.reading import connect_to_read, is_reading_only
-from wrangler_py.storage.schema import closed_if_it_fails
+from wrangler_py.storage.schema import LOG_BYTES, closed_if_it_fails
 from wrangler_py.storage.statements import is_blank, named_parameter
 
 #: D1 runs a query for 30 seconds at most (D1 docs, "Limits").
@@ -99,6 +99,7 @@ class Connection:
                 f"synchronous = {self._synchronous}",
                 "foreign_keys = ON",
                 "cache_size = -16384",
+                f"journal_size_limit = {LOG_BYTES}",
             ):
                 opened.execute(f"PRAGMA {pragma}")
             if self._hurried:
