@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,8 @@ class SessionPeers:
         # Its own objects are asked for here only when this worker has left them to the script's new one.
         if script != self._script or target.kind == "object" or self.home is None:
             return await self._link(script).carry(parcel, level)
-        found = await self.home.answer(parcel)
+        # Code of the user's runs in there, which may belong to one task from its first step on.
+        found = await asyncio.create_task(self.home.answer(parcel))
         return open_answer(found), found.body
 
     def _link(self, script: str) -> Link:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wrangler_py.bindings.declared import Background, Declared
 from wrangler_py.bindings.env import WorkerEnv
+from wrangler_py.bindings.started import Unawaited
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -38,7 +39,7 @@ def background(resources: Resources) -> list[Background]:
 
     Durable Objects are the last: all others may call them.
     """
-    config, found = resources.config, list[Background]()
+    config, found = resources.config, list[Background]([Unawaited()])
     if config.resources.consumers:
         from wrangler_py.bindings.queues import Consumers
 

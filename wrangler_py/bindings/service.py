@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.declared import Declared
+from wrangler_py.bindings.started import Started, starts
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -44,6 +45,7 @@ class ServiceBinding:
     def __repr__(self) -> str:
         return f"<service {self._shown}>"
 
+    @starts
     async def fetch(self, resource: str | Request, /, **options: Unpack[FetchKwargs]) -> Response:
         """Let the Worker answer a request, which it sees as it is here: URL, method, headers, body.
 
@@ -63,8 +65,8 @@ class ServiceBinding:
         if name.startswith("_"):
             raise AttributeError(f"{self!r} has no method {name!r}: names that begin with _ are private")
 
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await self._peers.call(self._script, self._target, name, args, kwargs)
+        def call(*args: Any, **kwargs: Any) -> Started[Any]:
+            return Started(self._peers.call(self._script, self._target, name, args, kwargs), self, name)
 
         call.__name__ = call.__qualname__ = name
         return call

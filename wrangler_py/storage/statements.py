@@ -41,6 +41,12 @@ def is_blank(sql: str) -> bool:
     return all(token.lastgroup in _BLANK for token in TOKEN.finditer(sql))
 
 
+def first_word(sql: str) -> str:
+    """Return the word a text begins with, behind space and comments, in capitals; "" if it is no word."""
+    first = next((token for token in TOKEN.finditer(sql) if token.lastgroup not in _BLANK), None)
+    return first.group().upper() if first is not None and first.lastgroup == "word" else ""
+
+
 def named_parameter(sql: str) -> str | None:
     """Return the first parameter like ``:name``, ``@name`` or ``$name``, or None."""
     found = (token.group() for token in TOKEN.finditer(sql) if token.lastgroup == "named")

@@ -118,3 +118,22 @@ def test_a_stream_that_breaks_off_while_its_bytes_are_written_closes_the_file_af
 
     with_bucket(tmp_path, body)
     assert order == ["written", "closed"]
+
+
+def test_writes_of_a_key_take_effect_in_the_order_of_their_calls(tmp_path):
+    """Four threads store them; without turns about each second round ends with another value."""
+
+    async def body(bucket):
+        ends = []
+        for number in range(30):
+            for value in "abcd":
+                bucket.put("key", f"{value}{number}")
+            await bucket.put("other", "")
+            await bucket.delete(["gone", "key"])
+            ends.append(await text(bucket, "key"))
+            bucket.delete("key")
+            await bucket.put("key", f"end{number}")
+            ends.append(await text(bucket, "key"))
+        return ends
+
+    assert with_bucket(tmp_path, body) == [one for number in range(30) for one in (None, f"end{number}")]

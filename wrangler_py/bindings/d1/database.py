@@ -10,12 +10,16 @@ from wrangler_py.bindings.d1.connection import Connection, Statement
 from wrangler_py.bindings.d1.explain import d1_error
 from wrangler_py.bindings.d1.values import to_sqlite
 from wrangler_py.bindings.failures import D1Error
+from wrangler_py.bindings.started import starts
 from wrangler_py.serde import Record
 from wrangler_py.storage.statements import split
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.d1.execution import Execution
     from wrangler_py.clock import Clock
+
+#: Stands for statements of which some may write.
+_SEVERAL = ""
 
 
 class D1PreparedStatement:
@@ -33,6 +37,7 @@ class D1PreparedStatement:
         """Return the statement with ``values`` for its ``?``, in their order; raise D1Error for a type D1 refuses."""
         return D1PreparedStatement(self._execution, self.statement, tuple(map(to_sqlite, values)))
 
+    @starts
     async def all(self) -> Record:
         """Run it; return ``{"results": [row, ...], "success": True, "meta": {...}}``.
 
@@ -43,19 +48,26 @@ class D1PreparedStatement:
         Raises:
             D1Error: SQLite's message and its name for the error; ``sql`` is the statement.
         """
-        return await self._execution.run(lambda on: on.result(self.statement, self.params))
+        return await self._result()
 
+    @starts
     async def run(self) -> Record:
         """Do the same as `all`, as on Cloudflare."""
-        return await self.all()
+        return await self._result()
 
+    async def _result(self) -> Record:
+        return await self._execution.run(lambda on: on.result(self.statement, self.params), self.statement)
+
+    @starts
     async def first(self, column: str | None = None) -> Any:
         """Return the first row, or its value in ``column``; None if there is no row.
 
         Raises:
             D1Error: as `all`; or there is no such column.
         """
-        columns, rows, *_ = await self._execution.run(lambda on: on.query(self.statement, self.params))
+        columns, rows, *_ = await self._execution.run(
+            lambda on: on.query(self.statement, self.params), self.statement
+        )
         if not rows:
             return None
         row = Record(zip(columns, rows[0], strict=True))
@@ -65,6 +77,7 @@ class D1PreparedStatement:
             raise D1Error(f"D1_COLUMN_NOTFOUND: Column not found ({column})", sql=self.statement)
         return row[column]
 
+    @starts
     async def raw(
         self,
         options: Any = None,
@@ -74,7 +87,9 @@ class D1PreparedStatement:
         column_names: bool = False,
     ) -> list[list[Any]]:
         """Return rows as lists; with ``columnNames`` the first list is the names of the columns; raises as `all`."""
-        columns, rows, *_ = await self._execution.run(lambda on: on.query(self.statement, self.params))
+        columns, rows, *_ = await self._execution.run(
+            lambda on: on.query(self.statement, self.params), self.statement
+        )
         named = columnNames or column_names or bool(options and options["columnNames"])
         return [*([columns] if named else []), *map(list, rows)]
 
@@ -91,6 +106,7 @@ class _Preparing:
             raise D1Error(f"D1_TYPE_ERROR: a statement is a str, not {type(sql).__name__}")
         return D1PreparedStatement(self._execution, sql)
 
+    @starts
     async def batch(self, statements: Iterable[D1PreparedStatement]) -> list[Record]:
         """Run statements in one transaction; return what `all` of each would.
 
@@ -100,7 +116,7 @@ class _Preparing:
         wanted = [_plain(one) for one in statements]
         if not wanted:
             raise d1_error("No SQL statements detected.")
-        return await self._execution.run(lambda on: on.results(wanted))
+        return await self._execution.run(lambda on: on.results(wanted), _SEVERAL)
 
 
 class D1Database(_Preparing):
@@ -109,6 +125,7 @@ class D1Database(_Preparing):
     def __repr__(self) -> str:
         return "<D1 database>"
 
+    @starts
     async def exec(self, sql: str) -> Record:
         """Run the statements of a text, in one transaction; return ``{"count", "duration"}`` (ms).
 
@@ -118,7 +135,7 @@ class D1Database(_Preparing):
         wanted = split(sql)
         if not wanted:
             raise d1_error("No SQL statements detected.", sql)
-        results = await self._execution.run(partial(_execute, statements=wanted))
+        results = await self._execution.run(partial(_execute, statements=wanted), _SEVERAL)
         return Record(count=len(results), duration=sum(one.meta.duration for one in results))
 
     def withSession(self, constraint_or_bookmark: str = "first-unconstrained", /) -> D1DatabaseSession:

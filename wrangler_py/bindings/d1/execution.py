@@ -17,10 +17,12 @@ from typing import TypeVar
 from wrangler_py.bindings.d1.connection import LONGEST_S, Connection, UnfinishedError
 from wrangler_py.bindings.d1.explain import d1_error
 from wrangler_py.errors import StateError
+from wrangler_py.storage.statements import first_word
 
 T = TypeVar("T")
 #: Seconds that work in place may keep the event loop from everybody else, all work of one turn of the loop together.
 TURN_S = 0.004
+_READS = "SELECT"
 #: So many rows are written in place before the thread copies the log into the file.
 _CHECKPOINT_EVERY = 1000
 
@@ -34,11 +36,16 @@ class Execution:
         self._patient: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="d1")
         self._turn_began: float | None = None
+        #: Calls that wait for the next turn of the loop, and calls on the thread that may write: none overtakes them.
+        self._yielding = self._writing = 0
         self._checkpoint_at = _CHECKPOINT_EVERY
         self._closed = False
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
+    async def run(self, work: Callable[[Connection], T], sql: str = _READS) -> T:
         """Return what ``work`` returns. It may be called twice, so all it does is one statement or one transaction.
+
+        What writes takes effect in the order of the calls. Work whose first statement ``sql`` only reads goes on
+        beside what takes long.
 
         Raises:
             D1Error: from the work; or the file cannot be used; or the Worker has ended.
@@ -47,19 +54,36 @@ class Execution:
         if self._turn_began is None:
             self._turn_began = now
             asyncio.get_running_loop().call_soon(self._end_turn)
-        elif now - self._turn_began > TURN_S:
-            self._end_turn()
-            await asyncio.sleep(0)
+        if self._yielding or now - self._turn_began > TURN_S:
+            await self._next_turn()
         hurried = self._hurried or await self._open()
+        if self._writing and _writes(sql):
+            return await self._behind(work, sql)
         hurried.until(time.perf_counter() + TURN_S)
         try:
             done = work(hurried)
         except UnfinishedError:
-            return await self._in_thread(self._patiently, work)
+            return await self._behind(work, sql)
         if hurried.changes > self._checkpoint_at:
             self._checkpoint_at = hurried.changes + _CHECKPOINT_EVERY
             self._thread.submit(self._checkpoint)
         return done
+
+    async def _next_turn(self) -> None:
+        self._end_turn()
+        self._yielding += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._yielding -= 1
+
+    async def _behind(self, work: Callable[[Connection], T], sql: str) -> T:
+        writes = _writes(sql)
+        self._writing += writes
+        try:
+            return await self._in_thread(self._patiently, work)
+        finally:
+            self._writing -= writes
 
     def _end_turn(self) -> None:
         self._turn_began = None
@@ -102,3 +126,8 @@ class Execution:
             if connection is not None:
                 connection.close()
         self._hurried = self._patient = None
+
+
+def _writes(sql: str) -> bool:
+    """Return True if a statement may write: all but SELECT may."""
+    return first_word(sql) != _READS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.durable.calls import copied, copied_arguments, require_public
@@ -10,6 +10,7 @@ from wrangler_py.bindings.durable.context import flush
 from wrangler_py.bindings.durable.ids import Ids, ObjectId
 from wrangler_py.bindings.failures import ObjectError
 from wrangler_py.bindings.resources import Target
+from wrangler_py.bindings.started import Started, starts
 from wrangler_py.sdk.workers import Request
 
 if TYPE_CHECKING:
@@ -80,19 +81,23 @@ class Stub:
         if name.startswith("_"):
             raise AttributeError(f"{name!r} is private to {self._class_name}, or not a method of it")
 
-        async def method(*args: Any, **kwargs: Any) -> Any:
-            require_public(name)
-            flush()
-            return copied(await self._call(name, *copied_arguments(args, kwargs)))
+        def method(*args: Any, **kwargs: Any) -> Started[Any]:
+            return Started(self._call(name, args, kwargs), self, name)
 
         method.__name__ = name
         return method
 
-    async def _call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    async def _call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        require_public(name)
+        flush()
+        return copied(await self._answer(name, *copied_arguments(args, kwargs)))
+
+    async def _answer(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if self._is_own:
             return await self._objects.call(self._class_name, self.id.sent, method, args, kwargs)
         return await self._on.peers.call(self._script, self._target, method, args, kwargs)
 
+    @starts
     async def fetch(self, input: Request | str, options: Any = None, /, **named: Any) -> Response:
         """Let the object's ``fetch`` answer; ``input`` and options as those of ``Request``."""
         given = {**(options or {}), **named}

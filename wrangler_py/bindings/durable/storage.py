@@ -13,6 +13,7 @@ from wrangler_py.bindings.durable.gate import Section, here
 from wrangler_py.bindings.durable.keys import KeyValues, explained, require_keys
 from wrangler_py.bindings.durable.sql import SqlStorage
 from wrangler_py.bindings.failures import ObjectError
+from wrangler_py.bindings.started import starts, starts_in_a_task
 from wrangler_py.clock import Clock
 from wrangler_py.storage.durable import ObjectFile
 
@@ -35,6 +36,7 @@ class Operations:
     def _require(self, operation: str) -> None:
         """Raise ObjectError if the operation is not possible now."""
 
+    @starts
     async def get(self, key: Any, _options: Any = None, /, **_: Any) -> Any:
         """Return the value of a key, None if there is none; of a list of keys, a dict of those there are."""
         self._require("get()")
@@ -42,6 +44,7 @@ class Operations:
             return self._keys.get(key)
         return self._keys.get_all(require_keys(key))
 
+    @starts
     async def put(self, key: Any, value: Any = msgspec.UNSET, _options: Any = None, /, **_: Any) -> None:
         """Set ``key`` to ``value``, or all entries of a dict.
 
@@ -58,6 +61,7 @@ class Operations:
             raise ObjectError("put() called with undefined value.", name="TypeError")
         self._keys.put(key, value)
 
+    @starts
     async def delete(self, key: Any, _options: Any = None, /, **_: Any) -> bool | int:
         """Remove a key and say whether it was there, or a list of keys and say how many were."""
         self._require("delete()")
@@ -65,11 +69,13 @@ class Operations:
             return self._keys.delete(key)
         return sum(self._keys.delete(one) for one in require_keys(key))
 
+    @starts
     async def list(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> dict[str, Any]:
         """Return keys and values, in order; options: see `KeyValues.list`."""
         self._require("list()")
         return dict(self._keys.list(options, **named))
 
+    @starts
     async def get_alarm(self, _options: Any = None, /, **_: Any) -> int | None:
         """Return when the alarm is, in ms since 1970; None while it fires, unless it was set again."""
         self._require("getAlarm()")
@@ -77,6 +83,7 @@ class Operations:
             alarm = self._file.alarm()
         return None if alarm is None or alarm.firing else alarm.at
 
+    @starts
     async def set_alarm(self, at: float | datetime, _options: Any = None, /, **_: Any) -> None:
         """Have ``alarm()`` called at a time: a datetime (naive: UTC) or ms since 1970; one in the past means now.
 
@@ -93,6 +100,7 @@ class Operations:
         with explained():
             self._file.set_alarm(due)
 
+    @starts
     async def delete_alarm(self, _options: Any = None, /, **_: Any) -> None:
         """Have no alarm."""
         self._require("deleteAlarm()")
@@ -126,6 +134,7 @@ class Transaction(Operations):
             self._undo()
             self._undo = None
 
+    @starts
     async def delete_all(self, *_: Any, **__: Any) -> None:
         """Raise ObjectError: that is not possible here."""
         raise ObjectError("Cannot call deleteAll() within a transaction")
@@ -144,11 +153,13 @@ class ObjectStorage(Operations):
         self.kv = self._keys
         self.sql = SqlStorage(file)
 
+    @starts
     async def delete_all(self, _options: Any = None, /, **_: Any) -> None:
         """Remove all keys and tables; from compatibility date 2026-02-24 the alarm as well."""
         with explained():
             self._file.clear(alarm=self._clears_alarm)
 
+    @starts_in_a_task
     async def transaction(self, closure: Callable[[Transaction], Awaitable[T] | T]) -> T:
         """Run ``closure(txn)`` as one transaction and return what it returns; if it raises, nothing was written.
 
@@ -171,6 +182,7 @@ class ObjectStorage(Operations):
         with explained(), self._file.savepoint():
             return closure()
 
+    @starts
     async def sync(self) -> None:
         """Return when all that was written is on disk."""
         with explained():

@@ -10,6 +10,7 @@ from wrangler_py.bindings.email.draft import Draft, read_draft
 from wrangler_py.bindings.email.mime import read_head, with_line_breaks, write_message
 from wrangler_py.bindings.email.refusals import invalid, missing, one_line
 from wrangler_py.bindings.failures import EmailError
+from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.email import EmailMessage
 from wrangler_py.sdk.web.streams import ReadableStream, chunks_of
 from wrangler_py.serde import Record
@@ -34,6 +35,7 @@ class SendEmail:
     def __repr__(self) -> str:
         return f"<send_email {self._config.binding}>"
 
+    @starts
     async def send(self, message: Any = None, /, **fields: Any) -> Record:
         """Write a message as a file; return ``{"messageId"}``.
 

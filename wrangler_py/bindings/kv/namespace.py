@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrangler_py.bindings.failures import KvError
 from wrangler_py.bindings.kv import rules
+from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.pyodide.ffi import JsBuffer
 from wrangler_py.sdk.web.streams import ReadableStream
 from wrangler_py.serde import Record
@@ -35,6 +36,7 @@ class KvNamespace:
     def __repr__(self) -> str:
         return f"<KV namespace {self._id}>"
 
+    @starts
     async def get(
         self,
         key: Any,
@@ -56,6 +58,7 @@ class KvNamespace:
         entry = await self._find(rules.read_key(key, "GET"))
         return None if entry is None else _READERS[kind](entry.value)
 
+    @starts
     async def getWithMetadata(
         self,
         key: Any,
@@ -95,6 +98,7 @@ class KvNamespace:
                 raise rules.refused("GET_BULK", 413, f"Total size of request exceeds the limit of {limit}")
         return {key: _bulk_entry(entry, kind) for key, entry in zip(keys, entries, strict=True)}
 
+    @starts
     async def put(
         self,
         key: str,
@@ -129,6 +133,7 @@ class KvNamespace:
             else:
                 self._store.put(key, value, *wanted, self._clock.now())
 
+    @starts
     async def delete(self, key: str, /) -> None:
         """Remove a key; one that is not there is no error."""
         name = rules.read_key(key, "DELETE")
@@ -138,6 +143,7 @@ class KvNamespace:
         else:
             self._store.delete(name)
 
+    @starts
     async def list(
         self,
         options: Mapping[str, Any] | None = None,

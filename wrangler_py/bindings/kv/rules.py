@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
@@ -114,8 +115,10 @@ async def read_value(value: object) -> bytes:
 
 async def _collect(stream: ReadableStream) -> bytes:
     """Return a stream's bytes; no more of them are held than a value may have."""
-    data = bytearray()
-    async for chunk in chunks_of(stream.take()):
+    source, data = stream.take(), bytearray()
+    # The user's code gives the chunks: it may belong to one task from its first step on (see `bindings.started`).
+    await asyncio.sleep(0)
+    async for chunk in chunks_of(source):
         data += chunk
         _check_size(len(data))
     return bytes(data)

@@ -16,6 +16,7 @@ from wrangler_py.bindings.queues.bodies import (
 )
 from wrangler_py.bindings.queues.options import read_options
 from wrangler_py.bindings.queues.queues import Queues
+from wrangler_py.bindings.started import starts
 from wrangler_py.clock import naive_utc
 from wrangler_py.errors import StoreError
 from wrangler_py.serde import Record
@@ -33,6 +34,7 @@ class QueueProducer:
     def __repr__(self) -> str:
         return f"<queue {self._queue}>"
 
+    @starts
     async def send(self, body: Any, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Send one message; it is on disk when this returns.
 
@@ -51,6 +53,7 @@ class QueueProducer:
             )
         await self._store([message], _SEND)
 
+    @starts
     async def send_batch(
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **named: Any
     ) -> None:
@@ -67,6 +70,7 @@ class QueueProducer:
         _check_batch([len(message.body) for message in batch])
         await self._store(batch, _SEND_BATCH)
 
+    @starts
     async def metrics(self) -> Record:
         """Return ``{"backlogCount", "backlogBytes", "oldestMessageTimestamp" (naive UTC) | None}`` of the queue."""
         backlog = await self._queues.count(self._queue)

@@ -19,7 +19,9 @@ from wrangler_py.bindings.r2.options import read_options
 from wrangler_py.bindings.r2.ranges import read_span
 from wrangler_py.bindings.r2.refusals import INVALID_NAME, TOO_LARGE, explained, invalid, wrong_type
 from wrangler_py.bindings.r2.threads import Threads
+from wrangler_py.bindings.r2.turns import Turns
 from wrangler_py.bindings.r2.values import source_of
+from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.pyodide.ffi import JsObject
 from wrangler_py.storage.r2 import BucketStore, StoredObject, Upload
 
@@ -47,10 +49,12 @@ class R2Bucket:
         self._name, self._folder, self._clock = name, folder, clock
         self._open_bucket: OpenBucket | None = None
         self._opening = asyncio.Lock()
+        self._turns = Turns()
 
     def __repr__(self) -> str:
         return f"<R2 bucket {self._name}>"
 
+    @starts
     async def head(self, key: str, /) -> R2Object | None:
         """Return an object without its bytes; None: there is none."""
         _check_key("head", key)
@@ -59,6 +63,7 @@ class R2Bucket:
             stored = bucket.store.find(key)
         return None if stored is None else bucket.shown(stored)
 
+    @starts
     async def get(self, key: str, options: Any = None, /, **more: Any) -> R2Object | R2ObjectBody | None:
         """Return an object with its bytes; None: there is none.
 
@@ -83,6 +88,7 @@ class R2Bucket:
         content = Content(blob, span, bucket.threads)
         return R2ObjectBody(stored, bucket.store.open_blob, span=span, content=content)
 
+    @starts
     async def put(self, key: str, value: Any, options: Any = None, /, **more: Any) -> R2Object | None:
         """Store an object, whole or not at all; return it, or None if ``onlyIf`` does not hold.
 
@@ -102,7 +108,6 @@ class R2Bucket:
         source = source_of("put", value)
         if isinstance(source, memoryview) and len(source) > LARGEST:
             raise TOO_LARGE.of("put")
-        bucket = await self.opened()
 
         def commit(blob: NewBlob, now: int) -> StoredObject | None:
             version = bucket.new_version()
@@ -118,9 +123,14 @@ class R2Bucket:
             )
             return new if bucket.store.put(new, blob, condition.allows) else None
 
-        stored = await bucket.intake.take("put", source, digests, commit)
+        # The bytes of a stream come when they come: others do not wait for them.
+        keys = [key] if isinstance(source, memoryview) else []
+        async with self._turns.of(keys):
+            bucket = await self.opened()
+            stored = await bucket.intake.take("put", source, digests, commit)
         return None if stored is None else bucket.shown(stored)
 
+    @starts
     async def delete(self, keys: str | Iterable[str], /) -> None:
         """Remove an object, or up to 1000 at once; keys that do not exist are no error."""
         wanted = [keys] if isinstance(keys, str) else list(keys)
@@ -130,10 +140,12 @@ class R2Bucket:
             raise invalid(
                 "delete", f"At most {_MOST_DELETED} keys can be deleted at once, not {len(wanted)}."
             )
-        bucket = await self.opened()
-        with explained("delete"):
-            await bucket.threads.run(bucket.store.delete, wanted)
+        async with self._turns.of(wanted):
+            bucket = await self.opened()
+            with explained("delete"):
+                await bucket.threads.run(bucket.store.delete, wanted)
 
+    @starts
     async def list(self, options: Any = None, /, **more: Any) -> JsObject:
         """Return ``{objects, truncated, cursor, delimitedPrefixes}``, in the order of the bytes of the keys.
 
@@ -145,6 +157,7 @@ class R2Bucket:
         with explained("list"):
             return await bucket.threads.run(_list, bucket.store, query)
 
+    @starts
     async def createMultipartUpload(self, key: str, options: Any = None, /, **more: Any) -> R2MultipartUpload:
         """Begin an object that is uploaded in parts; metadata as for `put`."""
         method = "createMultipartUpload"

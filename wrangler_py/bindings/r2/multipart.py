@@ -17,6 +17,7 @@ from wrangler_py.bindings.r2.refusals import (
     wrong_type,
 )
 from wrangler_py.bindings.r2.values import source_of
+from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.pyodide.ffi import JsObject
 from wrangler_py.storage.r2 import Part, StoredObject, Upload
 
@@ -38,6 +39,7 @@ class R2MultipartUpload:
         self.uploadId = upload_id
         self._opened = opened
 
+    @starts
     async def uploadPart(self, partNumber: int, value: Any, options: Any = None, /) -> JsObject:
         """Store a part, in the place of one of the same number; return its ``{partNumber, etag}``.
 
@@ -60,6 +62,7 @@ class R2MultipartUpload:
         part = await bucket.intake.take("uploadPart", source, digests, commit)
         return JsObject(partNumber=number, etag=part.etag)
 
+    @starts
     async def complete(self, uploadedParts: Iterable[Any], /) -> R2Object:
         """Make one object of parts, given as `uploadPart` returned them; the others are dropped.
 
@@ -95,6 +98,7 @@ class R2MultipartUpload:
             raise NO_SUCH_UPLOAD.of(method)
         return new
 
+    @starts
     async def abort(self) -> None:
         """End the upload and drop its parts; does nothing if it has ended already."""
         bucket = await self._opened()
