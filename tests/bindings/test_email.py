@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import logging
 import re
+import time
 from email import policy
 from email.message import EmailMessage as Written
 
@@ -16,6 +17,7 @@ from tests.runtime.conftest import Project
 from tests.support.session import kill_worker, place
 from tests.support.world import run_virtual
 from wrangler_py.bindings.email import declare
+from wrangler_py.bindings.email.addresses import Address, _named
 from wrangler_py.bindings.email.binding import SendEmail
 from wrangler_py.bindings.email.outbox import Outbox
 from wrangler_py.bindings.failures import EmailError
@@ -503,3 +505,17 @@ def test_every_awaited_message_survives_a_kill_of_the_worker_whole(tmp_path, mon
         message["Subject"] for message in messages
     }
     assert {len(text_of(message)) for message in messages} == {5001}
+
+
+@given(st.text('ab@ <>"', max_size=10))
+def test_a_named_address_is_a_name_that_may_be_quoted_and_an_address_in_brackets(text):
+    match = re.fullmatch(r'\s*"?(?P<name>[^<>"]*?)"?\s*<(?P<email>[^<>]*)>\s*', text)
+    expected = match and Address(match["email"].strip(), match["name"])
+    assert _named(text.strip()) == expected
+
+
+def test_a_long_address_is_read_once():
+    began = time.process_time()
+    for text in (" " * 50_000 + "x", "a " * 50_000, "<" * 50_000, '"' * 50_000):
+        _named(text)
+    assert time.process_time() - began < 2

@@ -13,7 +13,7 @@ from wrangler_py.config.jsonc import MalformedError, read_jsonc
 from wrangler_py.config.positions import NOWHERE, KeyPath, Position, is_too_deep, position, walk
 from wrangler_py.config.toml_places import find_places
 
-_LONG_NUMBER = re.compile(r"[0-9_]{1000,}")
+_LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9_]{1000,}")
 NOTHING = "nothing is configured here: a Worker needs at least main, the path of its Python file"
 TOO_DEEP = "tables and lists are nested too deep"
 #: What a signed integer of 64 bits holds: all that TOML promises, and what can be stored.

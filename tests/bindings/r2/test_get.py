@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.bindings.r2.support import START, HandClock, blobs, text, with_bucket
 from wrangler_py.bindings.failures import R2Error
 from wrangler_py.bindings.r2.objects import R2Object, R2ObjectBody
+from wrangler_py.bindings.r2.ranges import Span, _ends, read_span
 from wrangler_py.sdk.workers import Headers, Response
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -246,3 +251,20 @@ def test_bodies_that_nobody_reads_hold_no_files(tmp_path):
         with_bucket(tmp_path, body)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@given(
+    st.text("bytes=-BYTES 0123\t", max_size=12)
+    | st.from_regex(r"\s*bytes\s*=\s*\d*\s*-\s*\d*\s*", fullmatch=True)
+)
+def test_a_range_header_is_two_numbers_of_which_one_may_be_missing(header):
+    match = re.fullmatch(r"\s*bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)\s*", header, re.IGNORECASE)
+    expected = match and (match[1] or match[2]) and tuple(int(one) if one else None for one in match.groups())
+    assert _ends(header) == (expected or None)
+
+
+def test_a_long_range_header_is_read_once_and_has_no_number_too_large():
+    began = time.process_time()
+    assert read_span("get", Headers({"range": "bytes=" + " " * 50_000 + "x"}), 9) == Span(0, 9)
+    assert read_span("get", Headers({"range": f"bytes=0{'0' * 6000}1-{'9' * 6000}"}), 9) == Span(1, 8)
+    assert time.process_time() - began < 2

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wrangler_py.sdk.web import forms
 from wrangler_py.sdk.web.blob import Blob, File
-from wrangler_py.sdk.web.forms import FormData
+from wrangler_py.sdk.web.forms import FormData, _parameters
 
 BINARY = bytes(range(256)) * 3 + b"\r\n--boundary\r\n\r\n\n\r--\r\n"
 
@@ -123,3 +125,16 @@ def test_a_field_has_one_value() -> None:
 def test_a_file_name_goes_with_a_blob() -> None:
     with pytest.raises(TypeError, match="goes with a Blob, not with str"):
         FormData().append("a", "text", filename="f")
+
+
+@pytest.mark.parametrize("unit", [';a="x', '" ', "; ", ";a", '"', ";a=b ", ';a="" '])
+def test_parameters_of_a_header_are_read_once(unit):
+    """Each quote that is not closed was once looked for up to the end: hours, for a header of a megabyte."""
+    began = time.process_time()
+    list(_parameters(unit * 30_000))
+    assert time.process_time() - began < 2
+
+
+def test_a_quote_that_is_never_closed_begins_a_plain_value():
+    assert list(_parameters('form-data; a="x; b=y; c="z"')) == [("a", 'x; b=y; c="z')]
+    assert list(_parameters('form-data; a="x; b=y')) == [("a", '"x'), ("b", "y")]

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from wrangler_py.bindings.email.refusals import invalid, one_line
 
 _ADDRESS = re.compile(r'[^\s@<>(),;:\\"\[\]]+@[^\s@<>(),;:\\"]+')
-_NAMED = re.compile(r'\s*"?(?P<name>[^<>"]*?)"?\s*<(?P<email>[^<>]*)>\s*')
 
 
 class Address(NamedTuple):
@@ -36,9 +35,17 @@ def read_address(value: Any, field: str) -> Address:
     if isinstance(value, Mapping):
         name = one_line(value.get("name") or "", f"the name in '{field}'")
         return _checked(Address(one_line(value.get("email"), f"the email in '{field}'").strip(), name), field)
-    text = one_line(value, f"'{field}'")
-    named = _NAMED.fullmatch(text)
-    return _checked(Address(named["email"].strip(), named["name"]) if named else Address(text.strip()), field)
+    text = one_line(value, f"'{field}'").strip()
+    return _checked(_named(text) or Address(text), field)
+
+
+def _named(text: str) -> Address | None:
+    """Return what ``Name <address>`` says; the name may be quoted."""
+    head, opening, tail = text.rpartition("<")
+    name = head.strip().removeprefix('"').removesuffix('"')
+    if not opening or tail[-1:] != ">" or ">" in tail[:-1] or any(mark in name for mark in '<>"'):
+        return None
+    return Address(tail[:-1].strip(), name)
 
 
 def read_addresses(value: Any, field: str) -> tuple[Address, ...]:

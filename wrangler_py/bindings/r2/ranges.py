@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ from wrangler_py.bindings.r2.options import read_options, read_whole
 from wrangler_py.bindings.r2.refusals import INVALID_RANGE, wrong_type
 from wrangler_py.sdk.web.headers import Headers
 
-_HEADER = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
 _OPTIONS = ("offset", "length", "suffix")
 
 
@@ -49,16 +48,35 @@ def _of_options(method: str, options: Mapping[str, Any], size: int) -> Span:
 
 def _of_header(method: str, header: str, size: int) -> Span:
     """A header that is no range, or several, stands for everything, as everywhere in HTTP."""
-    match = _HEADER.fullmatch(header)
-    if match is None or not (match[1] or match[2]):
+    ends = _ends(header)
+    if ends is None:
         return Span(0, size)
-    if not match[1]:
-        suffix = min(int(match[2]), size)
+    first, last = ends
+    if first is None:
+        suffix = min(last or 0, size)
         return _checked(method, size - suffix, suffix, size)
-    first, last = int(match[1]), int(match[2]) if match[2] else size - 1
-    if match[2] and last < first:
+    if last is not None and last < first:
         return Span(0, size)
-    return _checked(method, first, last - first + 1, size)
+    return _checked(method, first, (size - 1 if last is None else last) - first + 1, size)
+
+
+def _ends(header: str) -> tuple[int | None, int | None] | None:
+    """Return the two numbers of ``bytes=FIRST-LAST``, of which one may be missing; None if it is no such range."""
+    unit, _, span = header.partition("=")
+    first, dash, last = (part.strip() for part in span.partition("-"))
+    if unit.strip().lower() != "bytes" or not dash or not (first or last):
+        return None
+    if not all(part == "" or (part.isascii() and part.isdecimal()) for part in (first, last)):
+        return None
+    return _decimal(first), _decimal(last)
+
+
+def _decimal(digits: str) -> int | None:
+    if not digits:
+        return None
+    # Python reads no number of thousands of digits; one of twenty is already behind the end of every object.
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) < 20 else sys.maxsize
 
 
 def _checked(method: str, offset: int, length: int, size: int) -> Span:

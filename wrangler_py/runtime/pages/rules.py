@@ -176,9 +176,24 @@ def _group(mark: str) -> str:
 
 
 def _any(patterns: tuple[str, ...], path: str) -> bool:
-    return any(
-        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), path) is not None for pattern in patterns
-    )
+    return any(_matches(pattern, path) for pattern in patterns)
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """Return True if ``path`` is ``pattern`` with any text for each ``*``: each piece is looked for once."""
+    first, *others = pattern.split("*")
+    if not others:
+        return path == pattern
+    *middle, last = others
+    if not path.startswith(first) or not path.endswith(last):
+        return False
+    at, end = len(first), len(path) - len(last)
+    for piece in middle:
+        found = path.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return at <= end
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

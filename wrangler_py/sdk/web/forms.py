@@ -135,15 +135,32 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
+_KEY = re.compile(r";\s*([^=;\s]+)=")
+_BARE = re.compile(r"[^\s;]*")
 #: A quote ends a value only before ``;`` or the end: some programs write a quote inside as ``\"``.
-_PARAMETER = re.compile(r';\s*([^=;\s]+)=(?:"(.*?)"(?=\s*(?:;|$))|([^\s;]*))')
+_CLOSING = re.compile(r'"(?=\s*(?:;|$))')
 
 
 def _parameter(header: str, name: str) -> str | None:
-    for key, quoted, bare in _PARAMETER.findall(header):
-        if key.lower() == name:
-            return bare or _unescape(quoted.replace('\\"', '"'))
-    return None
+    return next((value for key, value in _parameters(header) if key.lower() == name), None)
+
+
+def _parameters(header: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values; the header is read once, also where quotes are never closed."""
+    at, may_close = 0, True
+    while found := _KEY.search(header, at):
+        at = found.end()
+        closing = _CLOSING.search(header, at + 1) if may_close and header.startswith('"', at) else None
+        if closing is not None:
+            yield found[1], _unescape(header[at + 1 : closing.start()].replace('\\"', '"'))
+            at = closing.end()
+            continue
+        # Where no quote closes from here on, none does from a later place on.
+        may_close = may_close and not header.startswith('"', at)
+        bare = _BARE.match(header, at)
+        assert bare is not None
+        yield found[1], bare[0]
+        at = bare.end()
 
 
 def _unescape(text: str) -> str:
