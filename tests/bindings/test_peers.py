@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.peers import THERE, between
+from wrangler_py.bindings.durable import DurableObjects
 from wrangler_py.bindings.resources import Target
 from wrangler_py.errors import UserError, WorkerLoadError
 from wrangler_py.sdk.workers import Request, Response, WorkerEntrypoint, wait_until
@@ -201,7 +202,7 @@ def test_calls_of_durable_objects_reach_the_workers_objects():
             return Response(f"{class_name} {object_id} {request.url}")
 
     async def body(here, there):
-        there.resources.__dict__["objects"] = Objects()
+        there.resources.shared(DurableObjects, Objects)
         target = Target("object", "Counter", id="ab")
         answer = await here.peers.fetch("there", target, Request("http://x.test/"))
         return await here.peers.call("there", target, "add", [1], {"by": 2}), await answer.text()
