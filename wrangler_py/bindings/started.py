@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from wrangler_py.errors import PywranglerError
 from wrangler_py.sdk.context import current_context
@@ -52,10 +52,15 @@ def starts_in_a_task(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P,
 class Started(Coroutine[Any, Any, T]):
     """A call that has started. It may be awaited any number of times, or never."""
 
-    __slots__ = (
-        "__weakref__", "_call", "_coroutine", "_error", "_handle", "_has_begun", "_is_driven", "_iterators", "_place",
-        "_result", "_unheard", "_waiters", "_waits_for",
-    )  # fmt: skip
+    # Most calls end with their first step: these defaults spare them all that is for the others.
+    _error: BaseException | None = None
+    _unheard: _Unheard | None = None
+    _waiters: tuple[asyncio.Future[None], ...] = ()
+    #: By the task that was made of this call.
+    _iterators: dict[asyncio.Task[Any] | None, Generator[Any, Any, T]] | None = None
+    _handle: asyncio.Handle | None = None
+    _place = ""
+    _is_driven = _has_begun = False
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, T], on: object, method: str, *, at_once: bool = True
@@ -63,14 +68,6 @@ class Started(Coroutine[Any, Any, T]):
         self._coroutine = coroutine
         self._call = (on, method)
         self._result: T = _NOT_YET
-        self._error: BaseException | None = None
-        self._unheard: _Unheard | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        #: By the task that was made of this call.
-        self._iterators: dict[asyncio.Task[Any] | None, Generator[Any, Any, T]] | None = None
-        self._handle: asyncio.Handle | None = None
-        self._place = ""
-        self._is_driven = self._has_begun = False
         loop = asyncio._get_running_loop()
         if loop is None:
             self._begin_from_a_thread()
@@ -109,10 +106,6 @@ class Started(Coroutine[Any, Any, T]):
         if isinstance(error, Exception):
             self._unheard = _Unheard(self._call, self._place or _place(), error)
 
-    @property
-    def _has_ended(self) -> bool:
-        return self._result is not _NOT_YET or self._error is not None
-
     def _drive(self) -> Generator[Any, Any, None]:
         """Run what is left in the task that iterates."""
         self._is_driven = True
@@ -127,13 +120,12 @@ class Started(Coroutine[Any, Any, T]):
                 waits = self._step(self._coroutine.throw, error)
             else:
                 waits = self._step(self._coroutine.send, value)
-        for waiter in self._waiters or ():
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _outcome(self) -> T:
-        if self._error is None:
-            return self._result
+    def _raised(self) -> NoReturn:
+        assert self._error is not None
         if self._unheard is not None:
             self._unheard.is_heard = True
         raise self._error
@@ -141,19 +133,19 @@ class Started(Coroutine[Any, Any, T]):
     # being awaited ------------------------------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, Any, T]:
-        if not self._has_ended:
+        if self._result is _NOT_YET and self._error is None:
             if self._is_driven:
                 yield from self._end_of_it().__await__()
             else:
                 if self._handle is not None:
                     self._handle.cancel()
                 yield from self._drive()
-        return self._outcome()
+        return self._result if self._error is None else self._raised()
 
     def _end_of_it(self) -> asyncio.Future[None]:
         """Return a future that is done when the task that drives this call has ended it."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters = [*(self._waiters or ()), waiter]
+        self._waiters = (*self._waiters, waiter)
         return waiter
 
     def send(self, value: Any) -> Any:
