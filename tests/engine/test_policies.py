@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.model import Retries, Status
-from wrangler_py.engine.retry import DEFAULT_POLICY, delay_before, may_retry, read_policy
+from wrangler_py.engine.retry import (
+    DEFAULT_POLICY,
+    delay_before,
+    may_retry,
+    read_policy,
+    read_rollback_policy,
+)
 from wrangler_py.engine.transitions import Command, next_status
 from wrangler_py.errors import CannotTerminateError, FatalStepError, InvalidArgumentError
 
@@ -22,6 +28,8 @@ from wrangler_py.errors import CannotTerminateError, FatalStepError, InvalidArgu
         (0, 0),
         (1500, 1500),
         (1.4, 1),
+        (1.6, 2),
+        ("0.4 seconds", 400),
         ("1 second", 1000),
         ("10 seconds", 10_000),
         ("5second", 5000),
@@ -103,6 +111,124 @@ def test_the_default_is_that_of_the_documents():
 def test_other_configs_are_fatal_and_say_what_is_wrong(raw):
     with pytest.raises(FatalStepError, match='Step config for "s" is in a invalid format: .+'):
         read_policy("s", raw)
+
+
+def _delay(_):
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "stored", "shown"),
+    [
+        (
+            {},
+            (5, 10_000, "exponential", 600_000, False),
+            {"retries": (5, 10_000, "exponential"), "timeout": "10 minutes"},
+        ),
+        (
+            {"retries": {"limit": 1, "delay": "2 seconds"}},
+            (1, 2000, "exponential", 600_000, False),
+            {"retries": (1, "2 seconds", "exponential"), "timeout": "10 minutes"},
+        ),
+        (
+            {"retries": {"limit": 0, "delay": 0, "backoff": "constant"}, "timeout": 1, "sensitive": None},
+            (0, 0, "constant", 1, False),
+            {"retries": (0, 0, "constant"), "timeout": 1},
+        ),
+        (
+            {"retries": {"limit": 2.0, "delay": 1.5, "backoff": "linear"}, "sensitive": "output"},
+            (2, 2, "linear", 600_000, True),
+            {"retries": (2, 1.5, "linear"), "timeout": "10 minutes"},
+        ),
+        (
+            {"retries": {"limit": math.inf, "delay": timedelta(seconds=3)}, "timeout": timedelta(minutes=1)},
+            (None, 3000, "exponential", 60_000, False),
+            {"retries": ("Infinity", 3000, "exponential"), "timeout": 60_000},
+        ),
+        (
+            {"retries": {"limit": 3, "delay": _delay}, "timeout": "1 day"},
+            (3, None, "exponential", 86_400_000, False),
+            {"retries": (3, "dynamic", "exponential"), "timeout": "1 day"},
+        ),
+    ],
+)
+def test_a_config_is_stored_as_numbers_and_shown_as_it_was_written(raw, stored, shown):
+    policy = read_policy("s", raw)
+    config, retries = policy.config, policy.config.retries
+    assert (retries.limit, retries.delay_ms, retries.backoff, config.timeout_ms, config.sensitive) == stored
+    limit, delay, backoff = shown["retries"]
+    assert config.shown == {
+        "retries": {"limit": limit, "delay": delay, "backoff": backoff},
+        "timeout": shown["timeout"],
+    }
+    assert policy.delay_function is (_delay if shown["retries"][1] == "dynamic" else None)
+
+
+def test_the_default_is_shown_as_a_config_without_keys_is():
+    assert DEFAULT_POLICY.config == read_policy("s", {}).config
+    assert read_rollback_policy("s", None) is DEFAULT_POLICY
+    assert read_rollback_policy("s", {}) == DEFAULT_POLICY
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (5, "the config must be a dict, not 5"),
+        ({"b": 1, "a": 1}, "the config has no key 'a' (there are: retries, sensitive, timeout)"),
+        ({"retries": []}, "retries must be a dict, not []"),
+        (
+            {"retries": {"limit": 1, "delay": 1, "wait": 1}},
+            "retries has no key 'wait' (there are: backoff, delay, limit)",
+        ),
+        ({"retries": {"delay": 1}}, "retries needs 'limit'"),
+        ({"retries": {"limit": 1}}, "retries needs 'delay'"),
+        (
+            {"retries": {"limit": 1, "delay": 1, "backoff": "x"}},
+            "backoff must be one of constant, linear, exponential, not 'x'",
+        ),
+        *(
+            (
+                {"retries": {"limit": limit, "delay": 1}},
+                f"limit must be a whole number from 0, or infinity, not {limit!r}",
+            )
+            for limit in (True, -1, 1.5, "1", None, -math.inf)
+        ),
+        ({"timeout": 0}, "timeout must be longer than 0"),
+        ({"timeout": 0.4}, "timeout must be longer than 0"),
+        ({"sensitive": "input"}, "sensitive must be \"output\", not 'input'"),
+        ({"sensitive": False}, 'sensitive must be "output", not False'),
+    ],
+)  # fmt: skip
+def test_a_config_that_is_wrong_is_fatal_in_these_words(raw, problem):
+    with pytest.raises(FatalStepError) as caught:
+        read_policy("s", raw)
+    assert str(caught.value) == f'Step config for "s" is in a invalid format: {problem}'
+
+
+def test_a_rollback_has_no_sensitive_output():
+    assert read_rollback_policy("s", {"retries": {"limit": 1, "delay": 2}}).config.retries.limit == 1
+    with pytest.raises(FatalStepError) as caught:
+        read_rollback_policy("s", {"sensitive": "output"})
+    assert str(caught.value) == (
+        'Rollback config for "s" is in a invalid format: '
+        "the config has no key 'sensitive' (there are: retries, timeout)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("retries", "retry", "delay"),
+    [
+        (Retries(None, None, "constant"), 3, 0),
+        (Retries(None, 0, "exponential"), 10**6, 0),
+        (Retries(None, 1, "exponential"), 35, 2**34),
+        (Retries(None, 1, "exponential"), 36, 365 * 86_400_000),
+        (Retries(None, 1, "linear"), 10**12, 365 * 86_400_000),
+        (Retries(None, 365 * 86_400_000, "constant"), 1, 365 * 86_400_000),
+        (Retries(None, 365 * 86_400_000 + 1, "constant"), 1, 365 * 86_400_000),
+    ],
+)
+def test_a_delay_is_a_year_at_most(retries, retry, delay):
+    assert delay_before(retries, retry) == delay
 
 
 #: What each command makes of each status (engine-semantics, section 1); None: it is refused.

@@ -116,8 +116,12 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
         return
     if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__slots__", "__all__"):
         return
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+        return
     for name, value in ast.iter_fields(node):
-        if name not in _NOT_RUN:
+        # What a class statement is given makes its objects comparable, or frozen; types say who relies on it.
+        is_option = name == "keywords" and isinstance(node, ast.ClassDef)
+        if name not in _NOT_RUN and not is_option:
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and not _is_text(child):
                     yield child
