@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+
+import pytest
+
+from wrangler_py.storage import schema
+from wrangler_py.storage.sql import Migration
 
 PROCESSES, ROUNDS = 4, 40
 #: Opens each of the databases as soon as all processes have come to it: they wait for each other by their marks.
@@ -37,3 +43,15 @@ def test_processes_that_make_the_same_database_at_once_all_get_it(tmp_path):
     finally:
         for opener in openers:
             opener.kill()
+
+
+@pytest.mark.parametrize("undone", ["", "ROLLBACK;"])
+def test_a_change_that_fails_tells_its_own_error_and_leaves_nothing(undone):
+    """SQLite undoes some transactions by itself, of a full disk above all: they cannot be undone once more."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migration = Migration(1, "first", f"CREATE TABLE one (x); {undone} INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(sqlite3.OperationalError, match="no such table: nowhere"):
+        schema._migrate(connection, migration, 0, lambda: None)
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchall() == [(0,)]
+    connection.close()

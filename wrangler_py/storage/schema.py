@@ -247,7 +247,9 @@ def _migrate(
             connection.execute(f"PRAGMA user_version = {migration.number}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A full disk, among others, has undone it already: then the error is what happened, not that ROLLBACK fails.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
