@@ -342,7 +342,9 @@ LEAVES = st.sampled_from(
         SystemExit,
         lambda text: NonRetryableError(text, name=text),
         lambda text: KeyError((text,), 10**5000),
-        lambda text: type(text[:1].strip("\0\ud800") or "X", (Exception,), {})(text),
+        lambda text: type(text[:1].encode(errors="ignore").decode().strip("\0") or "X", (Exception,), {})(
+            text
+        ),
     ]
 )
 ERRORS = st.recursive(
