@@ -404,6 +404,21 @@ def test_what_kv_refuses_it_refuses_in_cloudflares_words_and_writes_nothing(tmp_
     in_kv(tmp_path, body)
 
 
+def test_a_bulk_read_of_much_data_leaves_the_event_loop(tmp_path, monkeypatch):
+    """Many values that are small each are a large one together."""
+
+    async def body(kv):
+        names = [f"k{number}" for number in range(10)]
+        for name in names:
+            await kv.put(name, "x" * (MIB // 4))
+        here, get = [], kv._store.get
+        monkeypatch.setattr(kv._store, "get", lambda key, now: here.append(key) or get(key, now))
+        found = await kv.get(names)
+        return len(here), [len(found[name]) for name in names]
+
+    assert in_kv(tmp_path, body) == (5, [MIB // 4] * 10)
+
+
 def test_a_bulk_read_is_at_most_25_mib(tmp_path):
     async def body(kv):
         for name in ("a", "b"):

@@ -87,11 +87,13 @@ class D1PreparedStatement:
         column_names: bool = False,
     ) -> list[list[Any]]:
         """Return rows as lists; with ``columnNames`` the first list is the names of the columns; raises as `all`."""
-        columns, rows, *_ = await self._execution.run(
-            lambda on: on.query(self.statement, self.params), self.statement
-        )
         named = columnNames or column_names or bool(options and options["columnNames"])
-        return [*([columns] if named else []), *map(list, rows)]
+
+        def work(on: Connection) -> list[list[Any]]:
+            columns, rows, *_ = on.query(self.statement, self.params)
+            return [*([columns] if named else []), *map(list, rows)]
+
+        return await self._execution.run(work, self.statement)
 
 
 class _Preparing:

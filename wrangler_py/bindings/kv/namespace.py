@@ -79,9 +79,9 @@ class KvNamespace:
         value = _READERS[kind](entry.value)
         return Record(value=value, metadata=_metadata(entry.metadata), cacheStatus=None)
 
-    async def _find(self, key: bytes) -> Entry | None:
-        entry = self._store.get(key, self._clock.now())
-        if entry is not None and entry.value is None:
+    async def _find(self, key: bytes, *, aside: bool = False) -> Entry | None:
+        entry = None if aside else self._store.get(key, self._clock.now())
+        if aside or (entry is not None and entry.value is None):
             return await self._store.aside(self._store.get_aside, key, self._clock.now())
         return entry
 
@@ -91,7 +91,8 @@ class KvNamespace:
         stored = [rules.read_key(key, "GET_BULK") for key in keys]
         entries, size = [], 0
         for key in stored:
-            entries.append(entry := await self._find(key))
+            # What is large together is read on the thread, as one large value is.
+            entries.append(entry := await self._find(key, aside=size > LARGE))
             size += len(entry.value or b"") if entry else 0
             if size > rules.MAX_VALUE:
                 limit = f"{rules.MAX_VALUE >> 20}MB"
