@@ -103,9 +103,33 @@ def test_other_origins_are_refused(origin):
     assert refused(host="localhost:8787", origin=origin)
 
 
-def test_default_ports_are_the_same_port():
-    check(host="localhost", origin="http://localhost:80")
-    check(host="localhost", origin="https://localhost")
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost", "http://localhost:80"),
+        ("localhost:80", "http://localhost"),
+        ("localhost", "https://localhost"),
+        ("localhost:443", "https://localhost"),
+        ("localhost", "https://localhost:443"),
+        ("localhost.:8787", "http://app.localhost.:8787"),
+    ],
+)
+def test_default_ports_and_last_dots_are_the_same_place(host, origin):
+    check(host=host, origin=origin)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost:443", "http://localhost"),
+        ("localhost:80", "https://localhost"),
+        ("localhost:81", "http://localhost"),
+        ("localhost:444", "https://localhost"),
+        ("localhost:8787", "ftp://localhost:8787"),
+    ],
+)
+def test_a_default_port_is_that_of_its_scheme(host, origin):
+    assert refused(host=host, origin=origin)
 
 
 def test_cross_site_reads_without_an_origin_are_refused():
@@ -120,6 +144,34 @@ def test_a_link_from_another_site_opens_only_what_changes_nothing():
     check(HEALTH, method="GET", **link)
     assert refused(HEALTH, method="POST", **link)
     assert refused(API, method="GET", **link)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"sec_fetch_mode": "cors"}, {"sec_fetch_mode": "no-cors"}, {"method": "HEAD"}, {"path": HEALTH[:1]}],
+)
+def test_only_a_visit_to_a_page_is_a_link(changed):
+    link = {"host": "localhost", "sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    assert refused(**{"path": HEALTH, "method": "GET", **link, **changed})
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+def test_what_a_browser_does_not_call_cross_site_passes(site):
+    check(host="localhost", sec_fetch_site=site, sec_fetch_mode="cors")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ({"host": "evil"}, "The host 'evil' is not one of this session; use localhost or its address."),
+        ({"host": "localhost", "origin": "null"}, "Requests from the origin 'null' are refused."),
+        ({"host": "localhost", "sec_fetch_site": "cross-site"}, "Requests from other sites are refused."),
+    ],
+)
+def test_a_refusal_says_why(refusal, words):
+    with pytest.raises(RequestError) as caught:
+        check(**refusal)
+    assert (str(caught.value), caught.value.status) == (words, 403)
 
 
 def test_the_real_clients_headers_pass():
