@@ -346,3 +346,45 @@ def test_deaths_that_something_else_may_have_caused_never_end_an_instance(tmp_pa
         return (await world.finish(row)).status
 
     assert in_world(tmp_path, body) is Status.COMPLETE
+
+
+def test_an_instance_with_several_deaths_is_due_later_with_each(tmp_path):
+    async def body(world):
+        await world.define(killer(world, before=60))
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        delays = []
+        for deaths in range(9):
+            epoch = await world.store.take_lease("o", world.clock.now() + MINUTE)
+            world.store._execute("UPDATE instances SET epoch = ?, deaths = ?", (epoch, deaths))
+            await world.store.reap(now=world.clock.now(), keep=(), owners=["o"])
+            due_at = (await world.engine.status("w", row.id)).due_at
+            delays.append(max(0, due_at - world.clock.now()))
+        return delays
+
+    assert in_world(tmp_path, body) == [0, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]
+
+
+def test_no_other_run_begins_beside_a_suspect_on_trial(tmp_path):
+    begun = Counter()
+
+    async def body(world):
+        async def neighbour(event, step):
+            begun[event.instanceId] += 1
+            await step.do("work", ONCE, lambda: 1)
+
+        await world.define(neighbour, "n")
+        await world.define(killer(world, {"retries": {"limit": 3, "delay": 0}}, before=1))
+        await world.engine.create("w")
+        while world.deaths < 2:
+            await world.live_on(0.3)
+        # Now and then, so that some come while the killer waits for its trial and some in the middle of it.
+        rows = []
+        for number in range(30):
+            rows.append(await world.engine.create("n", id=f"n{number}"))
+            await world.live_on(0.3)
+        await world.live_on(60)
+        return {(await world.engine.status("n", one.id)).status for one in rows}
+
+    assert in_world(tmp_path, body) == {Status.COMPLETE}
+    assert set(begun.values()) == {1}
