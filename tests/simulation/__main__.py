@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
 
 from tests.simulation.driver import Folder
 from tests.simulation.laws import LAWS, WATCHED
 from tests.simulation.plan import Plan, make_plan
-from tests.simulation.run import Outcome, quiet, seeds, simulate
+from tests.simulation.run import Outcome, in_batches, quiet, simulate
 from tests.simulation.shrink import shrink
 
-#: Seeds that a job runs at once.
-BATCH = 25
 #: Lines of the log that are printed of one failure.
 LOG_LINES = 80
-Found = tuple[Counter[str], list[tuple[int, list[str], str]]]
 
 
 def main() -> int:
@@ -105,7 +99,7 @@ def _many(numbers: range, options: argparse.Namespace, without: frozenset[str]) 
     figures: Counter[str] = Counter()
     failures: list[tuple[int, list[str], str]] = []
     told_at = began
-    for more, failed in _found(numbers, options.jobs, without):
+    for more, failed in in_batches(numbers, options.jobs, without):
         figures.update(more)
         failures.extend(failed)
         if time.monotonic() - told_at > 10:
@@ -118,36 +112,6 @@ def _many(numbers: range, options: argparse.Namespace, without: frozenset[str]) 
             json.dump({**figures, "failed": len(failures), "seconds": round(seconds, 1)}, file)
     _show(failures, options, without)
     return 1 if failures else 0
-
-
-def _found(numbers: range, jobs: int, without: frozenset[str]) -> Iterator[Found]:
-    batches = [numbers[start : start + BATCH] for start in range(0, len(numbers), BATCH)]
-    if jobs == 1:
-        yield from (_batch(batch, without) for batch in batches)
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        waiting, left = set(), iter(batches)
-        for batch in left:
-            waiting.add(pool.submit(_batch, batch, without))
-            if len(waiting) >= 2 * jobs:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        yield from (future.result() for future in waiting)
-
-
-def _batch(numbers: range, without: frozenset[str]) -> Found:
-    figures: Counter[str] = Counter()
-    failed = []
-    with quiet():
-        folder = Folder()
-        try:
-            for outcome in seeds(numbers, folder, without=without):
-                figures.update(outcome.figures)
-                if outcome.violations:
-                    failed.append((outcome.plan.seed, outcome.laws, str(outcome.violations[0])))
-        finally:
-            folder.close()
-    return figures, failed
 
 
 def _summary(figures: Counter[str], failures: list[tuple[int, list[str], str]], seconds: float) -> str:

@@ -42,6 +42,15 @@ class Command:
         return self.ended is not None and self.error is None
 
 
+@dataclass
+class Follower:
+    """Somebody who follows an instance, and the numbers of the lines that came."""
+
+    instance: str
+    seqs: list[int]
+    ended: bool = False
+
+
 class Driver:
     """Plays one plan."""
 
@@ -50,6 +59,7 @@ class Driver:
         self.world = World(plan, path)
         self.commands: list[Command] = []
         self.instances: list[tuple[str, str]] = []
+        self.followers: list[Follower] = []
         self._events = 0
         self.calm_at = 0
         #: It was given up before its end: the world says why.
@@ -192,6 +202,20 @@ class Driver:
 
         self._command("send", place, _int(action.args[0]), do, (kind, number))
 
+    def follow(self, action: Action) -> None:
+        if (place := self._place(action)) is None:
+            return
+        follower = Follower(place[1], [])
+
+        async def do(engine: Any, workflow: str, instance: str) -> Any:
+            self.followers.append(follower)
+            async for event in engine.subscribe(workflow, instance):
+                follower.seqs.append(event.seq)
+            follower.ended = True
+            return len(follower.seqs)
+
+        self._command("follow", place, _int(action.args[0]), do)
+
     def terminate_all(self, action: Action) -> None:
         async def do(engine: Any, workflow: str, instance: str) -> Any:
             return await engine.maintenance.terminate_all(workflow)
@@ -293,6 +317,7 @@ _ACTIONS: dict[str, Callable[[Driver, Action], None]] = {
     "restart-from": Driver.restart_from,
     "send": Driver.send,
     "terminate-all": Driver.terminate_all,
+    "follow": Driver.follow,
     "kill": Driver.kill,
     "refuse": Driver.arm,
     "lose": Driver.arm,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.ledger import Effect, Run
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import Process
 
 Body = tuple[Any, ...]
+#: Seconds for which a stubborn step goes on after its cancellation.
+STUBBORN_S = 20.0
 #: Bytes of a stream that is stored in two pieces.
 BIG = 256 * 1024 + 7
 
@@ -78,6 +80,7 @@ class _Call:
                 if not task.cancelled():
                     raise
                 values.append("cancelled")
+            self._ledger.goes_on(self._run)
         return values
 
     async def body(self, body: Body, *, nested: bool = False) -> list[Any]:
@@ -88,6 +91,7 @@ class _Call:
 
     async def _handed(self, one: Any, nested: bool, call: Any) -> Any:
         nth = self._run.nth(one.site)
+        self._ledger.goes_on(self._run)
         try:
             value = await call
             if hasattr(value, "__aiter__"):
@@ -158,10 +162,11 @@ class _Call:
 
     async def _pass_time(self, effect: Effect, trial: Try) -> None:
         if trial.outcome == "stubborn":
-            with suppress(asyncio.CancelledError):
+            try:
                 await asyncio.sleep(trial.ms / 1000)
-                return
-        if trial.ms:
+            except asyncio.CancelledError:
+                await asyncio.sleep(STUBBORN_S)
+        elif trial.ms:
             await asyncio.sleep(trial.ms / 1000)
         if trial.outcome == "die":
             effect.killed = True
@@ -201,8 +206,12 @@ class _Call:
     async def gather(self, one: Gather, nested: bool) -> Any:
         branches = [self.body(each, nested=nested) for each in one.branches]
         if one.how == "group":
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(each) for each in branches]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(each) for each in branches]
+            except Exception:
+                self._ledger.goes_on(self._run)
+                raise
             return [task.result() for task in tasks]
         values = await asyncio.gather(*branches, return_exceptions=one.how == "gather-all")
         return [_shown(value) for value in values]
@@ -218,6 +227,7 @@ class _Call:
                 for task in tasks:
                     task.cancel()
         values = await asyncio.gather(*tasks, return_exceptions=True)
+        self._ledger.goes_on(self._run)
         return [first, *(_shown(value) for value in values)]
 
     async def background(self, one: Background, nested: bool) -> Any:
@@ -227,15 +237,20 @@ class _Call:
 
     async def within(self, one: Within, nested: bool) -> Any:
         try:
-            if one.how == "timeout":
-                async with asyncio.timeout(one.ms / 1000):
-                    return await self.body(one.body, nested=nested)
-            return await asyncio.wait_for(self.body(one.body, nested=nested), one.ms / 1000)
+            with self._ledger.timing(self._run, one.ms):
+                if one.how == "timeout":
+                    async with asyncio.timeout(one.ms / 1000):
+                        return await self.body(one.body, nested=nested)
+                return await asyncio.wait_for(self.body(one.body, nested=nested), one.ms / 1000)
         except TimeoutError:
             return "too late"
+        finally:
+            if not isinstance(sys.exc_info()[1], asyncio.CancelledError):
+                self._ledger.goes_on(self._run)
 
     async def local(self, one: Local, nested: bool) -> Any:
-        await asyncio.sleep(one.ms / 1000)
+        with self._ledger.timing(self._run, one.ms):
+            await asyncio.sleep(one.ms / 1000)
 
     async def catch(self, one: Catch, nested: bool) -> Any:
         try:

@@ -18,6 +18,8 @@ class Line:
 
     tick: int
     time: int
+    #: Virtual seconds, whatever the wall clock says.
+    moment: float
     commit: int
     writer: str
     epoch: int | None
@@ -210,6 +212,7 @@ class Journal:
                 Line(
                     world.tick(),
                     world.clock.now(),
+                    world.now,
                     self.commits,
                     process.name,
                     epoch,

@@ -570,6 +570,81 @@ def _stopped(seen: Evidence) -> int:
     )
 
 
+#: Seconds by which something may be late: slow stores, looks, turns.
+_SLACK_S = 4.0
+
+
+def _undisturbed(seen: Evidence) -> bool:
+    return not any(action.kind in ("stop", "pause", "drain", "reload") for action in seen.plan.script)
+
+
+def prompt(seen: Evidence) -> Found:
+    """A wait in memory ends in its time, whatever is done to the wall clock; it is not stalled by a clock set back."""
+    if not _undisturbed(seen):
+        return
+    for life in seen.lives:
+        if seen.plan.workflows[life.record.workflow] is not None:
+            continue
+        for step in life.steps.values():
+            end = step.end
+            if end is None or end.epoch != step.start.epoch or end.life != step.start.life:
+                continue
+            due = step.data.wake_at or step.data.timeout_at
+            if due is None or not _stays_in_memory(life.record, step.start, end):
+                continue
+            length = (due - step.start.at) / 1000
+            if length * 1000 > seen.plan.hibernate_after_ms:
+                continue
+            if end.moment - step.start.moment > length + _SLACK_S:
+                took = end.moment - step.start.moment
+                yield life.name, f"{step.name} took {took:.1f} s, it was to take {length:.1f} s"
+
+
+def _stays_in_memory(record: Record, first: Line, last: Line) -> bool:
+    return all(
+        state.epoch == first.epoch for state in record.states if first.commit <= state.commit < last.commit
+    )
+
+
+def timeouts_hold(seen: Evidence) -> Found:
+    """No attempt lasts longer than its step's timeout, whatever its code does when it is cancelled."""
+    if not _undisturbed(seen):
+        return
+    for life in seen.lives:
+        for step in life.steps.values():
+            config = step.data.config
+            for line in step.attempts if config is not None else ():
+                end = next((one for one in step.attempt_ends if one.attempt == line.attempt), None)
+                if end is None or end.epoch != line.epoch or config is None:
+                    continue
+                if end.moment - line.moment > config.timeout_ms / 1000 + _SLACK_S:
+                    took = end.moment - line.moment
+                    yield (
+                        life.name,
+                        f"attempt {line.attempt} of {step.name} took {took:.1f} s of {config.timeout_ms} ms",
+                    )
+
+
+def timers_keep_awake(seen: Evidence) -> Found:
+    """An instance whose own code has a timer pending stays in memory: nobody else would fire it."""
+    for life in seen.lives:
+        for run in life.runs:
+            if run.process.draining or run.ended is None or not run.timers_at_end():
+                continue
+            after = next((state for state in life.record.states if state.tick > run.ended), None)
+            if (
+                after is not None
+                and after.op == "apply"
+                and after.status == "waiting"
+                and after.epoch is None
+            ):
+                told = ", ".join(f"{timing.ms} ms" for timing in run.timers_at_end())
+                yield (
+                    life.name,
+                    f"left memory in run {run.number} while timers of its own were pending ({told})",
+                )
+
+
 def rollback_order(seen: Evidence) -> Found:
     """Steps are undone in the reverse of the order in which they started, one at a time, each once, after a failure."""
     for life in seen.lives:
@@ -600,6 +675,20 @@ def _rollback_lines(life: Life, lines: list[Line]) -> Found:
     cut_off = life.final is not None and life.final.type == "WORKFLOW_TERMINATED"
     if life.final is not None and not cut_off and not complete and not failed:
         yield life.name, "ended in the middle of its rollback"
+
+
+def followed(seen: Evidence) -> Found:
+    """Who follows an instance gets each line once, in order, up to its end."""
+    for follower in seen.driver.followers:
+        records = seen.world.journal.of(follower.instance)
+        if sorted(set(follower.seqs)) != follower.seqs:
+            yield follower.instance, f"a follower got the lines {follower.seqs}"
+        if not follower.ended or len(records) != 1 or records[0].restarts or records[0].deleted is not None:
+            continue
+        stored = [line.seq for line in records[0].lines]
+        if follower.seqs != stored:
+            missed = [seq for seq in stored if seq not in follower.seqs]
+            yield follower.instance, f"a follower did not get the lines {missed}"
 
 
 def answers_are_true(seen: Evidence) -> Found:
@@ -722,7 +811,11 @@ LAWS: dict[str, Callable[[Evidence], Found]] = {
     "events-once": events_once,
     "events-arrive": events_arrive,
     "sleeps-last": sleeps_last,
+    "prompt": prompt,
+    "timeouts-hold": timeouts_hold,
+    "timers-keep-awake": timers_keep_awake,
     "rollback-order": rollback_order,
+    "followed": followed,
     "answers-are-true": answers_are_true,
 }
 #: Laws that the world itself watches while it goes on.

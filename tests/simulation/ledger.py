@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +44,17 @@ class Handed:
 
 
 @dataclass
+class Timing:
+    """A timer of the user's own: `asyncio.sleep`, or a deadline around statements."""
+
+    ms: int
+    began: int
+    ended: int | None = None
+    #: It ended because what it was in was cancelled.
+    cancelled: bool = False
+
+
+@dataclass
 class Run:
     """One call of `run()`: the first, or a replay."""
 
@@ -57,11 +71,20 @@ class Run:
     outcome: tuple[Any, ...] | None = None
     ended: int | None = None
     counts: dict[int, int] = field(default_factory=dict)
+    timings: list[Timing] = field(default_factory=list)
+    #: When user code last went on by itself: began a step, or came out of a race or a deadline.
+    went_on: int = 0
 
     def nth(self, site: int) -> int:
         """Count the calls of a site within this run."""
         count = self.counts[site] = self.counts.get(site, 0) + 1
         return count
+
+    def timers_at_end(self) -> list[Timing]:
+        """Return the user's timers that were pending when the run was cancelled."""
+        if self.outcome is None or self.outcome[0] != "cancelled":
+            return []
+        return [one for one in self.timings if one.cancelled and one.ended and one.ended > self.went_on]
 
 
 class Ledger:
@@ -106,6 +129,24 @@ class Ledger:
         """Record what `run()` was given."""
         if not run.process.dead:
             run.handed.append(Handed(site, nth, nested, outcome, self._world.tick()))
+
+    def goes_on(self, run: Run) -> None:
+        """Record that user code goes on by itself."""
+        run.went_on = self._world.tick()
+
+    @contextmanager
+    def timing(self, run: Run, ms: int) -> Iterator[None]:
+        """Record a timer of the user's own while it is pending."""
+        timing = Timing(ms, self._world.tick())
+        run.timings.append(timing)
+        try:
+            yield
+        except asyncio.CancelledError:
+            timing.cancelled = True
+            raise
+        finally:
+            if not run.process.dead:
+                timing.ended = self._world.tick()
 
     def end_run(self, run: Run, *outcome: Any) -> None:
         """Record how `run()` ended."""

@@ -81,6 +81,7 @@ _COMMANDS = (
     ("delete", 1),
     ("create-again", 1),
     ("terminate-all", 0.4),
+    ("follow", 1.5),
 )
 _FAULT_KINDS = (
     ("kill", 4),

@@ -20,7 +20,7 @@ class Try:
     """What one attempt of a step does: takes so long, then ends like this.
 
     ``outcome``: "ok", "fail", "final" (NonRetryableError), "die" (the process ends), "stubborn" (swallows its
-    cancellation and goes on for ``ms`` more), "stream" (returns a stream of bytes), "big" (a stream of two chunks).
+    cancellation and goes on for long), "stream" (returns a stream of bytes), "big" (a stream of two chunks).
     """
 
     ms: int = 0
