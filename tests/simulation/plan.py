@@ -190,7 +190,7 @@ def _jump(rng: random.Random) -> tuple[object, ...]:
 
 
 _ARGS: dict[str, Callable[[random.Random], tuple[object, ...]]] = {
-    "send": lambda rng: (rng.randrange(3), rng.choice("abc")),
+    "send": lambda rng: (rng.randrange(3), rng.choice("ab")),
     "restart-from": lambda rng: (rng.randrange(3), rng.randrange(6)),
     "refuse": lambda rng: (rng.choice((0, 1, 2, 5)),),
     "lose": lambda rng: (rng.choice((0, 1, 2, 5)),),

@@ -299,7 +299,7 @@ def _sleep(drawing: Drawing, depth: int, nested: bool) -> Sleep:
 def _wait(drawing: Drawing, depth: int, nested: bool) -> Wait:
     rng, site = drawing.rng, drawing.site()
     timeout = rng.choice((100, SECOND, SECOND, 5 * SECOND, 30 * SECOND, MINUTE))
-    return Wait(site, drawing.name(site), rng.choice("abc"), timeout)
+    return Wait(site, drawing.name(site), rng.choice("ab"), timeout)
 
 
 def _branches(drawing: Drawing, depth: int) -> tuple[tuple[Any, ...], ...]:
