@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.errors import StoreUnavailableError
@@ -11,16 +13,15 @@ from wrangler_py.storage.sqlite import SqliteStore
 if TYPE_CHECKING:
     from tests.simulation.world import Process
 
-#: Calls that write, and how to find the epoch they write under among their arguments.
-_WRITING = (
-    "take_lease", "release_lease", "reap", "apply", "claim", "rest", "restart", "delete", "add_event", "ask",
-    "let_go", "bind_workflow", "delete_workflow", "order_termination", "take_terminations", "finish_termination",
-    "discard_expired", "remove_discarded",
+#: Calls that only read: they are slow at times, and never lost.
+_READING = frozenset(
+    {
+        "analyse", "asked", "chunk", "count_created", "count_queued", "created_at", "events", "get", "history",
+        "is_driven", "is_terminating", "latest", "list_instances", "look", "next_due", "next_expiry", "signalled",
+        "status_counts", "suspects", "to_terminate", "unfinished_versions", "workflows",
+    }
 )  # fmt: skip
-_READING = (
-    "next_due", "get", "history", "chunk", "events", "signalled", "asked", "list_instances", "latest",
-    "status_counts", "workflows", "to_terminate", "is_driven", "is_terminating", "next_expiry",
-)  # fmt: skip
+#: Where the epoch of a call is among its arguments, if it is not passed by name.
 _EPOCH_PLACE = {"apply": 1, "claim": 1, "release_lease": 0, "take_terminations": 0}
 
 
@@ -31,12 +32,9 @@ class FaultyStore:
         self._store = store
         self._process = process
         self._connection = store._database.connection
-        for name in _WRITING:
-            if (method := getattr(store, name, None)) is not None:
-                setattr(self, name, self._writing(name, method))
-        for name in _READING:
-            if (method := getattr(store, name, None)) is not None:
-                setattr(self, name, self._reading(method))
+        for name, function in _calls(type(store)):
+            method = function.__get__(store)
+            setattr(self, name, self._reading(method) if name in _READING else self._writing(name, method))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -63,8 +61,6 @@ class FaultyStore:
             fault = process.next_fault(name)
             if fault in ("refuse", "die-before"):
                 await self._fail(fault, name, epoch)
-            if name == "restart":
-                process.restarting = args[0]
             changes = self._connection.total_changes
             answer = await method(*args, **kwargs)
             if self._connection.total_changes != changes:
@@ -90,3 +86,13 @@ class FaultyStore:
     def beat(self, epoch: int, expires_at: int) -> bool:
         """Renew a lease, as the thread of the heartbeat does."""
         return self._store.renew_lease(epoch, expires_at)
+
+
+@cache
+def _calls(kind: type) -> list[tuple[str, Any]]:
+    """Return the public calls of a store that are awaited."""
+    return [
+        (name, function)
+        for name, function in inspect.getmembers(kind, inspect.iscoroutinefunction)
+        if not name.startswith("_") and name not in ("open", "close")
+    ]

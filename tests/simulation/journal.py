@@ -47,6 +47,8 @@ class State:
     status: str
     epoch: int | None
     due_at: int | None
+    #: A restart made it so.
+    restarted: bool
 
 
 @dataclass(eq=False)
@@ -137,10 +139,11 @@ class Journal:
         """Take in what a call of the store has changed."""
         self.commits += 1
         self._look_at_leases()
-        began = self._look_at_instances(process, op, epoch)
-        self._look_at_history(process, epoch, began)
-        if op in ("add_event", "delete", "restart"):
-            self._look_at_events()
+        new = self._connection.execute(_HISTORY, (self._last_seq,)).fetchall()
+        again = {line[1] for line in new if line[2] == "WORKFLOW_QUEUED" and line[1] in self.present}
+        self._look_at_instances(process, op, epoch, again)
+        self._look_at_history(process, epoch, new, again)
+        self._look_at_events()
 
     def _look_at_leases(self) -> None:
         now = {epoch for (epoch,) in self._connection.execute("SELECT epoch FROM leases")}
@@ -149,8 +152,8 @@ class Journal:
                 self.ended_leases[epoch] = self._world.tick()
             self.leases = now
 
-    def _look_at_instances(self, process: Process, op: str, epoch: int | None) -> Record | None:
-        world, found, begun = self._world, {}, None
+    def _look_at_instances(self, process: Process, op: str, epoch: int | None, again: set[int]) -> None:
+        world, found = self._world, {}
         for row, workflow, instance, status, driver, due_at, output, error in self._connection.execute(
             _INSTANCES
         ):
@@ -173,6 +176,7 @@ class Journal:
                     status,
                     driver,
                     due_at,
+                    row in again,
                 )
             )
             record.output, record.error = output, error
@@ -180,27 +184,17 @@ class Journal:
             self.present.pop(row).deleted = world.tick()
             self._forget_deleted()
         self._seen = found
-        if op == "restart":
-            begun = self.present.get(process.restarting)
-        return begun
 
     def _forget_deleted(self) -> None:
         (self._last_seq,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM history").fetchone()
 
-    def _look_at_history(self, process: Process, epoch: int | None, begun: Record | None) -> None:
+    def _look_at_history(
+        self, process: Process, epoch: int | None, new: list[tuple[Any, ...]], again: set[int]
+    ) -> None:
         world = self._world
-        if begun is not None and begun.deleted is None:
-            begun.life += 1
-            kept = {
-                seq
-                for (seq,) in self._connection.execute(
-                    "SELECT seq FROM history WHERE instance = ? AND seq <= ?", (begun.row, self._last_seq)
-                )
-            }
-            begun.restarts.append((world.tick(), kept))
-        for seq, row, kind, at, step, attempt, name, data in self._connection.execute(
-            _HISTORY, (self._last_seq,)
-        ):
+        for row in again & self.present.keys():
+            self._restart(self.present[row])
+        for seq, row, kind, at, step, attempt, name, data in new:
             self._last_seq = seq
             record = self.present.get(row)
             if record is None:
@@ -227,6 +221,13 @@ class Journal:
                     data,
                 )
             )
+
+    def _restart(self, record: Record) -> None:
+        lines = self._connection.execute(
+            "SELECT seq FROM history WHERE instance = ? AND seq <= ?", (record.row, self._last_seq)
+        )
+        record.life += 1
+        record.restarts.append((self._world.tick(), {seq for (seq,) in lines}))
 
     def _look_at_events(self) -> None:
         world = self._world

@@ -181,7 +181,7 @@ def final_stays(seen: Evidence) -> Found:
     """A final status is left by a restart only, and ended once."""
     for record in seen.world.journal.records:
         for before, after in zip(record.states, record.states[1:], strict=False):
-            if before.status in _FINAL and after.status != before.status and after.op != "restart":
+            if before.status in _FINAL and after.status != before.status and not after.restarted:
                 yield record.id, f"{before.status} became {after.status} by {after.op} of {after.writer}"
     for life in seen.lives:
         ended = [line for line in life.lines if line.type in _FINAL_LINES]

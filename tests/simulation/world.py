@@ -99,7 +99,6 @@ class Process:
         self.heart_stopped = False
         self.claims: dict[str, Claim] = {}
         self.poisoned: set[int] = set()
-        self.restarting = 0
         self.loop = SimLoop(self)
         self.store: FaultyStore
         self.engine: Engine
@@ -367,15 +366,7 @@ class World:
             slot, kind, left = fault
             if slot is not None and slot != process.slot:
                 continue
-            if kind in ("refuse", "lose") and name not in (
-                "apply",
-                "claim",
-                "take_lease",
-                "rest",
-                "restart",
-                "add_event",
-                "delete",
-            ):
+            if kind in ("refuse", "lose") and name in ("bind_workflow", "reap", "release_lease"):
                 continue
             if left > 0:
                 fault[2] -= 1
