@@ -213,6 +213,8 @@ def well_formed(seen: Evidence) -> Found:
                 if line.step in begun:
                     yield life.name, f"step {line.step} ({line.name}) starts twice"
                 begun.add(line.step)
+            elif line.type == "RESULT_GROUP":
+                pass
             elif line.step and line.step not in begun:
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has not started"
             elif line.step in ended and not line.type.startswith("ROLLBACK"):
@@ -677,6 +679,10 @@ def _rollback_lines(life: Life, lines: list[Line]) -> Found:
         yield life.name, "ended in the middle of its rollback"
 
 
+#: Lines that are for replays only.
+_INWARD = frozenset({"RESULT_GROUP"})
+
+
 def followed(seen: Evidence) -> Found:
     """Who follows an instance gets each line once, in order, up to its end."""
     for follower in seen.driver.followers:
@@ -685,7 +691,7 @@ def followed(seen: Evidence) -> Found:
             yield follower.instance, f"a follower got the lines {follower.seqs}"
         if not follower.ended or len(records) != 1 or records[0].restarts or records[0].deleted is not None:
             continue
-        stored = [line.seq for line in records[0].lines]
+        stored = [line.seq for line in records[0].lines if line.type not in _INWARD]
         if follower.seqs != stored:
             missed = [seq for seq in stored if seq not in follower.seqs]
             yield follower.instance, f"a follower did not get the lines {missed}"

@@ -13,6 +13,7 @@ from unittest import mock
 from tests.simulation.driver import Folder
 from tests.simulation.plan import make_plan
 from tests.simulation.run import quiet, simulate
+from wrangler_py.engine.instance.replay import RUN
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ def _all(patches: list[Any]) -> Iterator[None]:
             patch.stop()
 
 
+def _returns(value: Any) -> Callable[[Any], Any]:
+    def make(_: Any) -> Any:
+        return lambda *args, **kwargs: value
+
+    return make
+
+
+def _never(_: Any) -> Any:
+    async def nothing(*args: Any, **kwargs: Any) -> None:
+        return None
+
+    return nothing
+
+
 def _done(_: Any) -> Any:
     def durable(self: Any) -> asyncio.Future[None]:
         self._schedule()
@@ -51,29 +66,140 @@ def _done(_: Any) -> Any:
     return durable
 
 
-def _nothing(_: Any) -> Any:
-    return lambda *args, **kwargs: None
-
-
-def _nothing_awaited(_: Any) -> Any:
-    async def nothing(*args: Any, **kwargs: Any) -> None:
-        return None
-
-    return nothing
-
-
 def _one_more(_: Any) -> Any:
     return lambda retries, attempt: retries.limit is None or attempt <= retries.limit + 1
 
 
-def _unfenced(original: Any) -> Any:
-    async def apply(self: Any, batch: Any, epoch: Any) -> Any:
-        return await original(self, batch, None)
+def _without_lease(original: Any) -> Any:
+    def check(self: Any, epoch: Any) -> None:
+        return None
 
-    return apply
+    return check
+
+
+def _steer_without_stopping(original: Any) -> Any:
+    async def steer(self: Any, context: Any, request: Any) -> None:
+        if request != "letGo":
+            await original(self, context, request)
+
+    return steer
+
+
+def _free_at_once(_: Any) -> Any:
+    async def is_free(self: Any, instance: Any, attempt: Any) -> bool:
+        return True
+
+    return is_free
+
+
+def _unconditional(original: Any) -> Any:
+    async def change(self: Any, seen: Any, change: Any, *, now: int) -> bool:
+        fresh = await self.look(seen.instance.workflow, seen.instance.id)
+        return fresh is not None and bool(await original(self, fresh, change, now=now))
+
+    return change
+
+
+def _overtaking(_: Any) -> Any:
+    async def flush(self: Any) -> None:
+        if self._dirty:
+            waiter = asyncio.get_running_loop().create_future()
+            self._gathering.flushed.append(waiter)
+            await waiter
+
+    return flush
+
+
+def _not_poisoned(_: Any) -> Any:
+    def poison(self: Any) -> None:
+        return None
+
+    return poison
+
+
+def _by_wall_only(original: Any) -> Any:
+    def loop_ms() -> float:
+        return -1e15
+
+    return staticmethod(loop_ms)
+
+
+def _at_once(_: Any) -> Any:
+    async def pass_on(self: Any, *args: Any) -> None:
+        return None
+
+    return pass_on
+
+
+def _no_deaths(original: Any) -> Any:
+    async def claim(self: Any, *args: Any, **kwargs: Any) -> Any:
+        claimed = await original(self, *args, **kwargs)
+        for one in claimed:
+            one.deaths = 0
+        return claimed
+
+    return claim
+
+
+def _everywhere(_: Any) -> Any:
+    return property(lambda self: RUN)
 
 
 MUTANTS = (
+    # Faults that were mended.
+    Mutant(
+        "results-in-program-order",
+        "a replay hands results out as the program asks for them, not as history recorded them",
+        (
+            ("wrangler_py.engine.instance.order.Order.recorded", _at_once),
+            ("wrangler_py.engine.instance.order.Order.live", _at_once),
+            ("wrangler_py.engine.instance.order.Order.rest", _at_once),
+        ),
+    ),
+    Mutant(
+        "steps-by-name-alone",
+        "two tasks that use one step name get each other's stored result",
+        (
+            ("wrangler_py.engine.instance.replay.Recorded.scope", _everywhere),
+            ("wrangler_py.engine.instance.context.InstanceContext.scope", _returns(RUN)),
+        ),
+    ),
+    Mutant(
+        "asleep-with-a-timer",
+        "an instance whose own code has a timer pending leaves memory",
+        (("wrangler_py.engine.instance.tasks.Tasks.next_timer_ms", _returns(None)),),
+    ),
+    Mutant(
+        "waits-by-the-wall-clock",
+        "a clock that is set back stalls waits in memory",
+        (("wrangler_py.engine.timers.Timers._loop_ms", _by_wall_only),),
+    ),
+    Mutant(
+        "commands-on-stale-reads",
+        "a command writes whatever has become of the instance since it was decided on",
+        (("wrangler_py.storage.sqlite.SqliteStore.change", _unconditional),),
+    ),
+    Mutant(
+        "commands-beside-a-driver",
+        "a command writes without the driver of the instance having let go",
+        (("wrangler_py.engine.control.Control._is_free", _free_at_once),),
+    ),
+    Mutant(
+        "refused-batch-forgiven",
+        "after a refused batch the next one is written under the same lease",
+        (("wrangler_py.engine.commits.GroupCommit.poison", _not_poisoned),),
+    ),
+    Mutant(
+        "flush-overtakes-a-batch",
+        "a flush does not wait for the batch that is being written",
+        (("wrangler_py.engine.commits.GroupCommit.flush", _overtaking),),
+    ),
+    Mutant(
+        "deaths-not-counted",
+        "a step that kills its process in the turn in which it begins is not counted",
+        (("wrangler_py.storage.sqlite.SqliteStore.claim", _no_deaths),),
+    ),
+    # Faults that were never there.
     Mutant(
         "result-before-commit",
         "a step's result reaches run() before it is on disk",
@@ -82,12 +208,12 @@ MUTANTS = (
     Mutant(
         "event-kept",
         "a delivered event is not taken out of the mailbox on disk",
-        (("wrangler_py.engine.commits.GroupCommit.consume", _nothing),),
+        (("wrangler_py.engine.commits.GroupCommit.consume", _returns(None)),),
     ),
     Mutant(
         "old-life-runs-on",
         "restart, terminate and delete leave the old run going",
-        (("wrangler_py.engine.control.Control._abort", _nothing_awaited),),
+        (("wrangler_py.engine.control.Control._steer", _steer_without_stopping),),
     ),
     Mutant(
         "one-attempt-too-many",
@@ -97,7 +223,7 @@ MUTANTS = (
     Mutant(
         "no-fence",
         "a process writes on after its lease is gone",
-        (("wrangler_py.storage.sqlite.SqliteStore.apply", _unfenced),),
+        (("wrangler_py.storage.sqlite.SqliteStore._check_lease", _without_lease),),
     ),
 )
 

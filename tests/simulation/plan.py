@@ -167,9 +167,14 @@ def _happening(rng: random.Random, kind: str, created: int, kinds: list[str], hu
     when = _when(rng, hurry)
     if kind == "command":
         command = _pick(rng, _COMMANDS)
-        return Action(*when, command, rng.randrange(created), _ARGS.get(command, _any_process)(rng))
+        return Action(*when, command, _recent(rng, created), _ARGS.get(command, _any_process)(rng))
     chosen = _pick(rng, tuple(pair for pair in _FAULT_KINDS if pair[0] in kinds))
     return Action(*when, chosen, rng.randrange(3), _ARGS.get(chosen, _none)(rng))
+
+
+def _recent(rng: random.Random, created: int) -> int:
+    """Return an instance: mostly one of the last, which are still under way."""
+    return max(0, created - 1 - int(rng.expovariate(0.5)))
 
 
 def _none(rng: random.Random) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import logging
 import multiprocessing
 import sys
 import warnings
@@ -16,7 +17,7 @@ from functools import partial
 from tests.simulation.driver import Driver, Folder
 from tests.simulation.laws import check
 from tests.simulation.plan import Plan, make_plan
-from tests.simulation.world import Violation
+from tests.simulation.world import Violation, World
 
 #: Runs between two collections of garbage: what a dead process leaves behind is one large circle.
 COLLECT_EVERY = 50
@@ -49,7 +50,8 @@ def simulate(
     """Play a plan in a world of its own and check it."""
     driver = Driver(plan, folder.fresh())
     try:
-        driver.play()
+        with _listening(driver.world):
+            driver.play()
         violations = check(driver, without)
         lines = _log(driver, violations) if log else []
         return Outcome(plan, violations, _figures(driver), _digest(driver), lines)
@@ -91,11 +93,36 @@ def _batch(numbers: range, without: frozenset[str]) -> Found:
     return figures, failed
 
 
+class _Ear(logging.Handler):
+    """Hears what the engine logs: an error there is an error inside the engine."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.ERROR)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        told = f"{record.getMessage()}: {type(error).__name__}: {error}" if error else record.getMessage()
+        self._world.report("no-internal-error", record.name, told)
+
+
+@contextmanager
+def _listening(world: World) -> Iterator[None]:
+    logger, ear = logging.getLogger("wrangler_py"), _Ear(world)
+    logger.addHandler(ear)
+    try:
+        yield
+    finally:
+        logger.removeHandler(ear)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let what dead processes leave behind be collected in silence, and not in the middle of a run."""
-    hook = sys.unraisablehook
+    hook, logger = sys.unraisablehook, logging.getLogger("wrangler_py")
     sys.unraisablehook = lambda _: None
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(silent := logging.NullHandler())
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -109,7 +136,8 @@ def quiet() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
-        sys.unraisablehook = hook
+        logger.removeHandler(silent)
+        sys.unraisablehook, logger.propagate = hook, propagates
 
 
 def _figures(driver: Driver) -> Counter[str]:

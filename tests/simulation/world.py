@@ -218,7 +218,7 @@ class Process:
         plan, rng = self.world.plan, self.world.rng
         if self.world.is_calm or rng.random() >= plan.slow_rate:
             return None
-        return rng.choice((0.0, 0.0, 0.0, 0.003, 0.05, 0.6))
+        return rng.choice((0.0, 0.0, 0.003, 0.05, 0.6))
 
     def next_fault(self, name: str) -> str | None:
         """Return what goes wrong with this call."""
