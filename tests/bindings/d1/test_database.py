@@ -469,3 +469,16 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(on, file):
         "(Restore it from a backup, or move the state directory away to start afresh)"
     )
     assert file.read_text().startswith("precious notes")
+
+
+def test_a_write_does_not_overtake_one_that_takes_long(on):
+    """The slow one is given up on the event loop and waits for the thread; the fast one must wait behind it."""
+    numbers = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+
+    async def body(db):
+        await db.exec("CREATE TABLE log (v)")
+        db.prepare(f"/* slow */ INSERT INTO log {numbers} SELECT count(*) FROM c").run()
+        await db.prepare("INSERT INTO log VALUES ('fast')").run()
+        return await db.prepare("SELECT v FROM log ORDER BY rowid").raw()
+
+    assert on(body) == [[300_000], ["fast"]]
