@@ -13,7 +13,6 @@ from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import ask_delay, encode_result
-from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.instance.replay import RUN, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
@@ -43,7 +42,14 @@ class Attempts:
     __slots__ = ("attempt", "config", "context", "delay_function", "display", "name", "recorded", "step")
 
     def __init__(
-        self, context: InstanceContext, name: str, display: str, policy: Policy, recorded: Recorded | None
+        self,
+        context: InstanceContext,
+        name: str,
+        display: str,
+        policy: Policy,
+        recorded: Recorded | None,
+        *,
+        number: int | None = None,
     ) -> None:
         self.context = context
         self.name = name
@@ -53,15 +59,12 @@ class Attempts:
         self.delay_function = policy.delay_function
         self.attempt = 0
         if recorded is None:
-            self.step = self._number()
+            self.step = context.new_step(Kind.DO) if number is None else number
             self._log(HistoryType.STEP_START, self._start_data())
         else:
             self.step = recorded.step
             self.attempt = recorded.attempts
             self.config = recorded.start.config or policy.config
-
-    def _number(self) -> int:
-        return self.context.new_step(Kind.DO)
 
     def _start_data(self) -> bytes:
         scope = self.context.scope()
@@ -136,14 +139,11 @@ class Attempts:
     def _hand_over(self) -> Awaitable[None]:
         return self.context.hand_over(self.step)
 
-    def _place(self) -> StepPlace:
-        instance = self.context.place
-        return StepPlace(instance.workflow, instance.instance_id, self.display, self.step)
-
     async def _call(self, callback: Callback) -> bytes:
-        shared = self.context.shared
+        context = self.context
+        shared = context.shared
         began = asyncio.get_running_loop().time()
-        entered = shared.places.enter(self._place())
+        entered = shared.places.enter(context.place, self.display, self.step)
         try:
             ctx = self.ctx() if callback.wants_context else {}
             value = await shared.executor.call(callback, ctx, self.config.timeout_ms, self._entry())

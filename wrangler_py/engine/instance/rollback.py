@@ -87,18 +87,13 @@ class RollbackAttempts(Attempts):
     """The attempts of one rollback, in the history under the number of the step that it undoes."""
 
     is_rollback = True
-    __slots__ = ("_undoes", "failure")
+    __slots__ = ("failure",)
 
     def __init__(self, undo: Undo, recorded: Recorded | None) -> None:
         made = undo.attempts
-        #: The number of the step that is undone.
-        self._undoes = made.step
         #: Why it was given up.
         self.failure: ErrorRecord | None = None
-        super().__init__(made.context, made.name, made.display, undo.policy, recorded)
-
-    def _number(self) -> int:
-        return self._undoes
+        super().__init__(made.context, made.name, made.display, undo.policy, recorded, number=made.step)
 
     def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
         super()._log(_LOGGED_AS[kind], data)
@@ -106,7 +101,7 @@ class RollbackAttempts(Attempts):
     async def _call(self, callback: Callback) -> bytes:
         context = self.context
         shared = context.shared
-        entered = shared.places.enter(self._place())
+        entered = shared.places.enter(context.place, self.display, self.step)
         try:
             await shared.executor.call(callback, self.ctx(), self.config.timeout_ms, self._entry())
         except (ControlFlow, asyncio.CancelledError):
