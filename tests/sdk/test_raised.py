@@ -160,3 +160,4 @@ def test_a_group_arrives_with_its_members_and_an_error_with_its_cause():
     assert (type(back), str(back)) == (ExceptionGroup, "pages (1 sub-exception)")
     (member,) = back.exceptions
     assert (str(member), str(member.__cause__), member.__cause__.card) == ("page 2", "visa has no 3", "visa")
+    assert not hasattr(member.__cause__, "_secret")

@@ -31,9 +31,18 @@ class Raised(msgspec.Struct, frozen=True, tag="raised"):
 
 def pack_error(error: Exception) -> Raised:
     """Return ``error`` as it travels."""
-    record = capture(error)
-    public = {name: value for name, value in record.attributes.items() if not name.startswith("_")}
-    return Raised(msgspec.structs.replace(record, attributes=public))
+    return Raised(_public(capture(error)))
+
+
+def _public(record: ErrorRecord) -> ErrorRecord:
+    """Return a record without private attributes, its causes and members likewise."""
+    return msgspec.structs.replace(
+        record,
+        attributes={name: value for name, value in record.attributes.items() if not name.startswith("_")},
+        cause=record.cause and _public(record.cause),
+        context=record.context and _public(record.context),
+        members=tuple(map(_public, record.members)),
+    )
 
 
 def revive(raised: Raised, where: str) -> Exception:
