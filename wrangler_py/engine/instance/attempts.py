@@ -112,9 +112,8 @@ class Attempts:
         try:
             self._log(HistoryType.ATTEMPT_START)
             try:
-                if (
-                    context.is_suspect
-                ):  # It may kill the process at once: on disk first, so that the attempt counts.
+                # It may kill the process at once: on disk first, so that the attempt counts.
+                if context.is_suspect:
                     await context.durable()
                 data = await self._call(callback)
             except Exception as error:  # noqa: BLE001 - whatever user code raises
