@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.conftest import Project
+from tests.support.locker import locked
 from tests.support.session import kill_worker, place
 from tests.support.world import DAY, run_virtual
 from wrangler_py.bindings.failures import KvError
@@ -526,3 +527,27 @@ def test_every_awaited_put_survives_a_kill_of_the_worker(tmp_path, monkeypatch):
         listed = where.command("kv", "key", "list", "--binding", "KV").stdout
     names = {one["name"] for one in json.loads(listed)}
     assert {f"key-{number:06}" for number in range(printed + 1)} <= names
+
+
+def test_reads_are_answered_and_writes_wait_while_another_process_has_locked_the_file(tmp_path):
+    async def main():
+        path = tmp_path / "kv" / "id.sqlite"
+        store = KvStore(path)
+        namespace = KvNamespace("id", store, LoopClock())
+        await namespace.put("a", "1")
+        with locked(path) as process:
+            written = asyncio.create_task(namespace.put("a", "2"))
+            removed = asyncio.create_task(namespace.delete("b"))
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+                assert await namespace.get("a") == "1"
+            assert process.poll() is None
+            assert not written.done()
+            assert not removed.done()
+            process.stdin.close()
+            await asyncio.gather(written, removed)
+        found = await namespace.get("a")
+        store.close()
+        return found
+
+    assert asyncio.run(main()) == "2"

@@ -16,7 +16,6 @@ from wrangler_py.serde import Record
 from wrangler_py.storage.kv import LARGE, KvStore
 
 if TYPE_CHECKING:
-    from wrangler_py.bindings.kv.rules import PutOptions
     from wrangler_py.clock import Clock
     from wrangler_py.storage.kv import Entry, ListedKey
 
@@ -80,7 +79,7 @@ class KvNamespace:
         return Record(value=value, metadata=_metadata(entry.metadata), cacheStatus=None)
 
     async def _find(self, key: bytes, *, aside: bool = False) -> Entry | None:
-        entry = None if aside else self._store.get(key, self._clock.now())
+        entry = None if aside else await self._store.get(key, self._clock.now())
         if aside or (entry is not None and entry.value is None):
             return await self._store.aside(self._store.get_aside, key, self._clock.now())
         return entry
@@ -122,27 +121,18 @@ class KvNamespace:
         name = rules.read_key(key, "PUT")
         wanted = rules.read_put(options, given, self._clock.now())
         data = await rules.read_value(value)
-        if self._large.locked() or len(data) > LARGE:
-            await self._put_in_turn(name, data, wanted)
-        else:
-            self._store.put(name, data, *wanted, self._clock.now())
-
-    async def _put_in_turn(self, key: bytes, value: bytes, wanted: PutOptions) -> None:
-        async with self._large:
-            if len(value) > LARGE:
-                await self._store.aside(self._store.put_aside, key, value, *wanted)
+        async with self._large:  # In the order of the calls, also where one waits for a lock of the file.
+            if len(data) > LARGE:
+                await self._store.aside(self._store.put_aside, name, data, *wanted)
             else:
-                self._store.put(key, value, *wanted, self._clock.now())
+                await self._store.put(name, data, *wanted, self._clock.now())
 
     @starts
     async def delete(self, key: str, /) -> None:
         """Remove a key; one that is not there is no error."""
         name = rules.read_key(key, "DELETE")
-        if self._large.locked():
-            async with self._large:
-                self._store.delete(name)
-        else:
-            self._store.delete(name)
+        async with self._large:
+            await self._store.delete(name)
 
     @starts
     async def list(

@@ -1,6 +1,7 @@
 """One KV namespace in one SQLite file.
 
-A statement takes microseconds and runs where it is called, on the event loop's own thread. What may take longer, large
+A statement takes microseconds and runs where it is called, on the event loop's own thread; a lock of another process is
+waited for between the turns of the loop (`storage.waiting`). What may take longer, large
 values and lists, has a thread and a connection of its own: `aside`. Not one of the loop's shared threads, because all
 of those may be waiting for us: in `def` handlers.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
+from wrangler_py.errors import StoreBusyError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.waiting import waits_for_lock
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,6 +50,7 @@ class ListedKey(NamedTuple):
     metadata: str | None
 
 
+@waits_for_lock
 class KvStore:
     """Entries by key. The file is opened, or made, when it is first needed.
 
@@ -58,14 +63,14 @@ class KvStore:
 
     @cached_property
     def _here(self) -> Database:
-        return self._open()
+        return self._open(waits=False)
 
     @cached_property
     def _aside(self) -> Database:
-        return self._open()
+        return self._open(waits=True)
 
-    def _open(self) -> Database:
-        return Database.open(self._path, synchronous=self._synchronous, package=_PACKAGE)
+    def _open(self, *, waits: bool) -> Database:
+        return Database.open(self._path, synchronous=self._synchronous, package=_PACKAGE, waits=waits)
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:
@@ -75,7 +80,7 @@ class KvStore:
         """Run one of the methods named ``..._aside`` in the thread for what takes long, after what it does now."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
 
-    def get(self, key: bytes, now: int) -> Entry | None:
+    async def get(self, key: bytes, now: int) -> Entry | None:
         """Return the entry that ``key`` has at ``now`` (ms since 1970), its value only if it is not `LARGE`."""
         rows = self._here.read(_Q["get"], (LARGE, key, now))
         return Entry(*rows[0]) if rows else None
@@ -85,10 +90,16 @@ class KvStore:
         rows = self._aside.read(_Q["get"], (_WHATEVER, key, now))
         return Entry(*rows[0]) if rows else None
 
-    def put(self, key: bytes, value: bytes, expires_at: int | None, metadata: str | None, now: int) -> None:
+    async def put(
+        self, key: bytes, value: bytes, expires_at: int | None, metadata: str | None, now: int
+    ) -> None:
         """Store an entry; it is on disk when this returns. Now and then entries that have expired go."""
         self._here.write(_Q["put"], (key, expires_at, metadata, value))
         if now >= self._sweep_at:
+            self._sweep(now)
+
+    def _sweep(self, now: int) -> None:
+        with suppress(StoreBusyError):  # Another process writes: the next entry takes them along.
             more = self._here.write(_Q["sweep"], (now, _SWEPT)) == _SWEPT
             self._sweep_at = now if more else now + _SWEEP_PAUSE
 
@@ -96,7 +107,7 @@ class KvStore:
         """Store an entry with a large value."""
         self._aside.write(_Q["put"], (key, expires_at, metadata, value))
 
-    def delete(self, key: bytes) -> None:
+    async def delete(self, key: bytes) -> None:
         """Remove an entry, if it is there."""
         self._here.write(_Q["delete"], (key,))
 
