@@ -48,6 +48,7 @@ class Follower:
 
     instance: str
     seqs: list[int]
+    #: Everything came, up to the end of the instance, and not because its process ended.
     ended: bool = False
 
 
@@ -206,12 +207,13 @@ class Driver:
         if (place := self._place(action)) is None:
             return
         follower = Follower(place[1], [])
+        process = self.world.processes[_int(action.args[0]) % len(self.world.processes)]
 
         async def do(engine: Any, workflow: str, instance: str) -> Any:
             self.followers.append(follower)
             async for event in engine.subscribe(workflow, instance):
                 follower.seqs.append(event.seq)
-            follower.ended = True
+            follower.ended = not process.draining
             return len(follower.seqs)
 
         self._command("follow", place, _int(action.args[0]), do)

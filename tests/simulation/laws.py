@@ -633,6 +633,8 @@ def timers_keep_awake(seen: Evidence) -> Found:
         for run in life.runs:
             if run.process.draining or run.ended is None or not run.timers_at_end():
                 continue
+            if any(line.type == "ROLLBACK_START" and line.tick < run.ended for line in life.lines):
+                continue  # What run() waits for is not waited for any more.
             after = next((state for state in life.record.states if state.tick > run.ended), None)
             if (
                 after is not None

@@ -262,7 +262,7 @@ def _do(drawing: Drawing, depth: int, nested: bool) -> Do:
             ),
             rng.choice((0, 1, 3)),
         )
-    if rng.random() < 0.08 and not body:
+    if rng.random() < 0.08 and not body and not drawing.pure:  # A stream is read in its own time.
         tries[-1] = replace(tries[-1], outcome=rng.choice(("stream", "stream", "big")))
         threaded = False
     return Do(

@@ -260,21 +260,22 @@ class _Heartbeat:
         self._process, self._store, self._clock, self._epoch = process, store, clock, epoch
         self._on_lost = on_lost
         self._stopped = False
-        self._plan()
+        self._plan(BEAT_S)
 
-    def _plan(self) -> None:
-        self._process.world.call_later(CALM_BEAT_S if self._process.world.is_calm else BEAT_S, self._beat)
+    def _plan(self, seconds: float) -> None:
+        self._process.world.call_later(seconds, self._beat)
 
     def _beat(self) -> None:
         process = self._process
         if self._stopped or process.dead:
             return
         if process.heart_stopped and process.world.now < process.stopped_until:
-            self._plan()
+            self._plan(BEAT_S)
             return
-        lasts = LEASE_MS if not process.world.is_calm else round(CALM_BEAT_S * 3000)
+        calm = process.world.is_calm
+        lasts = round(CALM_BEAT_S * 3000) if calm else LEASE_MS
         if self._store.beat(self._epoch, self._clock.now() + lasts):
-            self._plan()
+            self._plan(CALM_BEAT_S if calm else BEAT_S)
         else:
             process.loop.call_soon_threadsafe(self._on_lost)
 
