@@ -48,7 +48,7 @@ class Interpreter:
         try:
             output = await _Call(self, run, step, event).program(program.body)
         except Exception as error:
-            self._ledger.end_run(run, "error", type(error).__name__, str(error))
+            self._ledger.end_run(run, "error", type(error).__name__, _text(error))
             raise
         except BaseException as stop:
             self._ledger.end_run(run, "cancelled", type(stop).__name__)
@@ -97,7 +97,7 @@ class _Call:
             if hasattr(value, "__aiter__"):
                 value = await _read(value)
         except Exception as error:
-            self._ledger.hand(self._run, one.site, nth, nested, "error", type(error).__name__, str(error))
+            self._ledger.hand(self._run, one.site, nth, nested, "error", type(error).__name__, _text(error))
             raise
         if isinstance(one, Wait):
             value = [value["type"], value["payload"]]
@@ -183,7 +183,7 @@ class _Call:
                     self._process.kill("a step in a thread")
                     return None
                 return self._result(effect, trial, None)
-            except Exception as error:
+            except BaseException as error:
                 outcome = type(error).__name__
                 raise
             finally:
@@ -197,6 +197,12 @@ class _Call:
             raise RuntimeError(told)
         if trial.outcome == "final":
             raise NonRetryableError(told)
+        if trial.outcome == "exit":
+            raise SystemExit(told)
+        if trial.outcome == "cancel":
+            raise asyncio.CancelledError(told)
+        if trial.outcome == "bad":
+            return {told: object()}
         if trial.outcome in ("stream", "big"):
             return _bytes(told, trial.outcome == "big")
         return [effect.site, effect.began] if inner is None else [effect.site, effect.began, inner]
@@ -259,7 +265,19 @@ class _Call:
             return _shown(error)
 
     async def fail(self, one: Fail, nested: bool) -> Any:
-        raise (NonRetryableError if one.kind == "final" else ValueError)("run fails")
+        if one.kind == "bad":
+            return {"half": "\ud800"}
+        raise _FAILURES[one.kind]("run fails")
+
+
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+_FAILURES = {"error": ValueError, "final": NonRetryableError, "mute": Mute}
 
 
 def _config(one: Any) -> dict[str, Any]:
@@ -278,7 +296,14 @@ def _config(one: Any) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     """Return an error as a value that can be stored."""
-    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else value
+    return f"{type(value).__name__}: {_text(value)}" if isinstance(value, BaseException) else value
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except RuntimeError:
+        return "?"
 
 
 async def _bytes(told: str, big: bool) -> AsyncIterator[bytes]:

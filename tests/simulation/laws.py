@@ -15,7 +15,7 @@ from tests.simulation.ledger import Effect, Handed, Run
 from tests.simulation.programs import Do, Program, walk
 from tests.simulation.world import Violation
 from wrangler_py.engine.entries import FailureData, StartData
-from wrangler_py.errors import CannotTerminateError, InstanceFinishedError, StoreError
+from wrangler_py.errors import CannotTerminateError, InstanceBusyError, InstanceFinishedError, StoreError
 from wrangler_py.serde import decode
 
 _FINAL_LINES = {
@@ -471,7 +471,11 @@ def outputs(seen: Evidence) -> Found:
 
 
 def _is_fatal(record: Record) -> bool:
-    return b"time-traveler" in (record.error or b"")
+    return any(told in (record.error or b"") for told in _FATAL)
+
+
+#: Parts of the errors by which the engine itself ends an instance.
+_FATAL = (b"time-traveler", b"not serialisable", b"cannot be stored")
 
 
 def certain_ends(seen: Evidence) -> Found:
@@ -494,7 +498,12 @@ def steps_are_tried(seen: Evidence) -> Found:
             if step.start.type != "STEP_START" or step.end is None or step.end.type != "STEP_FAILURE":
                 continue
             error = _failure_data.decode(step.end.data or b"{}").error
-            if error.non_retryable or step.limit is None or len(step.attempts) >= step.limit:
+            if (
+                error.non_retryable
+                or error.name == "WorkflowFatalError"
+                or step.limit is None
+                or len(step.attempts) >= step.limit
+            ):
                 continue
             yield (
                 life.name,
@@ -705,12 +714,23 @@ def answers_are_true(seen: Evidence) -> Found:
         if command.ended is None:
             continue
         statuses = _statuses(seen, command)
+        if isinstance(command.error, InstanceBusyError) and not _excuses_silence(seen):
+            yield command.instance, f"{command.kind} of {command.process}: refused ({command.error})"
         check = _ANSWERS.get(command.kind)
         if check is not None and (problem := check(seen, command, statuses)):
             yield (
                 command.instance,
                 f"{command.kind} of {command.process}: {problem} (it was {', '.join(statuses)})",
             )
+
+
+def _excuses_silence(seen: Evidence) -> bool:
+    """Return True if a process may have been unable to answer another."""
+    steps = [one for versions in seen.plan.programs for program in versions for one in walk(program.body)]
+    stubborn = any(
+        isinstance(one, Do) and any(each.outcome == "stubborn" for each in one.tries) for one in steps
+    )
+    return stubborn or seen.plan.with_faults
 
 
 def _statuses(seen: Evidence, command: Command) -> list[str]:

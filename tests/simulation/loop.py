@@ -130,7 +130,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 return
             try:
                 result, error = func(*args), None
-            except Exception as raised:
+            except BaseException as raised:
                 result, error = None, raised
             if not self._owner.dead:
                 self.call_soon(_settle, future, result, error)

@@ -20,7 +20,8 @@ class Try:
     """What one attempt of a step does: takes so long, then ends like this.
 
     ``outcome``: "ok", "fail", "final" (NonRetryableError), "die" (the process ends), "stubborn" (swallows its
-    cancellation and goes on for long), "stream" (returns a stream of bytes), "big" (a stream of two chunks).
+    cancellation and goes on for long), "exit" (raises SystemExit), "cancel" (raises a CancelledError of its own), "bad"
+    (returns what cannot be stored), "stream" (returns a stream of bytes), "big" (a stream of two chunks).
     """
 
     ms: int = 0
@@ -122,7 +123,11 @@ class Catch:
 
 @dataclass(frozen=True)
 class Fail:
-    """``raise`` in `run()`. ``kind``: "error" or "final"."""
+    """``raise`` in `run()`.
+
+    ``kind``: "error", "final", "mute" (its text cannot be made) or "bad": nothing is raised, and what `run()` returns
+    cannot be stored.
+    """
 
     kind: str = "error"
 
@@ -284,8 +289,10 @@ def _try(rng: random.Random, threaded: bool, deadly: bool) -> Try:
     outcome = rng.choice(("ok",) * 12 + ("fail",) * 5 + ("final",))
     if deadly and rng.random() < 0.4:
         outcome = "die"
-    elif rng.random() < 0.03 and not threaded:
-        outcome = "stubborn"
+    elif rng.random() < 0.05 and not threaded:
+        outcome = rng.choice(("stubborn", "stubborn", "cancel", "exit"))
+    elif rng.random() < 0.01:
+        outcome = rng.choice(("bad", "exit"))
     return Try(ms, outcome)
 
 
@@ -338,7 +345,7 @@ def _catch(drawing: Drawing, depth: int, nested: bool) -> Catch:
 
 
 def _fail(drawing: Drawing, depth: int, nested: bool) -> Fail:
-    return Fail(drawing.rng.choice(("error", "final")))
+    return Fail(drawing.rng.choice(("error", "error", "final", "mute", "bad")))
 
 
 _DRAWN = {

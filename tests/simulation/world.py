@@ -121,6 +121,8 @@ class Process:
                 set_running(self.loop)
                 try:
                     work()
+                except (SystemExit, KeyboardInterrupt) as stop:
+                    self.kill(f"{type(stop).__name__} in a thread")
                 finally:
                     set_running(None)
 
@@ -421,6 +423,9 @@ class World:
         set_running(loop)
         try:
             ran = loop.turn(64 if turns is None else min(turns, 64))
+        except (SystemExit, KeyboardInterrupt) as stop:
+            process.kill(f"{type(stop).__name__}")
+            ran = 1
         finally:
             set_running(None)
         self.now += TURN_S
