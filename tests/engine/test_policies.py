@@ -29,6 +29,8 @@ from wrangler_py.errors import CannotTerminateError, FatalStepError, InvalidArgu
         (1500, 1500),
         (1.4, 1),
         (1.6, 2),
+        ("5 milliseconds", 5),
+        ("1 millisecond", 1),
         ("0.4 seconds", 400),
         ("1 second", 1000),
         ("10 seconds", 10_000),

@@ -84,6 +84,8 @@ def _bound_at(tree: ast.Module, line: int) -> str:
 
 
 def _walk(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         where = f"{where}.{node.name}" if where else node.name
     for kind, change in _CHANGES:
@@ -109,10 +111,8 @@ def _short(text: str) -> str:
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the children that run: no annotation, docstring, import, text of an f-string, or typing-only block."""
+    """Yield the children that run: no annotation, docstring, import, or text of an f-string."""
     if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr):
-        return
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__slots__", "__all__"):
         return
