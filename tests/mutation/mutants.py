@@ -203,7 +203,10 @@ def _dropped(node: ast.stmt) -> Iterator[Change]:
 
 
 def _returned(node: ast.Return) -> Iterator[Change]:
-    if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+    """None is false, too: nobody asks which."""
+    if node.value is not None and not (
+        isinstance(node.value, ast.Constant) and node.value.value in (None, False)
+    ):
         yield node, ast.Return(ast.Constant(None))
 
 

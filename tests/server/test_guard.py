@@ -180,7 +180,7 @@ def test_the_real_clients_headers_pass():
 
 
 @pytest.mark.parametrize(
-    "client", [None, ("127.0.0.1", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0), ("", 0)]
+    "client", [None, ("127.0.0.1", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0), ("", 0), ("", 1)]
 )
 def test_this_machine_may_speak_to_a_session(client):
     admit_this_machine({"client": client}, API)
