@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.storage.test_store import create, with_store
-from wrangler_py.engine.model import HistoryType, Request, Status
-from wrangler_py.engine.store import Batch, Ending, Parking, StatusChange, Wanted
+from wrangler_py.engine.model import HistoryType, Request, Status, Trigger
+from wrangler_py.engine.store import Batch, Creation, Ending, Parking, StatusChange, Wanted
 from wrangler_py.errors import StaleEpochError
 
 W = [Wanted("w")]
@@ -139,3 +139,100 @@ def test_what_was_due_first_goes_on_first_and_from_its_very_millisecond(tmp_path
         return [[one.instance.id for one in claim] for claim in claims]
 
     assert with_store(tmp_path, body) == [[], ["b"], ["c"], ["a"]]
+
+
+def test_a_process_of_one_version_takes_up_no_other_and_what_goes_on_first(tmp_path):
+    """Each is asked for at the very millisecond in which it is due."""
+
+    async def body(store):
+        batch = Batch()
+        batch.creations += [
+            Creation("w", name, b"{}", Trigger.API, version, at)
+            for name, version, at in (("old", "v1", 5), ("new", "v2", 6), ("later", "v1", 9))
+        ]
+        rows = await store.apply(batch, None)
+        epoch = await store.take_lease("one", 100)
+        v1, v2 = Wanted("w", "v1"), Wanted("w", "v2")
+
+        async def claimed(wanted, now, limit=9):
+            return [one.instance.id for one in await store.claim(wanted, epoch, now=now, limit=limit)]
+
+        started = await claimed(v1, 4), await claimed(v1, 5), await claimed(v2, 5), await claimed(v2, 6)
+        batch = Batch()
+        batch.parkings += [Parking(row, Status.WAITING, 12, 0, 7) for row in rows[:2]]
+        await store.apply(batch, epoch)
+        # "later" has waited longer, and comes second: it has not begun.
+        going = (
+            await claimed(v1, 11, 0),
+            await claimed(v1, 12, 1),
+            await claimed(v1, 12),
+            await claimed(v2, 12),
+        )
+        return started, going
+
+    assert with_store(tmp_path, body) == (([], ["old"], [], ["new"]), ([], ["old"], ["later"], ["new"]))
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_new_instances_start_in_the_order_of_their_creation(tmp_path, version):
+    async def body(store):
+        batch = Batch()
+        batch.creations += [
+            Creation("w", name, b"{}", Trigger.API, "v1", at)
+            for name, at in (("a", 3), ("b", 1), ("c", 2), ("d", 1))
+        ]
+        await store.apply(batch, None)
+        epoch = await store.take_lease("one", 100)
+        claims = [await store.claim(Wanted("w", version), epoch, now=9, limit=1) for _ in range(5)]
+        return [one.instance.id for claim in claims for one in claim]
+
+    assert with_store(tmp_path, body) == ["b", "d", "c", "a"]
+
+
+def test_a_lease_that_is_kept_stands_although_it_is_over(tmp_path):
+    async def body(store):
+        _, epoch = await driven(store)
+        return await store.reap(now=101, keep=(epoch,)), store.renew_lease(epoch, 200)
+
+    assert with_store(tmp_path, body) == (0, True)
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_the_next_due_is_the_earliest(tmp_path, version):
+    async def body(store):
+        rows = await create(store, "a", "b")
+        fresh = await store.next_due([Wanted("w", version)])
+        epoch = await store.take_lease("one", 100)
+        await store.claim(W[0], epoch, now=5, limit=9)
+        nobody = await store.next_due([Wanted("w", version)])
+        batch = Batch()
+        batch.parkings += [
+            Parking(rows[0], Status.WAITING, 30, 0, 6),
+            Parking(rows[1], Status.WAITING, 20, 0, 6),
+        ]
+        await store.apply(batch, epoch)
+        return fresh, nobody, await store.next_due([Wanted("w", version), Wanted("other", version)])
+
+    assert with_store(tmp_path, body) == (1, None, 20)
+
+
+def test_a_claim_gives_the_row_to_its_process_and_history_without_ends_of_attempts(tmp_path):
+    async def body(store):
+        row, epoch = await driven(store)
+        batch = Batch()
+        kinds = (
+            HistoryType.STEP_START,
+            HistoryType.ATTEMPT_START,
+            HistoryType.ATTEMPT_SUCCESS,
+            HistoryType.STEP_SUCCESS,
+        )
+        batch.history += [(row, kind, 6, 1, 1, "s-1", None) for kind in kinds]
+        batch.parkings.append(Parking(row, Status.WAITING, 30, 0, 6))
+        await store.apply(batch, epoch)
+        (claimed,) = await store.claim(W[0], epoch, now=50, limit=1)
+        names = ("epoch", "status", "fresh", "modified_at", "due_at", "started_at")
+        assert tuple(await columns(store, row, *names)) == (epoch, "running", 0, 50, 50, 5)
+        return [event.type.value for event in claimed.history]
+
+    types = ["WORKFLOW_QUEUED", "STEP_START", "ATTEMPT_START", "STEP_SUCCESS"]
+    assert with_store(tmp_path, body) == types
