@@ -287,6 +287,36 @@ def test_an_instance_that_was_let_go_goes_on_if_nothing_follows(tmp_path, monkey
     assert in_pair(tmp_path, body) == b"7"
 
 
+def test_what_a_process_drives_anew_is_not_let_go_for_an_older_request(tmp_path, monkeypatch):
+    """Asked to let go, it stops the instance; before it does let go, its own user restarts that, and it runs again."""
+
+    async def body(pair):
+        driver, other = await pair.engine(waits), await pair.engine()
+        await other.create("w", id="a")
+        await resident(driver)
+        flush, restarted = driver._commits.flush, []
+
+        async def flush_and_restart() -> None:
+            await flush()
+            if not restarted and driver.resident_count() == 0:
+                restarted.append("begun")
+                await driver.restart("w", "a")
+                await resident(driver)
+                restarted.append("done")
+
+        monkeypatch.setattr(driver._commits, "flush", flush_and_restart)
+        await other.store.ask(await other.status("w", "a"), Request.LET_GO)
+        while len(restarted) < 2:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)
+        held = (await other.status("w", "a")).epoch is not None
+        await other.send_event("w", "a", "go", 7)
+        await becomes(other, Status.COMPLETE)
+        return held, [event.type.value for event in await other.history("w", "a")].count("WAIT_START")
+
+    assert in_pair(tmp_path, body) == (True, 1)
+
+
 def test_each_version_runs_its_own_instances_and_new_ones_are_of_the_newest(tmp_path):
     """docs, "Guide", section 6: instances finish on the version they started with."""
 

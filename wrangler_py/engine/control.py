@@ -313,7 +313,17 @@ class Control:
     async def _release(self, context: InstanceContext, epoch: int) -> None:
         await self._steer(context, Request.LET_GO)
         await self._commits.flush()
+        # Meanwhile a command of this process may have made it due, and it is driven again under the same lease:
+        # whoever asked for it asks again.
+        if self._is_newer(context):
+            return
         await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
+        if self._is_newer(context):
+            self._scheduler.drop(context.row)
+
+    def _is_newer(self, context: InstanceContext) -> bool:
+        """Return True if an instance is driven by another context of this process than ``context`` by now."""
+        return self._scheduler.resident.get(context.row, context) is not context
 
     async def collect_events(self, epoch: int) -> None:
         """Take in the events that other processes stored for instances that ``epoch`` drives."""
