@@ -12,7 +12,7 @@ import msgspec
 from tests.simulation.driver import Command, Driver
 from tests.simulation.journal import Line, Record
 from tests.simulation.ledger import Effect, Handed, Run
-from tests.simulation.programs import Do, Program, walk
+from tests.simulation.programs import Do, Fail, Program, Race, Within, walk
 from tests.simulation.world import Violation
 from wrangler_py.engine.entries import FailureData, StartData
 from wrangler_py.errors import CannotTerminateError, InstanceBusyError, InstanceFinishedError, StoreError
@@ -25,7 +25,12 @@ _FINAL_LINES = {
 }
 _FINAL = frozenset(_FINAL_LINES.values())
 _STARTS = frozenset({"STEP_START", "SLEEP_START", "WAIT_START"})
-_ENDS = frozenset({"STEP_SUCCESS", "STEP_FAILURE", "SLEEP_COMPLETE", "WAIT_COMPLETE", "WAIT_TIMED_OUT"})
+_ENDS = frozenset(
+    {
+        "STEP_SUCCESS", "STEP_FAILURE", "SLEEP_COMPLETE", "SLEEP_ABANDONED", "WAIT_COMPLETE", "WAIT_TIMED_OUT",
+        "WAIT_ABANDONED",
+    }
+)  # fmt: skip
 _ATTEMPT_ENDS = frozenset({"ATTEMPT_SUCCESS", "ATTEMPT_FAILURE"})
 _start_data = msgspec.json.Decoder(StartData)
 _failure_data = msgspec.json.Decoder(FailureData)
@@ -466,8 +471,15 @@ def outputs(seen: Evidence) -> Found:
         elif not rolled_back and not _is_fatal(record):
             error = msgspec.json.decode(record.error or b"{}")
             told = ("error", error.get("name"), error.get("message"))
-            if not any(run.outcome is not None and run.outcome[:2] == told[:2] for run in ended):
+            if not any(_is_told(told, run.outcome) for run in ended):
                 yield life.name, f"its error is {told[1:]}, run() ended with {last}"
+
+
+def _is_told(told: tuple[Any, ...], outcome: tuple[Any, ...] | None) -> bool:
+    """Return True if a stored error is what a run ended with, or what the class of that was made from."""
+    if outcome is None or outcome[0] != "error":
+        return False
+    return outcome[1] == told[1] or (outcome[1] == "JsException" and str(told[1]) in outcome[2])
 
 
 def _is_fatal(record: Record) -> bool:
@@ -498,9 +510,14 @@ def steps_are_tried(seen: Evidence) -> Found:
             if step.start.type != "STEP_START" or step.end is None or step.end.type != "STEP_FAILURE":
                 continue
             error = _failure_data.decode(step.end.data or b"{}").error
+            if error.name == "StepAbandonedError" and not _may_give_up(seen, life):
+                yield (
+                    life.name,
+                    f"step {step.name} counts as given up, and nothing in its program gives steps up",
+                )
             if (
                 error.non_retryable
-                or error.name == "WorkflowFatalError"
+                or error.name in ("WorkflowFatalError", "StepAbandonedError")
                 or step.limit is None
                 or len(step.attempts) >= step.limit
             ):
@@ -509,6 +526,14 @@ def steps_are_tried(seen: Evidence) -> Found:
                 life.name,
                 f"step {step.name} failed after {len(step.attempts)} of {step.limit} attempts: {error}",
             )
+
+
+def _may_give_up(seen: Evidence, life: Life) -> bool:
+    for run in life.runs:
+        body = walk(seen.program(run).body)
+        if any(isinstance(one, Race | Within | Fail) for one in body) or not seen.program(run).pure:
+            return True
+    return False
 
 
 def events_once(seen: Evidence) -> Found:
