@@ -26,6 +26,10 @@ class Clock(Protocol):
         """Return milliseconds since 1970, UTC."""
         ...
 
+    def monotonic(self) -> float:
+        """Return seconds by a clock that nobody sets, to measure how long something took."""
+        ...
+
     def new_id(self) -> str:
         """Return a fresh UUID4 as text."""
         ...
@@ -39,6 +43,10 @@ class SystemClock:
     def now(self) -> int:
         """Return the wall time in milliseconds since 1970."""
         return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic time in seconds."""
+        return time.monotonic()
 
     def new_id(self) -> str:
         """Return a random UUID4."""
@@ -57,6 +65,10 @@ class LoopClock:
     def now(self) -> int:
         """Return ``start`` plus the loop's own time, in milliseconds."""
         return self.start + round(asyncio.get_running_loop().time() * 1000)
+
+    def monotonic(self) -> float:
+        """Return the loop's own time in seconds."""
+        return asyncio.get_running_loop().time()
 
     def new_id(self) -> str:
         """Return the next UUID4 of the seeded sequence."""

@@ -242,6 +242,15 @@ class WorkflowTimeoutError(StepError):
         super().__init__(f"Execution timed out after {timeout_ms}ms")
 
 
+class StepAbandonedError(StepError):
+    """``run()`` gave a step up before it had ended: a timeout of its own, a lost race, a cancelled task."""
+
+    name = "StepAbandonedError"
+
+    def __init__(self) -> None:
+        super().__init__("run() stopped waiting for this step")
+
+
 class WorkflowInternalError(StepError):
     """The engine died during an attempt."""
 

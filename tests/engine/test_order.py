@@ -345,7 +345,8 @@ def programs(depth: int = 2) -> Any:
     branches = st.lists(inner, min_size=1, max_size=3)
     node = st.one_of(
         leaf,
-        st.tuples(st.sampled_from(["gather", "first", "group"]), branches),
+        st.tuples(st.sampled_from(["gather", "first", "group", "race"]), branches),
+        st.tuples(st.just("limit"), st.sampled_from([2, 20, 500]), inner),
         st.tuples(st.just("background"), inner),
         st.tuples(st.just("inside"), st.sampled_from(NAMES), inner),
     )
@@ -423,6 +424,24 @@ class Program:
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         seen.append(f"{at} first {sorted(task.get_name() for task in done)}")
         self._tasks.extend([*done, *pending])
+
+    async def _race(self, node: Any, step: Any, at: str, seen: list[str], lock: asyncio.Lock) -> None:
+        tasks = [
+            asyncio.create_task(self._sequence(one, step, f"{at}.{n}", seen, lock), name=str(n))
+            for n, one in enumerate(node[1])
+        ]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        seen.append(f"{at} won by {sorted(task.get_name() for task in done)}")
+
+    async def _limit(self, node: Any, step: Any, at: str, seen: list[str], lock: asyncio.Lock) -> None:
+        try:
+            async with asyncio.timeout(node[1] / 1000):
+                await self._sequence(node[2], step, at, seen, lock)
+        except TimeoutError:
+            seen.append(f"{at} given up")
 
     async def _group(self, node: Any, step: Any, at: str, seen: list[str], lock: asyncio.Lock) -> None:
         async with asyncio.TaskGroup() as group:

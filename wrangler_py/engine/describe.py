@@ -128,7 +128,9 @@ _WITH_ERROR = frozenset(
     {
         HistoryType.ATTEMPT_FAILURE,
         HistoryType.STEP_FAILURE,
+        HistoryType.SLEEP_ABANDONED,
         HistoryType.WAIT_TIMED_OUT,
+        HistoryType.WAIT_ABANDONED,
         HistoryType.WORKFLOW_FAILURE,
         HistoryType.ROLLBACK_ATTEMPT_FAILURE,
         HistoryType.ROLLBACK_STEP_FAILURE,
@@ -257,7 +259,7 @@ class _Fold:
         self._planned.pop(event.step, None)
         view.end, view.finished, view.output = iso(event.at), True, to_json(event.data)
 
-    def fail_wait(self, event: HistoryEvent, view: WaitView) -> None:
+    def fail_wait(self, event: HistoryEvent, view: WaitView | SleepView) -> None:
         self._planned.pop(event.step, None)
         view.end, view.finished, view.error = (
             iso(event.at),
@@ -278,6 +280,8 @@ _PROGRESS: dict[HistoryType, Callable[[_Fold, HistoryEvent, Any], None]] = {
     HistoryType.STEP_SUCCESS: _Fold.end_step,
     HistoryType.STEP_FAILURE: _Fold.fail_step,
     HistoryType.SLEEP_COMPLETE: _Fold.end_sleep,
+    HistoryType.SLEEP_ABANDONED: _Fold.fail_wait,
     HistoryType.WAIT_COMPLETE: _Fold.end_wait,
     HistoryType.WAIT_TIMED_OUT: _Fold.fail_wait,
+    HistoryType.WAIT_ABANDONED: _Fold.fail_wait,
 }

@@ -38,12 +38,14 @@ class GroupData(msgspec.Struct):
 
 
 class FailureData(msgspec.Struct, omit_defaults=True):
-    """Data of ATTEMPT_FAILURE, STEP_FAILURE, WAIT_TIMED_OUT and WORKFLOW_FAILURE."""
+    """Data of ATTEMPT_FAILURE, STEP_FAILURE, SLEEP_ABANDONED, WAIT_TIMED_OUT, WAIT_ABANDONED and WORKFLOW_FAILURE."""
 
     error: ErrorRecord
     retry_at: int | None = None
     #: Retries allowed, to show "attempt 2/6"; None without a limit.
     limit: int | None = None
+    #: `run()` gave the step up: a replay waits in its place until it is given up again.
+    abandoned: bool = False
 
 
 class ResumeData(msgspec.Struct):

@@ -13,6 +13,7 @@ from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import ask_delay, encode_result
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import RUN, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
@@ -27,6 +28,7 @@ from wrangler_py.errors import (
     ControlFlow,
     FatalStepError,
     NonRetryableDelayError,
+    StepAbandonedError,
     WorkflowInternalError,
 )
 from wrangler_py.sdk.failures import capture, final, record_of
@@ -39,7 +41,17 @@ class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
     is_rollback = False
-    __slots__ = ("attempt", "config", "context", "delay_function", "display", "name", "recorded", "step")
+    __slots__ = (
+        "attempt",
+        "config",
+        "context",
+        "delay_function",
+        "display",
+        "is_open",
+        "name",
+        "recorded",
+        "step",
+    )
 
     def __init__(
         self,
@@ -58,6 +70,8 @@ class Attempts:
         self.config: StepConfig = policy.config
         self.delay_function = policy.delay_function
         self.attempt = 0
+        #: True while an attempt has begun and its end is not logged.
+        self.is_open = False
         if recorded is None:
             self.step = context.new_step(Kind.DO) if number is None else number
             self._log(HistoryType.STEP_START, self._start_data())
@@ -81,6 +95,13 @@ class Attempts:
 
     async def run(self, callback: Callback) -> Any:
         """Go on with the attempts until one succeeds, and return what was stored; raise what the last one ended in."""
+        try:
+            return await self._run(callback)
+        except asyncio.CancelledError:
+            self._abandon()
+            raise
+
+    async def _run(self, callback: Callback) -> Any:
         retry_at = None if self.recorded is None else await self._recover(self.recorded)
         while True:
             if retry_at is not None:
@@ -111,17 +132,19 @@ class Attempts:
         context.step_begins()
         try:
             self._log(HistoryType.ATTEMPT_START)
+            self.is_open = True
             try:
                 # It may kill the process at once: on disk first, so that the attempt counts.
                 if context.is_suspect:
                     await context.durable()
                 data = await self._call(callback)
-            except Exception as error:  # noqa: BLE001 - whatever user code raises
+            except (ControlFlow, GeneratorExit):
+                raise
+            except BaseException as error:
+                if self._is_asked_for(error):
+                    raise
                 context.survived()
                 return await self._failed(error)
-            except BaseException as stop:
-                self._cancelled(stop)
-                raise
             context.survived()
             await self._store(data)
             return data
@@ -131,6 +154,7 @@ class Attempts:
     def _store(self, data: bytes) -> Awaitable[None]:
         context = self.context
         self._log(HistoryType.ATTEMPT_SUCCESS)
+        self.is_open = False
         self._log(HistoryType.STEP_SUCCESS, data)
         context.count_bytes(len(data))
         return self._hand_over()
@@ -141,7 +165,7 @@ class Attempts:
     async def _call(self, callback: Callback) -> bytes:
         context = self.context
         shared = context.shared
-        began = asyncio.get_running_loop().time()
+        due = shared.executor.due(self.config.timeout_ms)
         entered = shared.places.enter(context.place, self.display, self.step)
         try:
             ctx = self.ctx() if callback.wants_context else {}
@@ -155,7 +179,7 @@ class Attempts:
             except NotSerialisableError as error:
                 if not isinstance(value, AsyncIterable):
                     raise self._not_serialisable(error) from None
-            return await self._record(value, began)
+            return await self._record(value, due)
         finally:
             shared.places.leave(entered)
 
@@ -174,14 +198,11 @@ class Attempts:
             is_rollback=self.is_rollback,
         )
 
-    async def _record(self, stream: AsyncIterable[Any], began: float) -> bytes:
+    async def _record(self, stream: AsyncIterable[Any], due: float) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""
-        passed = asyncio.get_running_loop().time() - began
         recording = record(self.context, self.step, stream)
         try:
-            data: bytes = await self.context.shared.executor.bounded(
-                recording, self.config.timeout_ms, passed * 1000
-            )
+            data: bytes = await self.context.shared.executor.bounded(recording, self.config.timeout_ms, due)
         except NotBytesError as error:
             raise self._not_serialisable(error) from None
         return data
@@ -203,20 +224,34 @@ class Attempts:
             config=msgspec.to_builtins(self.config.shown),
         )
 
-    def _cancelled(self, stop: BaseException) -> None:
-        """User code gave this step up (a lost race, `wait_for`); if the instance itself stops, the attempt stays
-        open."""
-        if (
-            not isinstance(stop, ControlFlow)
-            and self.context.stop_reason is None
-            and self.context.fatal is None
-        ):
-            record = ErrorRecord("CancelledError", "run() stopped waiting for this step")
-            self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record)))
+    def _is_asked_for(self, error: BaseException) -> bool:
+        """Return True for a cancellation of this task; a CancelledError that nobody asked for is an error like any."""
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        task = asyncio.current_task()
+        return self.context.is_stopping or task is None or task.cancelling() > 0
+
+    def _abandon(self) -> None:
+        """Store that `run()` gave this step up: a lost race, a timeout of its own, a cancelled task.
+
+        That is the step's end, whatever is left of its limit: user code has seen it and goes on, so a replay must
+        neither call the function again nor come with a result. Only a step inside a callback may be tried again, since
+        the whole callback is. Where the instance itself stops, the attempt stays open.
+        """
+        if self.context.is_stopping:
+            return
+        record = capture(StepAbandonedError())
+        is_final = current_step.get() is None or not may_retry(self.config.retries, self.attempt)
+        failure = encode_data(FailureData(record, limit=self.config.retries.limit, abandoned=is_final))
+        if self.is_open:
+            self._log(HistoryType.ATTEMPT_FAILURE, failure)
+            self.is_open = False
+        if is_final:
+            self._log(HistoryType.STEP_FAILURE, failure)
 
     # failures
 
-    async def _failed(self, error: Exception) -> int:
+    async def _failed(self, error: BaseException) -> int:
         """Store a failed attempt; return when to try again, or raise the step's final error."""
         record = capture(error)
         retries = self.config.retries
@@ -227,11 +262,12 @@ class Attempts:
         except NonRetryableDelayError as failure:
             return await self._give_up(capture(failure), attempt_error=record)
         retry_at = self.context.now() + delay
+        self.is_open = False
         self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record, retry_at, retries.limit)))
         await self.context.durable()
         return retry_at
 
-    async def _delay(self, error: Exception) -> int:
+    async def _delay(self, error: BaseException) -> int:
         if self.delay_function is not None:
             return await ask_delay(self.delay_function, self.ctx(), error, self.display)
         return delay_before(self.config.retries, self.attempt)
@@ -245,6 +281,7 @@ class Attempts:
         self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None, attempt_too: bool = False
     ) -> None:
         limit = self.config.retries.limit
+        self.is_open = False
         if attempt_error is not None or attempt_too:
             self._log(
                 HistoryType.ATTEMPT_FAILURE,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Time for user code to unwind when the instance stops, in seconds.
 UNWIND_S = 5.0
+#: How much longer than the first time a replay waits for user code to give a step up, in milliseconds.
+_GIVEN_UP_MS = 1000
 #: Checkpoints that a replay returns in one turn of the event loop; about two milliseconds.
 _CHECKPOINTS_A_TURN = 200
 
@@ -92,7 +94,7 @@ class EngineContext:
         self.hibernate_after_ms = hibernate_after_ms
         self.strict = strict
         self.timers = Timers(clock)
-        self.executor = AttemptExecutor()
+        self.executor = AttemptExecutor(clock)
         self.places = StepPlaces()
         self.draining = False
         #: True while only suspects on trial start callbacks (`engine.quarantine`).
@@ -141,6 +143,8 @@ class InstanceContext:
         #: True while it waits and holds no slot.
         self.idle = False
         self.stop_reason: Stop | None = None
+        #: True once `run()` has returned or raised: no step begins any more.
+        self.is_ending = False
         self.fatal: ErrorRecord | None = None
         self.pausing = False
         #: True once the runner's task had its first turn, and once it has written how the instance goes on.
@@ -232,6 +236,35 @@ class InstanceContext:
         path = self.own.path_of(task)
         return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
 
+    async def stored_end(self, recorded: Recorded) -> bytes:
+        """Return a step's stored result when it is its turn; for one that `run()` gave up, wait to be given up again.
+
+        Raises:
+            Exception: the step's final error, rebuilt.
+        """
+        if recorded.abandoned_ms is not None and not recorded.scope.parent:
+            await self._given_up(recorded, recorded.abandoned_ms)
+        else:
+            await self.order.recorded(recorded.step, recorded.ended_at)
+        if recorded.error is not None:
+            raise self.failure(recorded.error)
+        return recorded.output or b"null"
+
+    async def _given_up(self, recorded: Recorded, after_ms: int) -> None:
+        """Wait for what made user code give a step up the first time: its own timeout, or the other branch of a race.
+
+        Code that has changed may give it up no more: then the wait ends a little after it did so the first time.
+        """
+        waiting = self.order.given_up(recorded.step, recorded.ended_at)
+        due_at = self.now() + after_ms + _GIVEN_UP_MS
+        timer = self.shared.timers.call_at(
+            due_at, lambda: None if waiting.done() else waiting.set_result(None)
+        )
+        try:
+            await waiting
+        finally:
+            timer.cancel()
+
     async def hand_over(self, step: int) -> None:
         """Wait until a result that was just logged is on disk and it is this step's turn to give it to user code.
 
@@ -244,14 +277,20 @@ class InstanceContext:
             commits.result(self.row, step)
         await commits.durable()
         await self.order.live(transaction)
+        self.check_going()
 
     def _at_rest(self) -> None:
         if self.waits and not self.in_flight:
             self.check_idle()
 
+    @property
+    def is_stopping(self) -> bool:
+        """True once the instance itself ends or leaves memory: what is cancelled then, user code has not given up."""
+        return self.stop_reason is not None or self.fatal is not None
+
     def check_open(self) -> None:
         """Raise Abort or Suspend if the instance is stopping."""
-        if self.is_over:
+        if self.is_over or self.is_ending:
             raise Abort
         if self.stop_reason is not None or self.fatal is not None:
             raise Abort if self.stop_reason in (None, Stop.ABORT, Stop.LOST) else Suspend
@@ -260,6 +299,12 @@ class InstanceContext:
         """As `check_open`, but let rollbacks go on after what was fatal."""
         if self.phase is not _UNDOING or self.stop_reason is not None:
             self.check_open()
+
+    async def collect_events(self) -> None:
+        """Take in the events stored for the instance that are not in the mailbox yet."""
+        events, _ = await self.shared.store.events(self.row, after=self.mailbox.last_number)
+        for event in events:
+            self.mailbox.receive(event)
 
     async def let_others_run(self) -> None:
         """Let others run now and then while checkpoint after checkpoint returns at once."""
@@ -437,6 +482,20 @@ class InstanceContext:
         for task in {*self.tasks, *self.own.of_run(), self.task if self.begun else None}:
             if task is not None and not task.done():
                 task.cancel()
+
+    async def quiet(self) -> None:
+        """Stop what goes on beside `run()` after its end: nothing may execute, or be written, behind that."""
+        self.is_ending = True
+        self.calls.close()
+        left = self.made_by_run()
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=UNWIND_S)
+
+    def made_by_run(self) -> list[asyncio.Future[Any]]:
+        """Return the tasks that go on beside `run()`: those it made, and those that have called a step."""
+        return [task for task in {*self.tasks, *self.own.of_run()} if not task.done()]
 
     @property
     def ended(self) -> bool:

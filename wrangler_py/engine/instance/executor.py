@@ -7,16 +7,18 @@ import contextvars
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from wrangler_py.clock import Clock
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.executing import RECORD
 from wrangler_py.engine.instance.callback import Callback
+from wrangler_py.engine.instance.threads import Outcome, StepThreads
 from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
 from wrangler_py.engine.retry import DelayFunction
 from wrangler_py.errors import (
+    ControlFlow,
     NonRetryableDelayError,
     PywranglerError,
     StepOutputTooLargeError,
@@ -25,6 +27,9 @@ from wrangler_py.errors import (
 from wrangler_py.sdk.failures import summary_of
 from wrangler_py.serde import encode
 
+#: How long a callback that goes on after its timeout may clean up, in seconds.
+GRACE_S = 1.0
+
 
 class AttemptExecutor:
     """What all attempts of an engine share: threads for ``def`` steps, and the deadlines now running."""
@@ -32,9 +37,17 @@ class AttemptExecutor:
     #: However many instances there are, no more threads than this run their ``def`` steps.
     THREADS = 12
 
-    def __init__(self) -> None:
-        self._threads: ThreadPoolExecutor | None = None
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._threads = StepThreads(self.THREADS)
         self._deadlines: set[asyncio.Timeout] = set()
+        #: Seconds spent in a debugger, by which all attempts may take longer.
+        self._excused = 0.0
+
+    @property
+    def threads_left_behind(self) -> int:
+        """How many threads of ``def`` steps run on although their attempt is over."""
+        return self._threads.left_behind
 
     async def call(
         self, callback: Callback, context: dict[str, Any], timeout_ms: int, entry: bytes = b""
@@ -42,62 +55,97 @@ class AttemptExecutor:
         """Call ``callback`` and return its result. ``entry`` is its entry in the record of what executes, if kept.
 
         Raises:
-            WorkflowTimeoutError: it took longer than ``timeout_ms``; a coroutine is cancelled, a thread is left behind.
+            WorkflowTimeoutError: it took longer than ``timeout_ms``, whatever it did then. A coroutine is cancelled,
+                and closed if it goes on for `GRACE_S`; a thread is left behind; a late result is dropped.
         """
+        due = self.due(timeout_ms)
         if not callback.is_async:
-            return await self.bounded(self._threaded(callback, context, entry), timeout_ms)
+            return await self.bounded(self._threaded(callback, context, entry), timeout_ms, due)
         coroutine = callback.invoke(context)
         # Begun by hand: most callbacks never wait, and planning a timeout costs as much as all the rest of a step.
         before = RECORD.begin(entry) if entry else b""
         try:
             awaited = coroutine.send(None)
         except StopIteration as stop:
+            self._check(due, timeout_ms)
             return stop.value
+        except Exception as error:
+            self._check(due, timeout_ms, error=error)
+            raise
         finally:
             if entry:
                 RECORD.resume(before)
-        return await self.bounded(_go_on(coroutine, awaited, entry), timeout_ms)
+        return await self._within(_Drive(coroutine, entry).go_on, awaited, timeout_ms, due)
 
-    async def bounded(self, work: Awaitable[Any], timeout_ms: int, passed_ms: float = 0) -> Any:
-        """Await ``work`` for what is left of ``timeout_ms``; raise as `call`."""
-        deadline = asyncio.timeout((timeout_ms - passed_ms) / 1000)
+    def due(self, timeout_ms: int) -> float:
+        """Return when an attempt that begins now is over at the latest, for `bounded`."""
+        return self._clock.monotonic() - self._excused + timeout_ms / 1000
+
+    async def bounded(self, work: Coroutine[Any, Any, Any], timeout_ms: int, due: float) -> Any:
+        """Await ``work`` until ``due``, which `due` returned for ``timeout_ms``; raise as `call`."""
+        return await self._within(_Drive(work, b"").begin, None, timeout_ms, due)
+
+    async def _within(
+        self,
+        drive: Callable[[Any, asyncio.Timeout], Awaitable[Any]],
+        awaited: Any,
+        timeout_ms: int,
+        due: float,
+    ) -> Any:
+        left = max(0.0, due + self._excused - self._clock.monotonic())
+        deadline = asyncio.timeout(left)
         try:
             async with deadline:
                 self._deadlines.add(deadline)
-                return await work
-        except TimeoutError:
-            if deadline.expired():
-                raise WorkflowTimeoutError(timeout_ms) from None
+                result = await drive(awaited, deadline)
+        except Exception as error:
+            self._check(due, timeout_ms, deadline, error)
             raise
         finally:
             self._deadlines.discard(deadline)
+        self._check(due, timeout_ms, deadline)
+        return result
+
+    def _check(
+        self,
+        due: float,
+        timeout_ms: int,
+        deadline: asyncio.Timeout | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        """Raise WorkflowTimeoutError if it is later than ``due``: whatever came out of the callback is too late."""
+        if self._clock.monotonic() - self._excused > due or (deadline is not None and deadline.expired()):
+            raise WorkflowTimeoutError(timeout_ms) from (None if isinstance(error, TimeoutError) else error)
 
     async def _threaded(self, callback: Callback, context: dict[str, Any], entry: bytes) -> Any:
-        result = await self._in_thread(callback, context, entry)
+        outcome = await self._in_thread(callback, context, entry)
+        result = outcome.value()
         if entry and inspect.iscoroutine(result):
             return await recorded(result, entry)
         return await result if inspect.isawaitable(result) else result
 
-    def _in_thread(self, callback: Callback, context: dict[str, Any], entry: bytes) -> Awaitable[Any]:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.THREADS, thread_name_prefix="step")
+    def _in_thread(
+        self, callback: Callback, context: dict[str, Any], entry: bytes
+    ) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
         run = contextvars.copy_context().run
         if entry:
-            return loop.run_in_executor(self._threads, RECORD.in_thread, entry, run, callback.invoke, context)
-        return loop.run_in_executor(self._threads, run, callback.invoke, context)
+            return loop.run_in_executor(
+                self._threads, Outcome, RECORD.in_thread, entry, run, callback.invoke, context
+            )
+        return loop.run_in_executor(self._threads, Outcome, run, callback.invoke, context)
 
     def extend_deadlines(self, seconds: float) -> None:
         """Move all running deadlines: a debugger that sits in a step must not time it out."""
+        self._excused += seconds
         for deadline in self._deadlines:
             when = deadline.when()
-            if when is not None:
+            if when is not None and not deadline.expired():
                 deadline.reschedule(when + seconds)
 
     def close(self) -> None:
         """Release the threads; one that never returns lives until the process ends."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
 
 
 async def recorded(coroutine: Coroutine[Any, Any, Any], entry: bytes) -> Any:
@@ -109,27 +157,76 @@ async def recorded(coroutine: Coroutine[Any, Any, Any], entry: bytes) -> Any:
         return stop.value
     finally:
         RECORD.resume(before)
-    return await _go_on(coroutine, awaited, entry)
+    return await _Drive(coroutine, entry).go_on(awaited)
 
 
-@types.coroutine
-def _go_on(coroutine: Coroutine[Any, Any, Any], awaited: Any, entry: bytes) -> Generator[Any, Any, Any]:
-    """Go on with a coroutine that was begun by hand and waits for ``awaited``."""
-    send = partial(_record, coroutine.send, entry) if entry else coroutine.send
-    throw = partial(_record, coroutine.throw, entry) if entry else coroutine.throw
-    try:
-        while True:
-            try:
-                sent = yield awaited
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - passed on to the coroutine, a cancellation above all
-                awaited = throw(error)
-            else:
-                awaited = send(sent)
-    except StopIteration as stop:
-        return stop.value
+#: Coroutines that nothing could end: kept, because the interpreter would complain of each when it removes it.
+_unending: list[Coroutine[Any, Any, Any]] = []
+
+
+class _Drive:
+    """A coroutine driven by hand in the task of who awaits it, so that it can be left where it will not end."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], entry: bytes) -> None:
+        self._coroutine = coroutine
+        self._send = partial(_record, coroutine.send, entry) if entry else coroutine.send
+        self._throw = partial(_record, coroutine.throw, entry) if entry else coroutine.throw
+        self._grace: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    @types.coroutine
+    def begin(self, _: None, deadline: asyncio.Timeout) -> Generator[Any, Any, Any]:
+        """Run a coroutine that has not begun."""
+        try:
+            awaited = self._send(None)
+        except StopIteration as stop:
+            return stop.value
+        return (yield from self.go_on(awaited, deadline))
+
+    @types.coroutine
+    def go_on(self, awaited: Any, deadline: asyncio.Timeout | None = None) -> Generator[Any, Any, Any]:
+        """Go on with a coroutine that was begun by hand and waits for ``awaited``."""
+        try:
+            while True:
+                try:
+                    sent = yield awaited
+                except GeneratorExit:
+                    self._coroutine.close()
+                    raise
+                except BaseException as error:
+                    if self._is_over:
+                        self._leave()
+                        raise
+                    awaited = self._throw(error)
+                    self._bound(deadline)
+                else:
+                    awaited = self._send(sent)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            if self._grace is not None:
+                self._grace.cancel()
+
+    def _bound(self, deadline: asyncio.Timeout | None) -> None:
+        """After its timeout, give a coroutine that goes on some time to clean up, and no more."""
+        if self._grace is None and deadline is not None and deadline.expired():
+            task = asyncio.current_task()
+            assert task is not None
+            self._grace = asyncio.get_running_loop().call_later(GRACE_S, self._end, task)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._is_over = True
+        task.cancel()
+
+    def _leave(self) -> None:
+        """Close a coroutine that has swallowed its cancellation, in place of cancelling it again."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()  # That of `_end`: to the timeout around, there is its own alone.
+        try:
+            self._coroutine.close()
+        except RuntimeError:  # It ignored that too.
+            _unending.append(self._coroutine)
 
 
 def _record(resume: Callable[[Any], Any], entry: bytes, value: Any) -> Any:
@@ -148,7 +245,9 @@ def encode_result(value: object, display: str) -> bytes:
     return data
 
 
-async def ask_delay(function: DelayFunction, context: dict[str, Any], error: Exception, display: str) -> int:
+async def ask_delay(
+    function: DelayFunction, context: dict[str, Any], error: BaseException, display: str
+) -> int:
     """Return the delay in milliseconds that a user's delay function gives for a failed attempt.
 
     Raises:
@@ -162,7 +261,9 @@ async def ask_delay(function: DelayFunction, context: dict[str, Any], error: Exc
                 answer = await answer
     except TimeoutError:
         raise NonRetryableDelayError(f"{start} took longer than {DELAY_FUNCTION_S:g} seconds") from None
-    except Exception as failure:
+    except (ControlFlow, asyncio.CancelledError):
+        raise
+    except BaseException as failure:
         raise NonRetryableDelayError(f"{start} raised {summary_of(failure)}") from failure
     try:
         return parse_duration(answer)

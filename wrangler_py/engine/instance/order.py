@@ -13,7 +13,8 @@ import asyncio
 import contextvars
 import heapq
 from collections.abc import Callable, Mapping
-from operator import itemgetter
+from operator import attrgetter
+from typing import NamedTuple
 
 from wrangler_py.engine.instance.tasks import Tasks
 
@@ -26,6 +27,18 @@ BLIND_REST_TURNS = 8
 MOST_TURNS = 64
 
 
+#: How often to look whether user code has given a step up, in seconds, where its timers do not tell.
+POLL_S = 0.01
+
+
+class _Waiting(NamedTuple):
+    """A task that waits for its step's result, or for what makes it give the step up."""
+
+    place: int
+    future: asyncio.Future[None]
+    given_up_at: int | None = None
+
+
 class Order:
     """Hands results over, a group at a time."""
 
@@ -35,9 +48,9 @@ class Order:
         self._tasks = tasks
         #: The recorded group of each step that has ended, and its place in all, by the step's number.
         self._ranks = ranks
-        self._after = len(ranks) + 1
+        self._after = max((place for _, place in ranks.values()), default=0) + 1
         self._at_rest = at_rest
-        self._waiting: dict[int, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._waiting: dict[int, list[_Waiting]] = {}
         #: The groups that wait, as a heap.
         self._next: list[int] = []
         self._arrived = self._after
@@ -56,10 +69,18 @@ class Order:
         """Note that a task has reached a step."""
         self._quiet = 0
 
-    async def recorded(self, step: int) -> None:
-        """Wait until the stored result of a step is to be handed over."""
+    async def recorded(self, step: int, ended_at: int) -> None:
+        """Wait until the stored result of a step, which came at ``ended_at``, is to be handed over."""
         if self._tasks or self._looking:
             await self._turn(*self._ranks.get(step, (self._after, self._after)))
+        self._tasks.replayed_to = max(self._tasks.replayed_to, ended_at)
+
+    def given_up(self, step: int, given_up_at: int) -> asyncio.Future[None]:
+        """Return what to await in place of a step that user code gave up at ``given_up_at``: it gives it up again.
+
+        Results that came later wait for that. What made user code do so is the result before it, or a timer of its own.
+        """
+        return self._enqueue(*self._ranks.get(step, (self._after, self._after)), given_up_at)
 
     async def live(self, transaction: int) -> None:
         """Wait until a result that this lifetime stored, in the given transaction, is to be handed over."""
@@ -72,6 +93,11 @@ class Order:
             await self._turn(self._after)
 
     async def _turn(self, rank: int, place: int | None = None) -> None:
+        await self._enqueue(rank, place)
+
+    def _enqueue(
+        self, rank: int, place: int | None = None, given_up_at: int | None = None
+    ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._arrived += 1
@@ -79,13 +105,13 @@ class Order:
         if group is None:
             group = self._waiting[rank] = []
             heapq.heappush(self._next, rank)
-        group.append((self._arrived if place is None else place, future))
+        group.append(_Waiting(self._arrived if place is None else place, future, given_up_at))
         if rank == self._next[0]:  # Its group may still be coming together.
             self._quiet = 0
         if not self._looking:
             self._looking = True
             loop.call_soon(self._look, context=self._outside)
-        await future
+        return future
 
     def _look(self) -> None:
         if self._moves != self._tasks.moves:
@@ -98,16 +124,27 @@ class Order:
             self._quiet += 1
             self._turns += 1
         elif self._waiting:
-            self._hand_over(self._waiting.pop(heapq.heappop(self._next)))
+            if not self._hand_over():
+                asyncio.get_running_loop().call_later(POLL_S, self._look, context=self._outside)
+                return
         else:
             self._looking = False
             self._at_rest()
             return
         asyncio.get_running_loop().call_soon(self._look, context=self._outside)
 
-    def _hand_over(self, group: list[tuple[int, asyncio.Future[None]]]) -> None:
-        self._turns = 0
-        for _, future in sorted(group, key=itemgetter(0)):
-            if not future.done():
-                future.set_result(None)
-                self._quiet = 0
+    def _hand_over(self) -> bool:
+        """Hand the next group over; return False if a step in it is to be given up and nothing can hasten that."""
+        rank = self._next[0]
+        group = [one for one in self._waiting[rank] if not one.future.done()]
+        given_up_at = max((one.given_up_at for one in group if one.given_up_at is not None), default=None)
+        if given_up_at is not None:
+            self._tasks.replayed_to = max(self._tasks.replayed_to, given_up_at)
+            self._turns = self._quiet = 0
+            return self._tasks.fire_until(given_up_at)
+        heapq.heappop(self._next)
+        del self._waiting[rank]
+        for one in sorted(group, key=attrgetter("place")):
+            one.future.set_result(None)
+        self._turns = self._quiet = 0
+        return True

@@ -41,21 +41,27 @@ class Recorded:
     """What history knows of one step."""
 
     __slots__ = (
+        "abandoned_ms",
         "attempt_open",
         "attempts",
         "data",
         "done",
+        "ended_at",
         "error",
         "kind",
         "name",
         "output",
         "retry_at",
         "shift_ms",
+        "started_at",
         "step",
         "visited",
     )
 
-    def __init__(self, kind: Kind, name: str, step: int, data: bytes | None) -> None:
+    def __init__(self, kind: Kind, name: str, step: int, data: bytes | None, started_at: int = 0) -> None:
+        self.started_at = self.ended_at = started_at
+        #: After how many milliseconds `run()` gave it up; None: it did not.
+        self.abandoned_ms: int | None = None
         self.kind = kind
         self.name = name
         self.step = step
@@ -87,7 +93,12 @@ _START_KINDS = {
     HistoryType.WAIT_START: Kind.WAIT,
 }
 _DONE = {HistoryType.STEP_SUCCESS, HistoryType.SLEEP_COMPLETE, HistoryType.WAIT_COMPLETE}
-_FAILED = {HistoryType.STEP_FAILURE, HistoryType.WAIT_TIMED_OUT}
+_FAILED = {
+    HistoryType.STEP_FAILURE,
+    HistoryType.SLEEP_ABANDONED,
+    HistoryType.WAIT_TIMED_OUT,
+    HistoryType.WAIT_ABANDONED,
+}
 
 
 class Replay:
@@ -103,6 +114,7 @@ class Replay:
         #: The group in which the result of each ended step was handed to user code, and its place among all results,
         #: both counted from 1, by step number.
         self.ranks: dict[int, tuple[int, int]] = {}
+        self._ends = 0
         #: The highest count of each kind and name.
         self._counts: dict[tuple[Kind, str], int] = {}
         self._by_place: dict[tuple[Place, int], Recorded] = {}
@@ -136,7 +148,7 @@ class Replay:
     def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded], stored: dict[Place, int]) -> None:
         kind = _START_KINDS.get(event.type)
         if kind is not None:
-            record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data)
+            record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data, event.at)
             self.recorded[kind, record.name] = record
             self._index(record, stored)
             self.steps_taken += kind is not Kind.SLEEP
@@ -161,7 +173,7 @@ class Replay:
             record.shift_ms = 0
         elif kind in _DONE:
             record.done, record.attempt_open, record.output = True, False, event.data
-            self._rank(record)
+            self._rank(record, event.at)
             self.stored_bytes += len(event.data or b"")
             if (stream := read_checkpoint(event.data)) is not None:
                 self.stored_bytes += stream.size
@@ -169,12 +181,20 @@ class Replay:
             record.attempt_open, record.retry_at = False, read_failure(event).retry_at
             record.shift_ms = 0
         elif kind in _FAILED:
-            record.done, record.attempt_open, record.error = True, False, read_failure(event).error
-            self._rank(record)
+            self._fold_failure(event, record)
 
-    def _rank(self, record: Recorded) -> None:
-        place = len(self.ranks) + 1
-        self.ranks[record.step] = (place, place)
+    def _fold_failure(self, event: HistoryEvent, record: Recorded) -> None:
+        failure = read_failure(event)
+        record.done, record.attempt_open, record.error = True, False, failure.error
+        if failure.abandoned:
+            # A result that was stored before was never handed over.
+            record.abandoned_ms = event.at - record.started_at
+        self._rank(record, event.at)
+
+    def _rank(self, record: Recorded, at: int) -> None:
+        record.ended_at = at
+        self._ends += 1
+        self.ranks[record.step] = (self._ends, self._ends)
 
     @staticmethod
     def _shift(records: Iterable[Recorded], paused_ms: int) -> None:

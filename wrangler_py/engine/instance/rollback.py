@@ -28,8 +28,6 @@ from wrangler_py.errors import ControlFlow, FatalStepError
 
 #: What a rollback function may take, by the names of its parameters.
 OFFERED = ("ctx", "error", "output")
-#: How long user code that was told to stop is waited for before the first rollback, in seconds.
-QUIET_S = 5.0
 _LOGGED_AS = {
     HistoryType.STEP_START: HistoryType.ROLLBACK_STEP_START,
     HistoryType.STEP_SUCCESS: HistoryType.ROLLBACK_STEP_SUCCESS,
@@ -201,12 +199,7 @@ class Rollbacks:
         """Stop what of `run()` still goes on beside it: no step may run while others are undone."""
         context = self._context
         context.fatal = context.fatal or cause.told
-        context.calls.close()
-        left = [task for task in context.tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=QUIET_S)
+        await context.quiet()
         context.renew_waits()
 
     async def _undo_all(self, log: RollbackLog) -> ErrorRecord | None:

@@ -95,7 +95,7 @@ class Runner:
                 self._end(self._errored(capture(error)))
         finally:
             context.is_over = True
-            for task in list(context.tasks):  # Left behind by run(): what they do can no longer be stored.
+            for task in context.made_by_run():  # Left behind: what they do can no longer be stored.
                 task.cancel()
             context.calls.close()
             context.waits.close()
@@ -112,6 +112,8 @@ class Runner:
             # Its driver died before the steps in flight were through: nothing is in flight, so it pauses now.
             context.stop_reason = Stop.PAUSE
         ending = None if context.stop_reason else await self._outcome(self._run())
+        if context.stop_reason is None:
+            await context.quiet()
         if context.stop_reason is None and ending is not None and self._rollbacks.is_due(ending):
             ending = await self._outcome(self._rollbacks.run(ending))
         context.calls.close()

@@ -273,11 +273,9 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
     if recorded is not None and rollback is not None:
         rollbacks.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
     if recorded is not None and recorded.done:
-        await context.order.recorded(recorded.step)
-        if recorded.error is not None:
-            raise context.failure(recorded.error)
+        data = await context.stored_end(recorded)
         await context.let_others_run()
-        return restore(context, recorded.output or b"null")
+        return restore(context, data)
     try:
         policy = read_policy(name, asked.config)
     except FatalStepError as error:

@@ -12,16 +12,30 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from math import ceil
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from wrangler_py.engine.instance.place import current_step
+from wrangler_py.sdk.failures import capture, rebuild
 
 #: Timers kept of an instance before those that are over are cleared out.
 _KEPT_TIMERS = 32
 _IN_CALLBACK = ":"
+#: Times in history are whole milliseconds, and what a timer causes takes a moment to be stored.
+_TIMER_SLACK_MS = 5
 #: Instances with more tasks than this are not asked what each of them does.
 _LOOKED_AT = 64
+
+
+class _OwnTimer(NamedTuple):
+    """A timer that code of an instance waits for; ``due_at`` is in the time of the program that is replayed."""
+
+    handle: asyncio.TimerHandle
+    due_at: float
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    context: contextvars.Context
 
 
 class Tasks:
@@ -34,7 +48,9 @@ class Tasks:
     def __init__(self) -> None:
         self._paths: dict[asyncio.Future[Any], str] = {}
         self._made: dict[tuple[str, int], int] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: list[_OwnTimer] = []
+        #: The time that the replayed program has reached, in milliseconds since 1970: that of the last stored result.
+        self.replayed_to = 0
         #: Counts tasks of `run()` that begin or end: the instance is not at rest. Those of a callback do not count, or
         #: one busy step would hold up the results of all others.
         self.moves = 0
@@ -70,21 +86,43 @@ class Tasks:
     def _discard(self, task: asyncio.Future[Any]) -> None:
         self.moves += _IN_CALLBACK not in self._paths.pop(task, "")
 
-    def add_timer(self, handle: asyncio.TimerHandle) -> None:
+    def add_timer(
+        self, handle: asyncio.TimerHandle, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
         """Register a timer that code of the instance has planned, outside of a step's callback."""
-        self._timers.add(handle)
+        now = asyncio.get_running_loop().time()
+        due_at = self.replayed_to + (handle.when() - now) * 1000
         if len(self._timers) > _KEPT_TIMERS:
-            self._timers = set(self._pending_timers())
+            self._timers = self._pending_timers()
+        self._timers.append(_OwnTimer(handle, due_at, callback, args, contextvars.copy_context()))
+
+    def knows(self, handle: asyncio.TimerHandle) -> bool:
+        """Return True for the timer registered last: one loop's `call_at` goes through its `call_later`."""
+        return bool(self._timers) and self._timers[-1].handle is handle
+
+    def fire_until(self, at: int) -> bool:
+        """Fire the first timer of the instance's own code that was due by ``at`` when it ran first; False if none was.
+
+        A replay goes through in no time what took an hour: so do the timers in it.
+        """
+        self._timers = self._pending_timers()
+        due = [timer for timer in self._timers if timer.due_at <= at + _TIMER_SLACK_MS]
+        if not due:
+            return False
+        first = min(due, key=attrgetter("due_at"))
+        first.handle.cancel()
+        asyncio.get_running_loop().call_soon(first.callback, *first.args, context=first.context)
+        return True
 
     def next_timer_ms(self) -> int | None:
         """Return in how many milliseconds the next timer of the instance's own code has fired, None if none pends."""
-        self._timers = set(self._pending_timers())
-        first = min((handle.when() for handle in self._timers), default=None)
+        self._timers = self._pending_timers()
+        first = min((timer.handle.when() for timer in self._timers), default=None)
         return None if first is None else ceil((first - asyncio.get_running_loop().time()) * 1000) + 1
 
-    def _pending_timers(self) -> Generator[asyncio.TimerHandle]:
+    def _pending_timers(self) -> list[_OwnTimer]:
         now = asyncio.get_running_loop().time()
-        return (handle for handle in self._timers if not handle.cancelled() and handle.when() > now)
+        return [timer for timer in self._timers if not timer.handle.cancelled() and timer.handle.when() > now]
 
 
 def _goes_on(task: asyncio.Future[Any]) -> bool:
@@ -109,15 +147,54 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
 
 def _task_factory(inner: Any) -> Any:
     def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
-        task = asyncio.Task(coro, loop=loop, **options) if inner is None else inner(loop, coro, **options)
         # A task that is given a context of its own belongs to whom that says: none, for the engine's own tasks.
         context = options.get("context")
         tasks = current_tasks.get() if context is None else context.get(current_tasks)
+        if tasks is not None and asyncio.iscoroutine(coro):
+            coro = _Contained(coro)
+        task = asyncio.Task(coro, loop=loop, **options) if inner is None else inner(loop, coro, **options)
         if tasks is not None:
             tasks.add(task, asyncio.current_task(loop))
         return task
 
     return make
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine that asyncio may run in a task of its own without stopping the event loop.
+
+    A task lets SystemExit and KeyboardInterrupt out of the loop, which ends the process. What user code raises in a
+    task it made is its own error: who awaits the task gets it, as an Exception that says what it was.
+    """
+
+    __slots__ = ("__name__", "__qualname__", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self.__name__ = getattr(coroutine, "__name__", "?")
+        self.__qualname__ = getattr(coroutine, "__qualname__", "?")
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coroutine.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise rebuild(capture(error), strict=False) from error
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coroutine.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as failure:
+            raise rebuild(capture(failure), strict=False) from failure
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        # `cr_code`, `cr_frame` and the like, for debuggers and the `repr` of a task.
+        return getattr(self._coroutine, name)
 
 
 def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., asyncio.TimerHandle]:
@@ -130,8 +207,8 @@ def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., as
         handle = plan(when, callback, *args, context=context)
         if context is None:
             tasks = current_tasks.get()
-            if tasks is not None and current_step.get() is None:
-                tasks.add_timer(handle)
+            if tasks is not None and current_step.get() is None and not tasks.knows(handle):
+                tasks.add_timer(handle, callback, args)
         return handle
 
     return watched

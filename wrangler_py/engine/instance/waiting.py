@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +12,16 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS, check_text
 from wrangler_py.engine.model import HistoryType, Kind
-from wrangler_py.errors import FatalStepError, InvalidArgumentError, WorkflowTimeoutError
+from wrangler_py.errors import (
+    FatalStepError,
+    InvalidArgumentError,
+    StepAbandonedError,
+    WorkflowTimeoutError,
+)
 from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import Record, decode, encode, show
 
@@ -67,7 +76,7 @@ def _planned(recorded: Recorded, at: int | None) -> int:
 
 async def _sleep(context: InstanceContext, display: str, recorded: Recorded | None, wake_at: int) -> None:
     if recorded is not None and recorded.done:
-        await context.order.recorded(recorded.step)
+        await context.stored_end(recorded)
         return
     await context.gate()
     if recorded is None:
@@ -76,9 +85,22 @@ async def _sleep(context: InstanceContext, display: str, recorded: Recorded | No
         context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
     else:
         step = recorded.step
-    await context.waits.until_time(wake_at)
-    context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
-    await _hand_over(context, step)
+    with _abandonable(context, HistoryType.SLEEP_ABANDONED, step, display):
+        await context.waits.until_time(wake_at)
+        context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
+        await _hand_over(context, step)
+
+
+@contextmanager
+def _abandonable(context: InstanceContext, kind: HistoryType, step: int, display: str) -> Iterator[None]:
+    """Store that `run()` gave a wait up, as `Attempts` does for a step; one inside a callback begins again with it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not context.is_stopping and current_step.get() is None:
+            failure = FailureData(capture(StepAbandonedError()), abandoned=True)
+            context.log(kind, step=step, name=display, data=encode_data(failure))
+        raise
 
 
 async def _hand_over(context: InstanceContext, step: int) -> None:
@@ -97,10 +119,7 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     """
     display, recorded = await context.reach(Kind.WAIT, name)
     if recorded is not None and recorded.done:
-        await context.order.recorded(recorded.step)
-        if recorded.error is not None:
-            raise context.failure(recorded.error)
-        return _event(decode(recorded.output or b"null"))
+        return _event(decode(await context.stored_end(recorded)))
     await context.gate()
     if recorded is None:
         step, start = _start_wait(context, name, display, event_type, timeout)
@@ -108,7 +127,8 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     else:
         step, start = recorded.step, recorded.start
         due_at = _planned(recorded, start.timeout_at)
-    return await _receive(context, display, step, start, due_at)
+    with _abandonable(context, HistoryType.WAIT_ABANDONED, step, display):
+        return await _receive(context, display, step, start, due_at)
 
 
 def _start_wait(
@@ -141,6 +161,9 @@ async def _receive(context: InstanceContext, display: str, step: int, start: Sta
     context.mailbox.expect(wait, event_type)
     try:
         await context.waits.until(wait)
+        if wait.event is None:
+            # Another process may have stored one that this one has not looked for yet.
+            await context.collect_events()
         if wait.event is None:
             return await _timed_out(context, display, step, start)
         return await _delivered(context, display, step, wait)

@@ -1,0 +1,488 @@
+"""Every attempt has one end, stored, and it counts: exits, cancellations, timeouts, steps that `run()` gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.world import World, in_world
+from wrangler_py.clock import SystemClock
+from wrangler_py.engine import Status
+from wrangler_py.engine.instance import threads
+from wrangler_py.engine.instance.callback import Callback
+from wrangler_py.engine.instance.executor import AttemptExecutor
+from wrangler_py.engine.instance.threads import StepThreads, TooManyThreadsError
+from wrangler_py.errors import WorkflowTimeoutError
+from wrangler_py.serde import decode
+
+ONCE = {"retries": {"limit": 0, "delay": 0}}
+TWICE = {"retries": {"limit": 1, "delay": 0}}
+
+
+def outcome(folder: Any, run: Any, **options: Any) -> Any:
+    """Return status, output and error text of one instance of ``run``."""
+
+    async def body(world: World) -> Any:
+        row = await world.run(run)
+        return (
+            row.status,
+            decode(row.output or b"null"),
+            row.error and f"{row.error.name}: {row.error.message}",
+        )
+
+    return in_world(folder, body, **options)
+
+
+class Shutdown(BaseException):
+    """A library's own way to say stop."""
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(2), KeyboardInterrupt("no"), Shutdown("now"), asyncio.CancelledError("own")]
+)
+@pytest.mark.parametrize("form", ["async", "def", "after an await"])
+def test_whatever_a_step_raises_is_a_failed_attempt(tmp_path, error, form):
+    calls: list[int] = []
+
+    async def run(event, step):
+        async def work():
+            calls.append(1)
+            if form == "after an await":
+                await asyncio.sleep(1)
+            raise error
+
+        def threaded():
+            calls.append(1)
+            raise error
+
+        await step.do("work", TWICE, threaded if form == "def" else work)
+
+    status, _, text = outcome(tmp_path, run)
+    assert (status, len(calls)) == (Status.ERRORED, 2)
+    assert text.startswith(f"{type(error).__name__}: ")
+
+
+def test_an_exit_in_a_task_that_user_code_made_does_not_stop_the_loop(tmp_path):
+    async def run(event, step):
+        async def leave():
+            raise SystemExit(3)
+
+        try:
+            await asyncio.gather(leave())
+        except Exception as error:
+            return str(error)
+
+    assert outcome(tmp_path, run)[:2] == (Status.COMPLETE, "Error: SystemExit: 3")
+
+
+def test_an_exit_in_a_delay_function_fails_the_step(tmp_path):
+    async def run(event, step):
+        def delay(_):
+            raise SystemExit(4)
+
+        await step.do("work", {"retries": {"limit": 3, "delay": delay}}, lambda: 1 / 0)
+
+    status, _, text = outcome(tmp_path, run)
+    assert status is Status.ERRORED
+    assert "SystemExit: 4" in text
+
+
+def test_stop_iteration_in_a_threaded_step_is_a_failed_attempt(tmp_path):
+    """A future cannot carry it: on 3.11 such a step hung for ever."""
+
+    async def run(event, step):
+        await step.do("first", ONCE, lambda: next(iter([])))
+
+    assert outcome(tmp_path, run)[2] == "RuntimeError: the step raised StopIteration"
+
+
+# given up -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hibernate_after_ms", [0, 10_000])
+@pytest.mark.parametrize("config", [ONCE, None])
+@pytest.mark.parametrize("form", ["wait_for", "timeout", "race", "wait"])
+def test_a_step_that_run_gave_up_is_never_called_again(tmp_path, form, config, hibernate_after_ms):
+    calls: list[int] = []
+
+    async def run(event, step):
+        async def charge():
+            calls.append(1)
+            await asyncio.sleep(5)
+            return "charged"
+
+        call = step.do("charge", config, charge)
+        gave_up = await give_up(form, call)
+        for number in range(3):
+            await step.sleep(f"pause {number}", "150 milliseconds")
+        return gave_up
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.4)
+        await world.crash()
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms)
+    assert (detail.output, len(calls), detail.warnings) == (True, 1, [])
+    charge = detail.steps[0]
+    assert (charge.success, charge.error.name) == (False, "StepAbandonedError")
+    assert [attempt.success for attempt in charge.attempts] == [False]
+
+
+async def give_up(form: str, call: Any) -> bool:
+    """Await ``call`` for a fifth of a second in one of the ways Python has; return True if that was too short."""
+    if form == "wait_for":
+        try:
+            await asyncio.wait_for(call, 0.2)
+        except TimeoutError:
+            return True
+        return False
+    if form == "timeout":
+        try:
+            async with asyncio.timeout(0.2):
+                await call
+        except TimeoutError:
+            return True
+        return False
+    task = asyncio.create_task(call)
+    if form == "wait":
+        await asyncio.wait({task}, timeout=0.2)
+    else:
+        await asyncio.wait(
+            {task, asyncio.create_task(asyncio.sleep(0.2))}, return_when=asyncio.FIRST_COMPLETED
+        )
+    gave_up = not task.done()
+    task.cancel()
+    await asyncio.wait({task})
+    return gave_up
+
+
+@pytest.mark.parametrize("kind", ["sleep", "event", "retry"])
+def test_a_wait_that_run_gave_up_is_over_on_a_replay_too(tmp_path, kind):
+    """Long after it would have ended by itself: a replay must not find that it is over now."""
+
+    async def run(event, step):
+        def refuse():
+            raise ValueError("refused")
+
+        call = {
+            "sleep": lambda: step.sleep("wait", "1 minute"),
+            "event": lambda: step.wait_for_event("wait", "go", timeout="1 minute"),
+            "retry": lambda: step.do("wait", {"retries": {"limit": 5, "delay": "1 minute"}}, refuse),
+        }[kind]()
+        gave_up = await give_up("wait_for", call)
+        await step.sleep("night", "8 hours")
+        return gave_up
+
+    async def body(world):
+        row = await world.run(run)
+        return decode(row.output), (await world.engine.detail("w", row.id)).warnings
+
+    assert in_world(tmp_path, body) == (True, [])
+
+
+def test_an_event_for_a_wait_that_was_given_up_goes_to_the_next(tmp_path):
+    async def run(event, step):
+        first = await give_up("wait_for", step.wait_for_event("one", "go", timeout="1 hour"))
+        await step.sleep("pause", "1 minute")
+        return [first, (await step.wait_for_event("two", "go", timeout="1 hour"))["payload"]]
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(30)
+        await world.engine.send_event("w", row.id, "go", 7)
+        return decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body) == [True, 7]
+
+
+def test_a_step_that_is_not_given_up_any_more_fails_by_its_stored_end(tmp_path):
+    """The code has changed: nothing cancels the step, and it must not hang for ever."""
+
+    def version(limit: float | None) -> Any:
+        async def run(event, step):
+            async def charge():
+                await asyncio.sleep(5)
+
+            try:
+                async with asyncio.timeout(limit):
+                    await step.do("charge", ONCE, charge)
+            except TimeoutError:
+                pass
+            await step.wait_for_event("go", "go")
+
+        return run
+
+    async def body(world):
+        await world.define(version(0.2))
+        row = await world.engine.create("w")
+        await asyncio.sleep(60)
+        await world.define(version(None))
+        await world.engine.send_event("w", row.id, "go")
+        return (await world.finish(row)).error.name
+
+    assert in_world(tmp_path, body) == "StepAbandonedError"
+
+
+def test_a_result_that_was_stored_and_never_handed_over_is_not_handed_over_later(tmp_path):
+    """The step is cancelled while its result is on its way: user code never saw it."""
+
+    async def run(event, step):
+        async def quick():
+            return 1
+
+        task = asyncio.create_task(step.do("quick", quick))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        cancelled = task.cancelled()
+        await step.sleep("night", "8 hours")
+        return cancelled
+
+    async def body(world):
+        row = await world.run(run)
+        return decode(row.output)
+
+    assert in_world(tmp_path, body) is True
+
+
+# timeouts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["once", "raises", "always"])
+def test_a_timeout_holds_whatever_the_code_does_with_its_cancellation(tmp_path, how):
+    calls: list[int] = []
+
+    async def run(event, step):
+        async def poll():
+            calls.append(1)
+            while True:
+                try:
+                    await asyncio.sleep(60)
+                except BaseException:
+                    if how == "once":
+                        return "too late"
+                    if how == "raises":
+                        raise ValueError("in its cleaning up") from None
+
+        return await step.do("poll", {**TWICE, "timeout": 500}, poll)
+
+    assert outcome(tmp_path, run) == (
+        Status.ERRORED,
+        None,
+        "WorkflowTimeoutError: Execution timed out after 500ms",
+    )
+    assert len(calls) == 2
+
+
+def test_a_callback_that_times_out_may_clean_up(tmp_path):
+    cleaned: list[int] = []
+
+    async def run(event, step):
+        async def poll():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.5)
+                cleaned.append(1)
+
+        return await step.do("poll", {**ONCE, "timeout": 500}, poll)
+
+    assert outcome(tmp_path, run)[2] == "WorkflowTimeoutError: Execution timed out after 500ms"
+    assert cleaned == [1]
+
+
+class Stopwatch(SystemClock):
+    """A monotonic clock that a test moves."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize("form", ["at once", "raises", "after an await"])
+def test_a_callback_that_blocks_for_longer_than_its_timeout_comes_too_late(form):
+    clock = Stopwatch()
+
+    async def work(_: Any) -> str:
+        if form == "after an await":
+            await asyncio.sleep(0)
+        clock.seconds += 2
+        if form == "raises":
+            raise ValueError
+        return "too late"
+
+    async def main() -> None:
+        executor = AttemptExecutor(clock)
+        with pytest.raises(WorkflowTimeoutError):
+            await executor.call(Callback(work, is_async=True, wants_context=False), {}, 500)
+        executor.extend_deadlines(3)
+        clock.seconds += 100
+        assert await executor.call(Callback(work, is_async=True, wants_context=False), {}, 2500) == "too late"
+
+    if form == "raises":
+        with pytest.raises(ValueError):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
+
+
+def test_a_debugger_may_sit_in_a_callback():
+    clock = Stopwatch()
+
+    async def main() -> str:
+        executor = AttemptExecutor(clock)
+
+        async def work(_: Any) -> str:
+            clock.seconds += 60
+            executor.extend_deadlines(60)
+            return "fine"
+
+        return await executor.call(Callback(work, is_async=True, wants_context=False), {}, 500)
+
+    assert asyncio.run(main()) == "fine"
+
+
+# threads --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_that_nobody_waits_for_gives_its_place_to_another():
+    pool, gate, began = StepThreads(2), threading.Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        began.release()
+        gate.wait(60)
+
+    hanging = [pool.submit(hang) for _ in range(2)]
+    for _ in hanging:
+        assert began.acquire(timeout=60)
+    waiting = pool.submit(lambda: "called")
+    assert not waiting.done()
+    hanging[0].cancel()
+    assert waiting.result(60) == "called"
+    assert pool.left_behind == 1
+    hanging[0].cancel()
+    assert pool.left_behind == 1
+    gate.set()
+    assert pool.submit(lambda: "again").result(60) == "again"
+    pool.shutdown()
+
+
+def test_a_waiting_call_that_is_cancelled_is_never_made():
+    pool, gate, made = StepThreads(1), threading.Event(), list[int]()
+    pool.submit(gate.wait, 60)
+    waiting = pool.submit(made.append, 1)
+    last = pool.submit(lambda: "last")
+    assert waiting.cancel()
+    gate.set()
+    assert (last.result(60), made) == ("last", [])
+    pool.shutdown()
+
+
+def test_no_more_threads_work_than_may():
+    pool, lock, most = StepThreads(3), threading.Lock(), [0, 0]
+
+    def work() -> None:
+        with lock:
+            most[0] += 1
+            most[1] = max(most)
+        time.sleep(0)
+        with lock:
+            most[0] -= 1
+
+    for call in [pool.submit(work) for _ in range(200)]:
+        call.result(60)
+    assert 1 <= most[1] <= 3
+    pool.shutdown()
+
+
+def test_too_many_threads_that_never_return_are_an_error(monkeypatch):
+    monkeypatch.setattr(threads, "MOST_LEFT_BEHIND", 1)
+    pool, gate, began = StepThreads(1), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        gate.wait(60)
+
+    hanging = pool.submit(hang)
+    assert began.wait(60)
+    hanging.cancel()
+    with pytest.raises(TooManyThreadsError, match="1 threads of `def` steps"):
+        pool.submit(print)
+    gate.set()
+    pool.shutdown()
+
+
+def test_def_steps_go_on_when_all_threads_hang(tmp_path):
+    gate = threading.Event()
+
+    async def run(event, step):
+        async def hang(number):
+            await step.do(f"hang {number}", {**ONCE, "timeout": 300}, lambda: gate.wait(60))
+
+        hanging = [hang(number) for number in range(AttemptExecutor.THREADS)]
+        found = await asyncio.gather(*hanging, return_exceptions=True)
+        return [len(found), await step.do("quick", ONCE, lambda: "quick")]
+
+    async def body():
+        from tests.support.world import workflow
+        from wrangler_py.engine import Definition, Engine, EngineOptions
+        from wrangler_py.storage.sqlite import SqliteStore
+
+        store = await SqliteStore.open(tmp_path / "workflows.sqlite")
+        engine = Engine(store, SystemClock(), options=EngineOptions(heartbeat=False))
+        await engine.bind([Definition("w", "script", "W", "v1", workflow(run))])
+        await engine.start(None)
+        row = await engine.create("w")
+        async for _ in engine.subscribe("w", row.id):
+            pass
+        found = await engine.status("w", row.id)
+        gate.set()
+        await engine.close()
+        await store.close()
+        return decode(found.output or b"null")
+
+    assert asyncio.run(body()) == [AttemptExecutor.THREADS, "quick"]
+
+
+# the end of run() -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["return", "raise"])
+def test_nothing_is_written_behind_the_end(tmp_path, end):
+    went_on: list[int] = []
+
+    async def run(event, step):
+        async def background():
+            await step.do("one", slow)
+            went_on.append(1)
+            await step.do("two", slow)
+
+        async def slow():
+            await asyncio.sleep(5)
+
+        task = asyncio.create_task(background())
+        await step.do("quick", lambda: 1)
+        if end == "raise":
+            raise ValueError("over")
+        return bool(task)
+
+    async def body(world):
+        row = await world.run(run)
+        await asyncio.sleep(60)
+        return await world.types(row)
+
+    types = in_world(tmp_path, body)
+    assert types[-1] in ("WORKFLOW_SUCCESS", "WORKFLOW_FAILURE")
+    assert went_on == []
+    assert types.count("ATTEMPT_START") == types.count("ATTEMPT_SUCCESS") + types.count("ATTEMPT_FAILURE")
