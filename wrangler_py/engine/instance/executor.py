@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -160,8 +161,17 @@ async def recorded(coroutine: Coroutine[Any, Any, Any], entry: bytes) -> Any:
     return await _Drive(coroutine, entry).go_on(awaited)
 
 
-#: Coroutines that nothing could end: kept, because the interpreter would complain of each when it removes it.
-_unending: list[Coroutine[Any, Any, Any]] = []
+def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Close a coroutine; one that swallows that too is kept for as long as the process lives.
+
+    The interpreter closes it again when it removes it, at the latest on exit. ``while True: try: await ... except:``
+    would then run for ever, because without an event loop its `await` raises at once. A reference that is never given
+    back keeps it from being removed.
+    """
+    try:
+        coroutine.close()
+    except RuntimeError:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
 class _Drive:
@@ -191,7 +201,7 @@ class _Drive:
                 try:
                     sent = yield awaited
                 except GeneratorExit:
-                    self._coroutine.close()
+                    _close(self._coroutine)
                     raise
                 except BaseException as error:
                     if self._is_over:
@@ -223,10 +233,7 @@ class _Drive:
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()  # That of `_end`: to the timeout around, there is its own alone.
-        try:
-            self._coroutine.close()
-        except RuntimeError:  # It ignored that too.
-            _unending.append(self._coroutine)
+        _close(self._coroutine)
 
 
 def _record(resume: Callable[[Any], Any], entry: bytes, value: Any) -> Any:
