@@ -221,6 +221,18 @@ def test_bad_creations_are_refused(tmp_path):
     in_world(tmp_path, body)
 
 
+def test_creations_up_to_their_limits_are_taken(tmp_path):
+    async def body(world):
+        await world.define(sleeper)
+        made = await world.engine.create_batch("w", [NewInstance()] * 100)
+        full = await world.engine.create("w", params="x" * ((1 << 20) - 2))
+        with pytest.raises(PayloadTooLargeError):
+            await world.engine.create("w", params="x" * ((1 << 20) - 1))
+        return len(made.created), len(full.params)
+
+    assert in_world(tmp_path, body) == (100, 1 << 20)
+
+
 def test_two_commands_at_once_agree(tmp_path):
     async def body(world):
         await world.define(sleeper)

@@ -121,6 +121,34 @@ def test_whichever_instance_is_newest_a_cursor_skips_nothing_after_a_restart(tmp
     in_world(tmp_path, body)
 
 
+def test_a_follower_is_told_at_once_and_does_not_wait_for_its_next_look(tmp_path):
+    async def body(world):
+        await world.define(napper)
+        instance = await world.engine.create("w", id="a")
+        began = world.clock.now()
+        await _follow(world.engine, "a")
+        ended = await world.engine.status("w", "a")
+        assert world.clock.now() - ended.ended_at < 100
+        assert instance.row == ended.row
+        return world.clock.now() - began
+
+    assert in_world(tmp_path, body, look_s=600) < 10_000
+
+
+def test_a_follower_is_let_go_at_once_when_the_process_ends(tmp_path):
+    async def body(world):
+        await world.define(napper)
+        await world.engine.create("w", id="a")
+        following = asyncio.ensure_future(_follow(world.engine, "a"))
+        await world.settle()
+        began = world.clock.now()
+        world.engine.end_subscriptions()
+        await following
+        return world.clock.now() - began
+
+    assert in_world(tmp_path, body, look_s=600) < 100
+
+
 def test_when_the_process_ends_followers_are_let_go_before_the_end(tmp_path):
     async def body(world):
         await world.define(napper)

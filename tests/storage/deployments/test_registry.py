@@ -96,3 +96,31 @@ def test_sweeping_removes_what_no_version_owns_and_nothing_else(deployments: Dep
 
 def test_only_this_user_may_read_what_is_deployed(deployments: Deployments, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "deployments").stat().st_mode) == 0o700
+
+
+def test_of_three_the_last_is_the_third_and_active(deployments: Deployments) -> None:
+    for script in ("shop", "blog"):
+        for version in ("a", "b", "c"):
+            made = deployments.release(Version(script, version))
+            assert (made.version, made.source) == (version, "api")
+    assert list(deployments.active().items()) == [("blog", "c"), ("shop", "c")]
+    assert deployments.active_version("shop") == "c"
+    deployments.activate("shop", "b")
+    assert (deployments.active_version("shop"), deployments.active_version("blog")) == ("b", "c")
+    assert [one.number for one in deployments.versions("shop")] == [3, 2, 1]
+
+
+def test_a_registry_is_found_where_one_was_made(tmp_path: Path, clock: Clock) -> None:
+    assert Deployments.find(tmp_path, clock) is None
+    Deployments.open(tmp_path, clock).close()
+    found = Deployments.find(tmp_path, clock)
+    assert found is not None
+    assert found.active() == {}
+    assert found.folder("shop", "a") == tmp_path / "deployments" / "shop" / "a"
+    found.close()
+
+
+def test_a_release_records_its_version(deployments: Deployments) -> None:
+    deployments.release(Version("shop", "a", size=3))
+    (version,) = deployments.versions("shop")
+    assert (version.id, version.number, version.size, version.source) == ("a", 1, 3, "api")
