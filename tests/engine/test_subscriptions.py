@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.world import World, in_world
-from wrangler_py.engine import Engine, EngineOptions
+from wrangler_py.engine import Engine, EngineOptions, subscriptions
 from wrangler_py.engine.model import HistoryType
 from wrangler_py.storage.sqlite import SqliteStore
 
@@ -39,6 +39,26 @@ def test_a_cursor_at_the_end_of_an_instance_that_has_ended_gives_nothing_and_doe
         seqs = await _seqs(world, "a")
         assert await _follow(world.engine, "a", after=seqs[-1]) == []
         assert await _follow(world.engine, "a") == seqs
+
+    in_world(tmp_path, body)
+
+
+def test_a_long_history_is_given_whole_after_its_end(tmp_path):
+    """It is read in pages, and the end of a page is no end."""
+
+    async def run(event, step):
+        for number in range(50):
+            await step.do(f"s{number}", lambda: 1)
+
+    async def body(world):
+        await world.run(run, id="a")
+        seqs = await _seqs(world, "a")
+        assert len(seqs) > 3 * subscriptions.PAGE
+        assert await _follow(world.engine, "a") == seqs
+        assert (
+            await _follow(world.engine, "a", after=seqs[-subscriptions.PAGE - 1])
+            == seqs[-subscriptions.PAGE :]
+        )
 
     in_world(tmp_path, body)
 
