@@ -32,8 +32,8 @@ class FaultyStore:
         self._store = store
         self._process = process
         self._connection = store._database.connection
-        for name, function in _calls(type(store)):
-            method = function.__get__(store)
+        for name in _calls(type(store)):
+            method = getattr(store, name)
             setattr(self, name, self._reading(method) if name in _READING else self._writing(name, method))
 
     def __getattr__(self, name: str) -> Any:
@@ -89,10 +89,10 @@ class FaultyStore:
 
 
 @cache
-def _calls(kind: type) -> list[tuple[str, Any]]:
-    """Return the public calls of a store that are awaited."""
+def _calls(kind: type) -> list[str]:
+    """Return the names of the public calls of a store that are awaited."""
     return [
-        (name, function)
-        for name, function in inspect.getmembers(kind, inspect.iscoroutinefunction)
+        name
+        for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction)
         if not name.startswith("_") and name not in ("open", "close")
     ]

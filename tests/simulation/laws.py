@@ -533,6 +533,8 @@ def _may_give_up(seen: Evidence, life: Life) -> bool:
         body = walk(seen.program(run).body)
         if any(isinstance(one, Race | Within | Fail) for one in body) or not seen.program(run).pure:
             return True
+        if run.outcome is not None and run.outcome[0] == "error":
+            return True  # What went on beside it was given up when it ended.
     return False
 
 
