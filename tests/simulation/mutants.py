@@ -161,7 +161,7 @@ MUTANTS = (
         "two tasks that use one step name get each other's stored result",
         (
             ("wrangler_py.engine.instance.replay.Recorded.scope", _everywhere),
-            ("wrangler_py.engine.instance.context.InstanceContext.scope", _returns(RUN)),
+            ("wrangler_py.engine.instance.code.UserCode.scope", _returns(RUN)),
         ),
     ),
     Mutant(

@@ -96,7 +96,7 @@ class Control:
 
     def _resident(self, row: int) -> InstanceContext | None:
         context = self._scheduler.resident.get(row)
-        return None if context is None or context.ended else context
+        return None if context is None or context.code.has_ended else context
 
     # commands
 
@@ -254,9 +254,9 @@ class Control:
             now = self._clock.now()
             self._commits.park(Parking(context.row, status, now, context.mailbox.signal, now))
 
-        if context.stop_reason is Stop.ABORT and context.task is not None:
+        if context.stop_reason is Stop.ABORT and context.code.main is not None:
             # Not before its user code has unwound: the next context must not overlap it.
-            park() if context.ended else context.task.add_done_callback(park)
+            park() if context.code.has_ended else context.code.main.add_done_callback(park)
 
     async def _is_free(self, instance: InstanceRow, attempt: _Attempt) -> bool:
         """Return True if this process may write; else steer whoever drives the instance, to look again."""
@@ -282,7 +282,7 @@ class Control:
         elif context.stop_reason is None and request is Request.RESUME and context.pausing:
             context.resume()
         if context.stop_reason is not None:
-            await context.stopped()
+            await context.code.stopped()
 
     async def _write(self, seen: Seen, change: Change) -> bool:
         now, instance = self._clock.now(), seen.instance

@@ -175,7 +175,7 @@ class Engine:
         for context in contexts:
             context.stop(reason)
         if contexts:
-            await asyncio.gather(*(context.stopped() for context in contexts))
+            await asyncio.gather(*(context.code.stopped() for context in contexts))
         if reason is not Stop.LOST:
             await self._commits.flush()
 

@@ -78,7 +78,7 @@ class Scheduler:
         """An instance in memory wants to go on; it gets the next free slot, before any that is not in memory."""
         if context in self._resuming or context in self._suspects:
             return
-        if context.deaths:
+        if context.suspicion.deaths:
             self._suspects.append(context)
             self._wake.set()
         elif not self._shared.is_quarantined and self._free(context.definition) > 0:
@@ -124,7 +124,7 @@ class Scheduler:
             return
         for _ in range(len(self._resuming)):
             context = self._resuming.popleft()
-            if context.ended or context.stop_reason is not None:
+            if context.code.has_ended or context.stop_reason is not None:
                 continue
             if self._free(context.definition) > 0:
                 self._take(context)
@@ -220,9 +220,9 @@ class Scheduler:
         """Try suspects in memory that want to go on; return how many must wait."""
         for _ in range(len(self._suspects)):
             context = self._suspects.popleft()
-            if context.ended or context.stop_reason is not None:
+            if context.code.has_ended or context.stop_reason is not None:
                 continue
-            if self._free(context.definition) > 0 and self._trials.admits([context.deaths]):
+            if self._free(context.definition) > 0 and self._trials.admits([context.suspicion.deaths]):
                 self._trials.begin(context)
                 self._take(context)
             else:

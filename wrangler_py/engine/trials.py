@@ -40,22 +40,22 @@ class Trials:
             return 0
         allowed = self._trying.keys() | (self._survivors if waiting[0] < ALONE else set())
         are_others_busy = any(one.in_flight and one not in allowed for one in self._resident.values())
-        trying = [one.deaths for one in self._trying]
+        trying = [one.suspicion.deaths for one in self._trying]
         return admitted(waiting, trying, passed=self._passed, are_others_busy=are_others_busy)
 
     def begin(self, context: InstanceContext) -> None:
         """Try a suspect from now on."""
         now = self._shared.clock.now()
-        self._trying[context], context.is_on_trial = now, True
+        self._trying[context], context.suspicion.is_on_trial = now, True
         self._shared.is_quarantined = True
         self._record()
-        self._shared.timers.call_at(now + survival_ms(context.deaths), self._kick)
+        self._shared.timers.call_at(now + survival_ms(context.suspicion.deaths), self._kick)
 
     def end(self, context: InstanceContext) -> None:
         """End a trial, if there is one: the suspect waits, or is no longer in memory."""
         self._survivors.discard(context)
         if self._trying.pop(context, None) is not None:
-            context.is_on_trial = False
+            context.suspicion.is_on_trial = False
             self._record()
             self._kick()
 
@@ -72,9 +72,9 @@ class Trials:
         """End the trials of those that have survived for long enough."""
         now = self._shared.clock.now()
         for context, since in list(self._trying.items()):
-            if now - since < survival_ms(context.deaths):
+            if now - since < survival_ms(context.suspicion.deaths):
                 continue
-            if context.deaths < ALONE:
+            if context.suspicion.deaths < ALONE:
                 context.survived()
                 self._survivors.add(context)
             else:
@@ -93,4 +93,4 @@ class Trials:
         )
         if not shared.is_quarantined:
             for context in self._resident.values():
-                context.release_gate()
+                context.gate.release()

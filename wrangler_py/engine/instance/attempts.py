@@ -81,7 +81,7 @@ class Attempts:
             self.config = recorded.start.config or policy.config
 
     def _start_data(self) -> bytes:
-        scope = self.context.scope()
+        scope = self.context.code.scope()
         if self.config is DEFAULT_CONFIG and not scope.parent:
             return (
                 _DEFAULT_START
@@ -106,7 +106,7 @@ class Attempts:
         while True:
             if retry_at is not None:
                 await self.context.waits.until_time(retry_at)
-                await self.context.gate()
+                await self.context.gate.enter()
             self.attempt += 1
             outcome = await self._try(callback)
             if isinstance(outcome, bytes):
@@ -121,9 +121,9 @@ class Attempts:
 
     def _death(self) -> WorkflowInternalError:
         """Return the error of an attempt that an earlier process began and did not end."""
-        if not self.context.is_suspect:
+        if not self.context.suspicion.is_suspect:
             return WorkflowInternalError()
-        self.context.death_counted()
+        self.context.suspicion.count_as_attempt()
         return WorkflowInternalError.by_death()
 
     async def _try(self, callback: Callback) -> bytes | int:
@@ -135,7 +135,7 @@ class Attempts:
             self.is_open = True
             try:
                 # It may kill the process at once: on disk first, so that the attempt counts.
-                if context.is_suspect:
+                if context.suspicion.is_suspect:
                     await context.durable()
                 data = await self._call(callback)
             except (ControlFlow, GeneratorExit):

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.calls import Calls
+from wrangler_py.engine.instance.code import UserCode
 from wrangler_py.engine.instance.executor import AttemptExecutor
+from wrangler_py.engine.instance.gate import Gate
 from wrangler_py.engine.instance.mailbox import Mailbox
 from wrangler_py.engine.instance.order import Order
-from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
-from wrangler_py.engine.instance.replay import RUN, Recorded, Replay, Scope
-from wrangler_py.engine.instance.tasks import Tasks
+from wrangler_py.engine.instance.place import StepPlace, StepPlaces
+from wrangler_py.engine.instance.replay import Recorded, Replay
+from wrangler_py.engine.instance.suspicion import Suspicion
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits, is_step_name
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
-from wrangler_py.engine.quarantine import after_counted
 from wrangler_py.engine.store import Claimed, StatusChange
 from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import Abort, FatalStepError, Suspend
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
     from wrangler_py.engine.store import Store
 
-#: Time for user code to unwind when the instance stops, in seconds.
-UNWIND_S = 5.0
 #: How much longer than the first time a replay waits for user code to give a step up, in milliseconds.
 _GIVEN_UP_MS = 1000
 #: Checkpoints that a replay returns in one turn of the event loop; about two milliseconds.
@@ -131,13 +130,12 @@ class InstanceContext:
         self.replay = Replay(claimed.history)
         self.mailbox = Mailbox(claimed.events, claimed.signal)
         self.waits = Waits(self, shared.timers)
-        #: The tasks that its code has made, and the timers its code waits for.
-        self.own = Tasks()
-        self.order = Order(self.own, self.replay.ranks, self._at_rest)
+        self.code = UserCode()
+        self.gate = Gate(self)
+        self.suspicion = Suspicion(self.row, claimed.deaths, shared.commits)
+        self.order = Order(self.code.own, self.replay.ranks, self._at_rest)
         self.calls = Calls()
         self.phase = phase
-        #: The task of `run()`, once it is started.
-        self.task: asyncio.Task[None] | None = None
         #: Step callbacks and their commits now executing.
         self.in_flight = 0
         #: True while it waits and holds no slot.
@@ -147,20 +145,9 @@ class InstanceContext:
         self.is_ending = False
         self.fatal: ErrorRecord | None = None
         self.pausing = False
-        #: True once the runner's task had its first turn, and once it has written how the instance goes on.
-        self.begun = self.is_over = False
-        #: Deaths that count for it. One that had any waits for the start of each attempt to be on disk.
-        self.deaths = claimed.deaths
-        self.is_suspect = claimed.deaths > 0
-        #: True while it alone, or its group, starts callbacks.
-        self.is_on_trial = False
-        self._owes_attempt = False
-        #: Tasks that have called a step: when all of them wait, so does the instance.
-        self.tasks: set[asyncio.Task[Any]] = set()
-        #: Steps held back while rollback functions are collected.
-        self.held: dict[asyncio.Future[None], None] = {}
+        #: True once the runner's task has written how the instance goes on.
+        self.is_over = False
         self._slots = slots
-        self._gate: asyncio.Future[None] | None = None
         self._replayed = 0
         self._checking = False
 
@@ -204,9 +191,7 @@ class InstanceContext:
         """Note that user code has called a step; return its display name and what history knows of it."""
         self.check_open()
         task = asyncio.current_task()
-        if task is not None and task is not self.task and task not in self.tasks:
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+        self.code.called_step(task)
         plain = str.__str__(name) if isinstance(name, str) else ""
         if not is_step_name(plain):
             shown = plain if isinstance(name, str) else show(name)
@@ -216,7 +201,7 @@ class InstanceContext:
                 )
             )
         self.order.moved()
-        scope, replay = self._scope_of(task), self.replay
+        scope, replay = self.code.scope_of(task), self.replay
         recorded = replay.visit(kind, plain, scope)
         if recorded is None and replay.may_have_moved(kind, plain):
             # Whoever recorded it may only not have come so far: let every result that is recorded go first.
@@ -224,17 +209,6 @@ class InstanceContext:
             self.check_open()
             recorded = replay.adopt(kind, plain, scope)
         return (replay.new_name(kind, plain, scope) if recorded is None else recorded.name), recorded
-
-    def scope(self) -> Scope:
-        """Return where user code is now: in which of the instance's tasks, and in which step's callback."""
-        if not self.own and current_step.get() is None:
-            return RUN
-        return self._scope_of(asyncio.current_task())
-
-    def _scope_of(self, task: asyncio.Task[Any] | None) -> Scope:
-        outer = current_step.get()
-        path = self.own.path_of(task)
-        return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
 
     async def stored_end(self, recorded: Recorded) -> bytes:
         """Return a step's stored result when it is its turn; for one that `run()` gave up, wait to be given up again.
@@ -273,7 +247,7 @@ class InstanceContext:
         """
         commits = self.shared.commits
         transaction = commits.transaction
-        if self.own:
+        if self.code.own:
             commits.result(self.row, step)
         await commits.durable()
         await self.order.live(transaction)
@@ -341,9 +315,7 @@ class InstanceContext:
         if self.fatal is None:
             self.fatal = record_of(error.name, str(error))
         self.waits.freeze()
-        for task in {*self.tasks, *self.own.of_run(), self.task}:
-            if task is not None and task is not asyncio.current_task() and not task.done():
-                task.cancel()
+        self.code.cancel(except_for=asyncio.current_task())
         return Abort()
 
     def failure(self, record: ErrorRecord) -> Exception:
@@ -353,35 +325,18 @@ class InstanceContext:
     @property
     def is_held(self) -> bool:
         """True while no new step may start."""
-        return self.pausing or self.shared.draining or self.phase is _COLLECTING or self._is_quarantined
+        shared = self.shared
+        return (
+            self.pausing
+            or shared.draining
+            or self.phase is _COLLECTING
+            or (shared.is_quarantined and not self.suspicion.is_on_trial)
+        )
 
     @property
-    def _is_quarantined(self) -> bool:
-        return self.shared.is_quarantined and not self.is_on_trial
-
-    async def gate(self) -> None:
-        """Hold here while a pause, or the end of the process, lets no new step start.
-
-        A step inside a callback is part of a step in flight, and passes.
-        """
-        if current_step.get() is not None:
-            return
-        while self.is_held:
-            if self.phase is _COLLECTING:
-                await self._hold()
-            if self._gate is None:
-                self._gate = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._gate)
-        self.check_going()
-
-    async def _hold(self) -> None:
-        """Hold a step back until `run()` is unwound."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.held[future] = None
-        try:
-            await future
-        finally:
-            del self.held[future]
+    def is_collecting(self) -> bool:
+        """True while `run()` is replayed for nothing but its rollback functions."""
+        return self.phase is _COLLECTING
 
     def step_begins(self) -> None:
         """A callback starts to execute."""
@@ -398,21 +353,11 @@ class InstanceContext:
             if self.shared.is_quarantined:
                 self._slots.look_for_suspects()
 
-    # suspects
-
     def survived(self) -> None:
         """Lift the suspicion with the next commit: an attempt, or the instance, came to its end in this process."""
-        if self.deaths and self.stop_reason is None:
-            self.deaths = 0
-            self.shared.commits.set_deaths(self.row, 0)
+        if self.suspicion.deaths and self.stop_reason is None:
+            self.suspicion.lift()
             self._slots.came_through(self)
-
-    def death_counted(self) -> None:
-        """Count a death no longer that is recorded as a failed attempt; it made no progress by that."""
-        self._owes_attempt = True
-        if self.deaths > (deaths := after_counted(self.deaths)):
-            self.deaths = deaths
-            self.shared.commits.set_deaths(self.row, deaths)
 
     # idleness
 
@@ -427,15 +372,15 @@ class InstanceContext:
             asyncio.get_running_loop().call_soon(self._look, turns - 1)
             return
         self._checking = False
-        if self.ended or self.in_flight or not self.waits or self.stop_reason or self.idle:
+        if self.code.has_ended or self.in_flight or not self.waits or self.stop_reason or self.idle:
             return
         if self.fatal and self.phase is not _UNDOING:
             return
         if self.order.is_busy:  # It calls `_at_rest`.
             return
-        if not idle.only_waits(self.task, self.tasks, self.waits.futures):
+        if not self.code.only_waits_for(self.waits.futures):
             self.shared.timers.call_at(self.now() + idle.RECHECK_MS, self.check_idle)
-        elif (own_ms := self.own.next_timer_ms()) is not None:
+        elif (own_ms := self.code.own.next_timer_ms()) is not None:
             # `asyncio.timeout`, `wait_for`, a race with `asyncio.sleep`: its own code has something to do then.
             self.shared.timers.call_at(self.now() + own_ms, self.check_idle)
         else:
@@ -444,7 +389,7 @@ class InstanceContext:
     def _rest(self) -> None:
         due_at = self.waits.due_at()
         assert due_at is not None
-        if not self._owes_attempt:
+        if not self.suspicion.owes_attempt:
             self.survived()
         self.idle = True
         self._slots.give_back(self)
@@ -462,7 +407,7 @@ class InstanceContext:
 
     def granted(self) -> None:
         """The scheduler gives a slot to an instance that waited."""
-        if self.idle and not self.ended and self.stop_reason is None:
+        if self.idle and not self.code.has_ended and self.stop_reason is None:
             self.idle = False
             self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
             self.waits.let_go()
@@ -470,43 +415,21 @@ class InstanceContext:
     # stopping from outside
 
     def stop(self, reason: Stop) -> None:
-        """Unwind user code; what is written then depends on ``reason``. Does not wait: see `stopped`."""
-        if self.stop_reason is None and not self.ended:
+        """Unwind user code; what is written then depends on ``reason``. Does not wait: see `UserCode.stopped`."""
+        if self.stop_reason is None and not self.code.has_ended:
             self.stop_reason = reason
             self.unwind()
 
     def unwind(self) -> None:
         """Cancel all that user code does."""
         self.waits.freeze()
-        # A task that is cancelled before its first turn never runs, and its runner would not park the instance.
-        for task in {*self.tasks, *self.own.of_run(), self.task if self.begun else None}:
-            if task is not None and not task.done():
-                task.cancel()
+        self.code.cancel()
 
     async def quiet(self) -> None:
         """Stop what goes on beside `run()` after its end: nothing may execute, or be written, behind that."""
         self.is_ending = True
         self.calls.close()
-        left = self.made_by_run()
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=UNWIND_S)
-
-    def made_by_run(self) -> list[asyncio.Future[Any]]:
-        """Return the tasks that go on beside `run()`: those it made, and those that have called a step."""
-        return [task for task in {*self.tasks, *self.own.of_run()} if not task.done()]
-
-    @property
-    def ended(self) -> bool:
-        """True once the instance has left memory."""
-        return self.task is not None and self.task.done()
-
-    async def stopped(self) -> bool:
-        """Wait until user code has unwound; False if it will not, and goes on without being able to write."""
-        if self.task is not None:
-            await asyncio.wait([self.task], timeout=UNWIND_S)
-        return self.ended
+        await self.code.end_beside_run()
 
     def renew_waits(self) -> None:
         """Forget what `run()` waited for: rollbacks wait anew, after it was unwound."""
@@ -531,11 +454,5 @@ class InstanceContext:
         """Take back a pause that waits for steps in flight."""
         self.pausing = False
         self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
-        self.release_gate()
+        self.gate.release()
         self.waits.unhold()
-
-    def release_gate(self) -> None:
-        """Let steps go on that nothing holds any longer; the others are held again."""
-        if self._gate is not None and not self._gate.done():
-            self._gate.set_result(None)
-        self._gate = None

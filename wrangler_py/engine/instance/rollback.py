@@ -74,7 +74,7 @@ class ReversibleAttempts(Attempts):
         super().__init__(context, name, display, policy, recorded)
 
     def _start_data(self) -> bytes:
-        return encode_data(StartData(config=self.config, rollback=True, task=self.context.scope().task))
+        return encode_data(StartData(config=self.config, rollback=True, task=self.context.code.scope().task))
 
     def _store(self, data: bytes) -> Awaitable[None]:
         self.output = data
@@ -158,11 +158,16 @@ class Rollbacks:
 
     def _look(self, turns: int) -> None:
         context = self._context
-        if context.ended or context.phase is not Phase.COLLECTING or context.stop_reason or context.fatal:
+        if (
+            context.code.has_ended
+            or context.phase is not Phase.COLLECTING
+            or context.stop_reason
+            or context.fatal
+        ):
             return
         if turns:
             asyncio.get_running_loop().call_soon(self._look, turns - 1)
-        elif context.replay.is_through or idle.only_waits(context.task, context.tasks, context.held):
+        elif context.replay.is_through or context.code.only_waits_for(context.gate.held):
             assert self._log is not None
             context.fatal = self._log.cause.told
             context.unwind()
@@ -219,7 +224,7 @@ class Rollbacks:
                 f"the rollback of step {step} did not come up in the replay: its code was changed or removed"
             )
             return ErrorRecord("RollbackNotFoundError", text)
-        await self._context.gate()
+        await self._context.gate.enter()
         attempts = RollbackAttempts(undo, recorded)
         try:
             await attempts.run(self._callback(undo, cause))

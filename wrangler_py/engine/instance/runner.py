@@ -67,8 +67,8 @@ class Runner:
     def start(self) -> asyncio.Task[None]:
         """Begin to run, in a task of its own; return it."""
         name = f"instance {self.context.instance.id}"
-        self.context.task = asyncio.get_running_loop().create_task(self._live(), name=name)
-        return self.context.task
+        self.context.code.main = asyncio.get_running_loop().create_task(self._live(), name=name)
+        return self.context.code.main
 
     async def _live(self) -> None:
         """Run to the end; whatever goes wrong, what follows is stored and nothing is raised.
@@ -95,16 +95,16 @@ class Runner:
                 self._end(self._errored(capture(error)))
         finally:
             context.is_over = True
-            for task in context.made_by_run():  # Left behind: what they do can no longer be stored.
+            for task in context.code.beside_run():  # Left behind: what they do can no longer be stored.
                 task.cancel()
             context.calls.close()
             context.waits.close()
 
     async def _live_to_end(self) -> None:
         context = self.context
-        context.begun = True
+        context.code.begun = True
         current_instance.set(context.place)
-        current_tasks.set(context.own)
+        current_tasks.set(context.code.own)
         if self._first_life:
             context.log(HistoryType.WORKFLOW_START)
         self._rollbacks.watch()
@@ -147,10 +147,10 @@ class Runner:
             result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
             if not inspect.isawaitable(result):
                 return self._errored(record_of("TypeError", _not_async(self.context.definition.class_name)))
-            if self.context.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
+            if self.context.suspicion.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
                 result = recorded(result, Executing(*self.context.place[:2]).encode())
             output = await result
-            if self.context.own:  # A task made last may hold the call of a step and not have begun.
+            if self.context.code.own:  # A task made last may hold the call of a step and not have begun.
                 await asyncio.sleep(0)
         except (ControlFlow, asyncio.CancelledError, GeneratorExit):
             raise
@@ -197,13 +197,13 @@ class Runner:
 
     def _hopeless(self) -> Ending | None:
         """Return the end of an instance whose process died too often outside of its attempts."""
-        if not self.context.is_suspect:
+        if not self.context.suspicion.is_suspect:
             return None
         recorded = [
             *self.context.replay.recorded.values(),
             *(self._log.recorded.values() if self._log else ()),
         ]
-        deaths = self.context.deaths
+        deaths = self.context.suspicion.deaths
         if not is_hopeless(deaths, has_open_attempt=any(one.attempt_open for one in recorded)):
             return None
         text = (

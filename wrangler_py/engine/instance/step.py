@@ -281,7 +281,7 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
     except FatalStepError as error:
         raise context.end_with(error) from None
     if context.is_held:
-        await context.gate()
+        await context.gate.enter()
     if rollback is not None:
         return await rollbacks.attempts(rollback, name, display, policy, recorded).run(asked.callback)
     return await Attempts(context, name, display, policy, recorded).run(asked.callback)

@@ -78,9 +78,9 @@ async def _sleep(context: InstanceContext, display: str, recorded: Recorded | No
     if recorded is not None and recorded.done:
         await context.stored_end(recorded)
         return
-    await context.gate()
+    await context.gate.enter()
     if recorded is None:
-        step, scope = context.new_step(Kind.SLEEP), context.scope()
+        step, scope = context.new_step(Kind.SLEEP), context.code.scope()
         data = encode_data(StartData(wake_at=wake_at, parent=scope.parent, task=scope.task))
         context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
     else:
@@ -120,7 +120,7 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     display, recorded = await context.reach(Kind.WAIT, name)
     if recorded is not None and recorded.done:
         return _event(decode(await context.stored_end(recorded)))
-    await context.gate()
+    await context.gate.enter()
     if recorded is None:
         step, start = _start_wait(context, name, display, event_type, timeout)
         due_at = start.timeout_at or 0
@@ -143,7 +143,7 @@ def _start_wait(
         raise context.end_with(
             FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days')
         )
-    step, scope = context.new_step(Kind.WAIT), context.scope()
+    step, scope = context.new_step(Kind.WAIT), context.code.scope()
     start = StartData(
         timeout_at=context.now() + timeout_ms,
         timeout_ms=timeout_ms,

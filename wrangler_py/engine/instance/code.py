@@ -1,0 +1,81 @@
+"""The tasks in which user code of one instance executes: `run()`, the tasks it makes, the tasks that call steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from wrangler_py.engine.instance import idle
+from wrangler_py.engine.instance.place import current_step
+from wrangler_py.engine.instance.replay import RUN, Scope
+from wrangler_py.engine.instance.tasks import Tasks
+
+#: Time for user code to unwind when the instance stops, in seconds.
+UNWIND_S = 5.0
+
+
+class UserCode:
+    """The running code of one instance."""
+
+    def __init__(self) -> None:
+        #: The tasks that its code has made, and the timers its code waits for.
+        self.own = Tasks()
+        #: The task of `run()`, once it is started.
+        self.main: asyncio.Task[None] | None = None
+        #: True once the runner's task had its first turn.
+        self.begun = False
+        #: Tasks that have called a step: when all of them wait, so does the instance.
+        self._callers: set[asyncio.Task[Any]] = set()
+
+    def called_step(self, task: asyncio.Task[Any] | None) -> None:
+        """Note that ``task`` calls a step."""
+        if task is not None and task is not self.main and task not in self._callers:
+            self._callers.add(task)
+            task.add_done_callback(self._callers.discard)
+
+    def scope(self) -> Scope:
+        """Return where user code is now: in which of the instance's tasks, and in which step's callback."""
+        if not self.own and current_step.get() is None:
+            return RUN
+        return self.scope_of(asyncio.current_task())
+
+    def scope_of(self, task: asyncio.Task[Any] | None) -> Scope:
+        """Return where ``task``, the current task, is."""
+        outer = current_step.get()
+        path = self.own.path_of(task)
+        return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
+
+    def only_waits_for(self, futures: Collection[asyncio.Future[Any]]) -> bool:
+        """Return True if every task that can be seen awaits nothing but ``futures``."""
+        return idle.only_waits(self.main, self._callers, futures)
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the instance has left memory."""
+        return self.main is not None and self.main.done()
+
+    def beside_run(self) -> list[asyncio.Future[Any]]:
+        """Return the tasks that go on beside `run()`: those it made, and those that have called a step."""
+        return [task for task in {*self._callers, *self.own.of_run()} if not task.done()]
+
+    def cancel(self, *, except_for: asyncio.Task[Any] | None = None) -> None:
+        """Cancel everything that user code does, except ``except_for``."""
+        # A task that is cancelled before its first turn never runs, and its runner would not park the instance.
+        for task in [*self.beside_run(), self.main if self.begun else None]:
+            if task is not None and task is not except_for and not task.done():
+                task.cancel()
+
+    async def end_beside_run(self) -> None:
+        """Cancel the tasks that go on beside `run()` and give them `UNWIND_S` seconds to unwind."""
+        left = self.beside_run()
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=UNWIND_S)
+
+    async def stopped(self) -> bool:
+        """Wait until user code has unwound; False if it will not, and goes on without being able to write."""
+        if self.main is not None:
+            await asyncio.wait([self.main], timeout=UNWIND_S)
+        return self.has_ended
