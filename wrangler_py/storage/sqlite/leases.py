@@ -1,10 +1,11 @@
-"""Leases that end: given up, or by the death of their process. See `engine.quarantine`."""
+"""Leases: checked, given up, or ended by the death of their process. See `engine.quarantine`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Evidence
+from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 
@@ -79,3 +80,9 @@ def set_deaths(database: Database, changes: Sequence[tuple[int, int]], epoch: in
     """Store the deaths of instances, given as (row, deaths), that ``epoch`` drives."""
     for row, deaths in changes:
         database.execute(_Q["set_deaths"], {"row": row, "deaths": deaths, "epoch": epoch})
+
+
+def check_lease(database: Database, epoch: int | None) -> None:
+    """Raise StaleEpochError if the lease ``epoch`` is gone."""
+    if not database.execute(_Q["lease_stands"], (epoch,)).fetchone():
+        raise StaleEpochError("the lease of this process is gone: another process took its instances over")

@@ -30,9 +30,7 @@ from wrangler_py.engine.settings import Settings
 from wrangler_py.engine.store import (
     Batch,
     Change,
-    ChunkLine,
     Claimed,
-    Creation,
     EventRow,
     InstancePage,
     ListQuery,
@@ -40,21 +38,19 @@ from wrangler_py.engine.store import (
     TerminationOrder,
     Wanted,
 )
-from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.sqlite.analytics import analyse
+from wrangler_py.storage.sqlite.batches import write_batch
 from wrangler_py.storage.sqlite.commands import carry_out, delete_instance, identity
 from wrangler_py.storage.sqlite.instances import read_instance
-from wrangler_py.storage.sqlite.leases import end_lease, end_leases, ended_leases, set_deaths
+from wrangler_py.storage.sqlite.leases import check_lease, end_lease, end_leases, ended_leases
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
 from wrangler_py.storage.waiting import waits_for_lock
 
 _PACKAGE = "wrangler_py.storage.sqlite"
 _Q = load_queries(_PACKAGE)
-_INSERT_HISTORY = _Q["insert_history"]
-_encode = msgspec.json.Encoder().encode
 _TYPES = {kind.value: kind for kind in HistoryType}
 #: Pages of write-ahead log after which a commit checkpoints by itself; the heartbeat's thread is usually there first.
 _AUTOCHECKPOINT_PAGES = 16_000
@@ -165,76 +161,7 @@ class SqliteStore:
     async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
         """Make a batch durable in one transaction; see `Store.apply`."""
         with self._transaction():
-            if epoch is not None or batch.is_driving:
-                self._check_lease(epoch)
-            rows = [self._create(creation) for creation in batch.creations] if batch.creations else []
-            if batch.deaths:
-                set_deaths(self._database, batch.deaths, epoch)
-            if epoch is not None and (batch.statuses or batch.consumed or batch.parkings or batch.endings):
-                lost = self._apply_changes(batch, epoch)
-                if lost:
-                    batch.lose(lost)
-            if batch.chunks:
-                self._apply_chunks(batch.chunks)
-            if batch.history:
-                self._database.execute_many(_INSERT_HISTORY, batch.history)
-        return rows
-
-    def _check_lease(self, epoch: int | None) -> None:
-        if not self._execute(_Q["lease_stands"], (epoch,)).fetchone():
-            raise StaleEpochError(
-                "the lease of this process is gone: another process took its instances over"
-            )
-
-    def _create(self, new: Creation) -> int | None:
-        values = (
-            new.workflow,
-            new.id,
-            new.params,
-            new.trigger,
-            None if new.schedule is None else _encode(new.schedule).decode(),
-            new.version,
-            new.at,
-            new.at,
-            new.at,
-            new.retention.success_ms,
-            new.retention.error_ms,
-        )
-        cursor = self._execute(_Q["insert_instance"], values)
-        if cursor.rowcount != 1:
-            return None
-        row = cursor.lastrowid
-        self._execute(_INSERT_HISTORY, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
-        self._execute(_Q["touch_workflow"], (new.at, new.workflow))
-        return row
-
-    def _apply_chunks(self, lines: Sequence[ChunkLine]) -> None:
-        for row, step, number, data in lines:
-            if data is None:
-                self._execute(_Q["drop_chunks"], (row, step))
-            else:
-                self._execute(_Q["insert_chunk"], (row, step, number, data))
-
-    def _apply_changes(self, batch: Batch, epoch: int) -> frozenset[int]:
-        """Write what changes instances; return the rows that ``epoch`` does not drive, of which nothing changed."""
-        lost: set[int] = set()
-        for change in batch.statuses:
-            changed = (change.status, change.due_at, change.at, change.row, epoch)
-            if not self._execute(_Q["change_status"], changed).rowcount:
-                lost.add(change.row)
-        for event in batch.consumed:
-            self._execute(_Q["consume_event"], {"number": event.number, "epoch": epoch})
-        for parking in batch.parkings:
-            if not self._execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
-                lost.add(parking.row)
-        for end in batch.endings:
-            error = _encode(end.error) if end.error else None
-            values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row, epoch)
-            if not self._execute(_Q["finish"], values).rowcount:
-                lost.add(end.row)
-            else:
-                self._execute(_Q["drop_events"], (end.row,))
-        return frozenset(lost)
+            return write_batch(self._database, batch, epoch)
 
     async def claim(
         self, wanted: Wanted, epoch: int, *, now: int, limit: int, suspects: bool | None = None
@@ -244,7 +171,7 @@ class SqliteStore:
         if not rows:
             return []
         with self._transaction():
-            self._check_lease(epoch)
+            check_lease(self._database, epoch)
             return [self._claim(row, epoch, now) for row in self._due(wanted, now, limit, suspects)]
 
     def _due(self, wanted: Wanted, now: int, limit: int, suspects: bool | None) -> list[dict[str, Any]]:

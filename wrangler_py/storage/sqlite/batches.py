@@ -1,0 +1,92 @@
+"""A batch of the group commit as SQL, inside a transaction of `SqliteStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from wrangler_py.engine.model import HistoryType
+from wrangler_py.engine.store import Batch, ChunkLine, Creation
+from wrangler_py.storage.database import Database
+from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.sqlite.leases import check_lease, set_deaths
+
+_Q = load_queries("wrangler_py.storage.sqlite")
+_INSERT_HISTORY = _Q["insert_history"]
+_encode = msgspec.json.Encoder().encode
+
+
+def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int | None]:
+    """Write a batch; return the row of each creation, None for an instance that exists. See `Store.apply`.
+
+    Raises:
+        StaleEpochError: the lease is gone.
+    """
+    if epoch is not None or batch.is_driving:
+        check_lease(database, epoch)
+    rows = [_create(database, creation) for creation in batch.creations] if batch.creations else []
+    if batch.deaths:
+        set_deaths(database, batch.deaths, epoch)
+    if epoch is not None and (batch.statuses or batch.consumed or batch.parkings or batch.endings):
+        lost = _write_changes(database, batch, epoch)
+        if lost:
+            batch.lose(lost)
+    if batch.chunks:
+        _write_chunks(database, batch.chunks)
+    if batch.history:
+        database.execute_many(_INSERT_HISTORY, batch.history)
+    return rows
+
+
+def _create(database: Database, new: Creation) -> int | None:
+    values = (
+        new.workflow,
+        new.id,
+        new.params,
+        new.trigger,
+        None if new.schedule is None else _encode(new.schedule).decode(),
+        new.version,
+        new.at,
+        new.at,
+        new.at,
+        new.retention.success_ms,
+        new.retention.error_ms,
+    )
+    cursor = database.execute(_Q["insert_instance"], values)
+    if cursor.rowcount != 1:
+        return None
+    row = cursor.lastrowid
+    database.execute(_INSERT_HISTORY, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
+    database.execute(_Q["touch_workflow"], (new.at, new.workflow))
+    return row
+
+
+def _write_chunks(database: Database, lines: Sequence[ChunkLine]) -> None:
+    for row, step, number, data in lines:
+        if data is None:
+            database.execute(_Q["drop_chunks"], (row, step))
+        else:
+            database.execute(_Q["insert_chunk"], (row, step, number, data))
+
+
+def _write_changes(database: Database, batch: Batch, epoch: int) -> frozenset[int]:
+    """Write what changes instances; return the rows that ``epoch`` does not drive, of which nothing changed."""
+    lost: set[int] = set()
+    for change in batch.statuses:
+        changed = (change.status, change.due_at, change.at, change.row, epoch)
+        if not database.execute(_Q["change_status"], changed).rowcount:
+            lost.add(change.row)
+    for event in batch.consumed:
+        database.execute(_Q["consume_event"], {"number": event.number, "epoch": epoch})
+    for parking in batch.parkings:
+        if not database.execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
+            lost.add(parking.row)
+    for end in batch.endings:
+        error = _encode(end.error) if end.error else None
+        values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row, epoch)
+        if not database.execute(_Q["finish"], values).rowcount:
+            lost.add(end.row)
+        else:
+            database.execute(_Q["drop_events"], (end.row,))
+    return frozenset(lost)
