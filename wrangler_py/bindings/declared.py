@@ -1,4 +1,4 @@
-"""What every kind of binding tells of itself, and the life of the work behind it."""
+"""The description of a kind of binding, and the life of the work behind it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Declared(NamedTuple):
 
 
 class Background(Protocol):
-    """What goes on by itself in the one process that drives a script: consumers, alarms, cron."""
+    """The background work of the one process that drives a script: consumers, alarms, cron."""
 
     async def start(self) -> None:
         """Begin: this process drives the script now."""

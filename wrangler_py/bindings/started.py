@@ -93,7 +93,7 @@ class Started(Coroutine[Any, Any, T]):
             self._result = done.value
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - whoever awaits the call gets it
+        except BaseException as error:  # noqa: BLE001 - the caller that awaits it gets it
             self._failed(error)
         else:
             return True
@@ -227,7 +227,7 @@ class Unawaited:
 
 
 class _Driven:
-    """What a task awaits that drives a call which nobody awaits."""
+    """The awaitable of a task that drives a call which nobody awaits."""
 
     def __init__(self, call: Started[Any]) -> None:
         self._call = call

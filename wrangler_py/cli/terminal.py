@@ -1,4 +1,4 @@
-"""What may be written where: plain text into pipes, colours and live screens into terminals.
+"""The console: plain text into pipes, colours and live screens into terminals.
 
 Every line of a command passes through here, and none of them steers the terminal: text of users is written out.
 """

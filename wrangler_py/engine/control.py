@@ -44,7 +44,7 @@ from wrangler_py.errors import (
     StoreError,
 )
 
-#: How long to wait until whoever drives an instance has done what it was asked, and how often to look, in seconds.
+#: Timeout for a request to the driver of an instance, and interval between looks at the row, in seconds.
 BUSY_S = 10.0
 ASK_S = 0.02
 #: An instance that was released for a command is due again after this delay, in milliseconds, should the process that
@@ -211,7 +211,7 @@ class Control:
     async def _command(self, workflow: str, instance_id: str, request: Request, decide: Decide) -> Status:
         """Look, decide and act until nothing comes in between; return the status that is stored then.
 
-        ``request``: what whoever drives the instance is asked to do first.
+        ``request``: the request that the instance's driver gets first.
 
         Raises:
             InstanceNotFoundError: there is none.
@@ -259,7 +259,7 @@ class Control:
             park() if context.code.has_ended else context.code.main.add_done_callback(park)
 
     async def _is_free(self, instance: InstanceRow, attempt: _Attempt) -> bool:
-        """Return True if this process may write; else steer whoever drives the instance, to look again."""
+        """Return True if this process may write; else steer the instance's driver, to look again."""
         context = self._resident(instance.row)
         if context is not None and context is not attempt.halted:
             if attempt.request is Request.LET_GO:
@@ -314,7 +314,7 @@ class Control:
         await self._steer(context, Request.LET_GO)
         await self._commits.flush()
         # Meanwhile a command of this process may have made it due, and it is driven again under the same lease:
-        # whoever asked for it asks again.
+        # its caller asks again.
         if self._is_newer(context):
             return
         await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
@@ -343,7 +343,7 @@ class Control:
 
 
 class _Attempt:
-    """What a command has under way: whom it stopped, and whom it asked."""
+    """The state of a command under way: the instance it stopped, and the driver it asked."""
 
     def __init__(self, request: Request) -> None:
         self.request = request

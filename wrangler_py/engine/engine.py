@@ -54,9 +54,9 @@ from wrangler_py.errors import InstanceNotFoundError, StoreError, WorkflowNotFou
 
 logger = logging.getLogger(__name__)
 
-#: How often to end expired leases, in seconds.
+#: Interval at which expired leases are ended, in seconds.
 REAP_S = 5.0
-#: How often to try again when the store does not take writes, in seconds.
+#: Interval of retries while the store does not take writes, in seconds.
 STORE_RETRY_S = 1.0
 
 
@@ -115,7 +115,7 @@ class Engine:
         for one in definitions:
             self._scheduler.definitions[one.name] = one
             self._known.add(one.name)
-            if one.is_pinned:  # Which version is the newest, whoever deploys says.
+            if one.is_pinned:  # A deployment decides which version is the newest.
                 continue
             await self.store.bind_workflow(
                 WorkflowRow(one.name, one.script, one.class_name, one.version, now, now)
@@ -128,8 +128,8 @@ class Engine:
     ) -> None:
         """Take a lease and begin to drive instances.
 
-        What the ``dead_owners`` (None: everybody else) drove is due, and so is what owners drove whose names do not
-        begin with ``living``, if that is given. ``ends`` says how they died; see `Store.reap`.
+        Instances of the ``dead_owners`` (None: of all other owners) are due, and so are those of owners whose names do
+        not begin with ``living``, if that is given. ``ends`` reports on their deaths; see `Store.reap`.
         """
         now = self.clock.now()
         watch(asyncio.get_running_loop())
@@ -155,8 +155,7 @@ class Engine:
         self.maintenance.start(epoch)
 
     async def drain(self, grace: float) -> None:
-        """Start no new step, wait up to ``grace`` seconds for those in flight, let every instance go, end the
-        lease."""
+        """Start no new step, wait up to ``grace`` seconds for those in flight, release instances and lease."""
         if self._lease is None:
             return
         self._shared.draining = True
@@ -194,7 +193,7 @@ class Engine:
             await heartbeat.stop()
 
     async def close(self) -> None:
-        """Drain without grace and let go of threads; the store stays open."""
+        """Drain without grace and release threads; the store stays open."""
         self.end_subscriptions()
         try:
             await self.drain(0)

@@ -1,4 +1,4 @@
-"""What each history event carries: the data of an entry, as it is written and read back.
+"""The data of history entries, one struct for each event, as it is written and read back.
 
 An entry's data is JSON. That of an entry which stores a value (STEP_SUCCESS, WAIT_COMPLETE) is the value itself, in the
 encoding of `serde`; a step's stream has a checkpoint in its place.
@@ -10,7 +10,7 @@ import msgspec
 
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, Status, StepConfig
 
-#: What a rollback is told of when nothing failed.
+#: The error that a rollback gets when nothing failed.
 TERMINATED = ErrorRecord("WorkflowTerminatedError", "The instance was terminated")
 _TAG = b'{"$stream":'
 
@@ -73,7 +73,7 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What stands for a stream: the number of the step whose chunks these are, and their bytes together."""
+    """A reference to a stream: the number of the step whose chunks these are, and their total size in bytes."""
 
     step: int
     size: int

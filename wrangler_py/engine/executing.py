@@ -1,4 +1,4 @@
-"""What user code executes in this process now, in memory that outlives it: the supervisor reads it after a death.
+"""A record of the user code that executes now, in memory that outlives the process: read after a death.
 
 Recorded is only what executes, not what awaits: a callback on the event loop between two of its awaits, one in a thread
 for as long as it lasts. So the record names a culprit, not all that were under way. A process has one record, as it has
@@ -77,7 +77,7 @@ def _entry(text: str) -> bytes:
 
 
 class LastWords(NamedTuple):
-    """What a process was executing when it died."""
+    """The user code that a process was executing when it died."""
 
     on_loop: tuple[Executing, ...] = ()
     in_threads: tuple[Executing, ...] = ()

@@ -26,7 +26,7 @@ BLOCKED_S = 1.0
 
 
 class Beating(Protocol):
-    """What renews a lease until it is stopped: `Heartbeat`, or under virtual time what beats without a thread."""
+    """The renewal of a lease until it is stopped: `Heartbeat`, or one without a thread under virtual time."""
 
     async def stop(self) -> None:
         """Stop beating."""

@@ -1,4 +1,4 @@
-"""How an engine behaves."""
+"""The options of an engine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import msgspec
 
 from wrangler_py.engine.limits import Plan
 
-#: How often to look whether another process wrote something, in seconds.
+#: Interval of polls for changes by other processes, in seconds.
 LOOK_S = 0.25
 
 
 class EngineOptions(msgspec.Struct):
-    """How an engine behaves. ``hibernate_after_ms``: what waits longer leaves memory."""
+    """The options of an engine. ``hibernate_after_ms``: an instance that waits longer leaves memory."""
 
     hibernate_after_ms: int = 10_000
     strict: bool = False

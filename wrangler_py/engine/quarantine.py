@@ -1,7 +1,7 @@
 """Suspects: instances that were executing when their process died, and how they are tried again.
 
 The start of an attempt is written and not waited for, so a step that kills its process in the very turn in which it
-begins leaves no trace. The death itself does: whoever takes the dead process's instances over counts it for those that
+begins leaves no trace. The death itself does: the process that takes its instances over counts it for those that
 were executing (`Store.reap`). Such an instance is a *suspect* until it makes progress. Two rules follow:
 
 * The start of each of its attempts is on disk before the callback is called. So every further death is an attempt.
@@ -34,7 +34,7 @@ HOLD_MS, PAUSE_MS, PATIENCE_MS = 2_000, 20_000, 600_000
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What is known of the death of the process ``owner``.
+    """The report on the death of the process ``owner``.
 
     The death counts for the ``instances`` (workflow, id), whose code was executing. Where there are none, something
     else may have ended the process: whatever was under way is tried again as after a first death, and no more.
@@ -52,7 +52,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Ends(TypedDict, total=False):
-    """How the owners of leases ended: those that were stopped on purpose, and what is known of the deaths of others."""
+    """The ends of lease owners: those that were stopped on purpose, and reports on the deaths of others."""
 
     stopped: Collection[str]
     evidence: Collection[Evidence]

@@ -14,7 +14,7 @@ from wrangler_py.engine.timers import Timer
 
 
 class Trials:
-    """Who is on trial, since when. ``kick`` is called when it is time to look again."""
+    """The suspects on trial, and since when. ``kick`` is called when it is time to look again."""
 
     def __init__(
         self, shared: EngineContext, resident: Mapping[int, InstanceContext], kick: Callable[[], None]

@@ -16,7 +16,7 @@ NAMED = 3
 
 
 def ends_of(deaths: Sequence[Death]) -> Ends:
-    """Return what the engine is told of deaths."""
+    """Return the report on deaths that the engine gets."""
     from wrangler_py.engine.quarantine import Ends, Evidence
 
     return Ends(

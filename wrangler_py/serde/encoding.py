@@ -208,7 +208,7 @@ _WRAPPERS: dict[type, Callable[[Any, int], Any]] = {
     tuple: _refuse_rpc,
     bytearray: _refuse_rpc,
 }
-#: How a subclass gives the plain value it holds, past whatever methods it overrides.
+#: Conversions of a subclass to the plain value it holds, past any method it overrides.
 _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (int, int.__int__),

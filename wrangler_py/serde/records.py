@@ -1,4 +1,4 @@
-"""What stored values come back as: dicts with attributes, and errors."""
+"""The Python objects of stored values: dicts with attributes, and errors."""
 
 from __future__ import annotations
 

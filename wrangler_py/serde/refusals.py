@@ -10,7 +10,7 @@ from enum import Enum
 #: output. Every reader manages twice as many from within a call stack of ordinary depth (`decode`, msgspec, the json
 #: module, Rich, graphql-core).
 MAX_DEPTH = 100
-#: What `Refused.told` makes a sentence of.
+#: The phrases from which `Refused.told` makes a sentence.
 TOO_DEEP = "too deep"
 _LONGEST_KEY_SHOWN = 60
 # Past a metaclass, whose own methods may raise.

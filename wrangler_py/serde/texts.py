@@ -6,8 +6,8 @@ import re
 
 from wrangler_py.serde.refusals import type_name
 
-#: What plays tricks on a terminal: control characters but line feed and tab, separators and directions that reorder a
-#: line, and halves of surrogate pairs. Joiners stay: Persian, Hindi and many emoji are written with them.
+#: Characters that play tricks on a terminal: control characters but line feed and tab, separators and directions that
+#: reorder a line, and halves of surrogate pairs. Joiners stay: Persian, Hindi and many emoji are written with them.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

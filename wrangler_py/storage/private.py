@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-#: What SQLite appends to the name of a database for the files beside it.
+#: Suffixes that SQLite appends to the name of a database for the files beside it.
 BESIDE = ("-wal", "-shm", "-journal")
 _OTHERS = 0o077
 _making = threading.Lock()

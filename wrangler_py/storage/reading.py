@@ -20,12 +20,12 @@ from urllib.parse import quote
 
 #: The byte of a ``-shm`` file that every process locks while it has the database open (UNIX_SHM_DMS in os_unix.c).
 _IN_USE_BYTE = 128
-#: How ``struct flock`` lies in memory, and where in it the byte, the length and the kind of the lock are.
+#: The layout of ``struct flock`` in memory, and where in it the byte, the length and the kind of the lock are.
 _LAYOUTS = {"linux": ("hhqqi4x", (2, 3, 0)), "darwin": ("qqihh", (0, 1, 3))}
 
 
 _is_reading_only = False
-#: Whether other processes have a database open, as it was found first: `_is_in_use` may not ask again.
+#: True for a database that other processes had open when first asked: `_is_in_use` may not ask again.
 _found_in_use: dict[Path, bool] = {}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-#: What a name may contain, as the inside of a character class: SQLite takes every character beyond ASCII.
+#: The characters that a name may contain, inside of a character class: SQLite takes every character beyond ASCII.
 NAME_CHARACTERS = r"A-Za-z0-9_$\x80-\U0010ffff"
 
 #: A doubled quote inside a string makes two tokens side by side, which is the same for all who ask. ``/*`` at the very

@@ -1,4 +1,4 @@
-"""Whether a database has all its pages: a file that was cut short opens well, and fails when a missing page is read."""
+"""A check that a database has all its pages: a truncated file opens well, and fails when a missing page is read."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class KvNamespace:
         stored = [rules.read_key(key, "GET_BULK") for key in keys]
         entries, size = [], 0
         for key in stored:
-            # What is large together is read on the thread, as one large value is.
+            # Values that are large together are read on the thread, as one large value is.
             entries.append(entry := await self._find(key, aside=size > LARGE))
             size += len(entry.value or b"") if entry else 0
             if size > rules.MAX_VALUE:

@@ -85,7 +85,7 @@ def find_page(store: BucketStore, query: Query) -> Page:
     with store.walk(query.start, _behind(query.prefix)) as walk:
         while (key := walk.next_key()) is not None:
             if len(objects) + len(prefixes) == query.limit:
-                # What is put behind the last entry until then is on the next page.
+                # Entries put behind the last one until then are on the next page.
                 return Page(objects, prefixes, _cursor(behind))
             common = _common_prefix(key, query)
             if common is None:

@@ -1,4 +1,4 @@
-"""What a step may ask of its instance: a number, an entry in the history, permission to go on.
+"""The services of an instance to its steps: a number, an entry in the history, permission to go on.
 
 All that an instance in memory writes passes through its `InstanceContext`. It numbers steps, writes history, holds new
 steps during a pause, and notices when only waits are left. `instance.runner` starts an instance and writes its end.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wrangler_py.engine.definition import Definition
     from wrangler_py.engine.store import Store
 
-#: How much longer than the first time a replay waits for user code to give a step up, in milliseconds.
+#: Extra time, in milliseconds, that a replay leaves user code to give a step up as it did the first time.
 _GIVEN_UP_MS = 1000
 #: Checkpoints that a replay returns in one turn of the event loop; about two milliseconds.
 _CHECKPOINTS_A_TURN = 200
@@ -74,7 +74,7 @@ _COLLECTING, _UNDOING = Phase.COLLECTING, Phase.UNDOING
 
 
 class EngineContext:
-    """What all instances of an engine share."""
+    """The state that all instances of an engine share."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class EngineContext:
 
 
 class Slots(Protocol):
-    """What gives instances the right to execute; the scheduler."""
+    """The source of the right to execute; the scheduler."""
 
     def request(self, context: InstanceContext) -> None:
         """Give an instance that waited its slot, now or later, by `InstanceContext.granted`."""
@@ -151,7 +151,7 @@ class InstanceContext:
         self._replayed = 0
         self._checking = False
 
-    # what is stored
+    # history and commits
 
     def now(self) -> int:
         """Return milliseconds since 1970."""
@@ -185,7 +185,7 @@ class InstanceContext:
         be."""
         return self.shared.commits.durable()
 
-    # what steps ask
+    # requests of steps
 
     async def reach(self, kind: Kind, name: object) -> tuple[str, Recorded | None]:
         """Note that user code has called a step; return its display name and what history knows of it."""
@@ -204,7 +204,7 @@ class InstanceContext:
         scope, replay = self.code.scope_of(task), self.replay
         recorded = replay.visit(kind, plain, scope)
         if recorded is None and replay.may_have_moved(kind, plain):
-            # Whoever recorded it may only not have come so far: let every result that is recorded go first.
+            # The task that recorded it may not have reached it yet: hand every recorded result over first.
             await self.order.rest()
             self.check_open()
             recorded = replay.adopt(kind, plain, scope)

@@ -28,12 +28,12 @@ from wrangler_py.errors import (
 from wrangler_py.sdk.failures import summary_of
 from wrangler_py.serde import encode
 
-#: How long a callback that goes on after its timeout may clean up, in seconds.
+#: Time for a callback to clean up after its timeout, in seconds.
 GRACE_S = 1.0
 
 
 class AttemptExecutor:
-    """What all attempts of an engine share: threads for ``def`` steps, and the deadlines now running."""
+    """The executor that all attempts of an engine share: threads for ``def`` steps, and the deadlines now running."""
 
     #: However many instances there are, no more threads than this run their ``def`` steps.
     THREADS = 12
@@ -47,7 +47,7 @@ class AttemptExecutor:
 
     @property
     def threads_left_behind(self) -> int:
-        """How many threads of ``def`` steps run on although their attempt is over."""
+        """Count of the threads of ``def`` steps that run on although their attempt is over."""
         return self._threads.left_behind
 
     async def call(

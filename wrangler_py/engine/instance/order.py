@@ -27,7 +27,7 @@ BLIND_REST_TURNS = 8
 MOST_TURNS = 64
 
 
-#: How often to look whether user code has given a step up, in seconds, where its timers do not tell.
+#: Interval of polls for user code to give a step up, in seconds, where its timers do not tell.
 POLL_S = 0.01
 
 

@@ -33,12 +33,12 @@ class Scope(NamedTuple):
 
 
 RUN = Scope()
-#: What tells steps apart, with a count: their kind, their name and where they are called.
+#: The key of a step, with a count: its kind, its name and where it is called.
 Place = tuple[Kind, str, Scope]
 
 
 class Recorded:
-    """What history knows of one step."""
+    """The history of one step."""
 
     __slots__ = (
         "abandoned_ms",
@@ -273,7 +273,7 @@ class Replay:
         if record.visited:
             return False
         outer = self._steps.get(record.scope.parent)
-        # What stands in a callback comes up when that is called again, if it then goes the same way.
+        # A step inside a callback comes up when that is called again, if it then goes the same way.
         return outer is None or (outer.done and (outer.visited or self._is_missed(outer)))
 
     def divergence(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `run()` sees as ``step``: steps run, or declared by decorator and run when called (python-sdk, section 3).
+"""The ``step`` of `run()`: steps run, or declared by decorator and run when called (python-sdk, section 3).
 
 Declared steps may depend on others, whose results they share. Two modes by compatibility date: parameters named like
 the steps they need (implicit), or a ``depends=`` list matched by position.
@@ -160,7 +160,7 @@ class WorkflowStep:
 
 
 class DeclaredStep:
-    """What ``@step.do(...)`` makes of a function: call it, without arguments, to run the step."""
+    """A function decorated with ``@step.do(...)``: call it, without arguments, to run the step."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class DeclaredStep:
         return self._owner.context.calls.call(self.name, self._run)
 
     def rollback(self, function: Callable[..., Any] | None = None, *, config: object = None) -> Any:
-        """Say how to undo this step, as decorator: ``@charge.rollback`` or ``@charge.rollback(config=...)``."""
+        """Declare the rollback of this step, as decorator: ``@charge.rollback`` or ``@charge.rollback(config=...)``."""
 
         def declare(undo: Callable[..., Any]) -> Callable[..., Any]:
             self._undo = self._owner.read_rollback(self.name, undo, config)

@@ -136,7 +136,7 @@ _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def watch(loop: asyncio.AbstractEventLoop) -> None:
-    """Tell every instance on ``loop`` of its tasks and timers from now on; a second call changes nothing."""
+    """Register the tasks and timers of every instance on ``loop`` from now on; a second call changes nothing."""
     if loop in _watched:
         return
     _watched.add(loop)
@@ -147,7 +147,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
 
 def _task_factory(inner: Any) -> Any:
     def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
-        # A task that is given a context of its own belongs to whom that says: none, for the engine's own tasks.
+        # A task that is given a context of its own belongs to the instance in that: none, for the engine's own tasks.
         context = options.get("context")
         tasks = current_tasks.get() if context is None else context.get(current_tasks)
         if tasks is not None and asyncio.iscoroutine(coro):

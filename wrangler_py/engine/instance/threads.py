@@ -63,7 +63,7 @@ class StepThreads(Executor):
 
     @property
     def left_behind(self) -> int:
-        """How many calls nobody waits for are still running."""
+        """Count of the running calls that nobody waits for."""
         return self._left_behind
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -77,7 +77,7 @@ class StepThreads(Executor):
         return call
 
     def leave(self, call: _Call) -> None:
-        """Count a running call no more, and let another thread take its place."""
+        """Stop counting a running call, and let another thread take its place."""
         with self._work:
             if call.is_left_behind or call.done():
                 return
@@ -145,7 +145,7 @@ def _run(call: _Call) -> None:
 
 
 class Outcome:
-    """What a call in a thread came to. It crosses as a value: a future cannot carry StopIteration."""
+    """The outcome of a call in a thread. It crosses as a value: a future cannot carry StopIteration."""
 
     __slots__ = ("_error", "_value")
 

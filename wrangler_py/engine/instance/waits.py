@@ -14,7 +14,7 @@ from wrangler_py.engine.timers import Timer, Timers
 
 
 class WaitingInstance(Protocol):
-    """What its waits need of the instance that waits."""
+    """The part of an instance that its waits depend on."""
 
     def now(self) -> int:
         """Return milliseconds since 1970."""

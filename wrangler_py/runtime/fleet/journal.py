@@ -38,7 +38,7 @@ class Journal:
         version: str = "",
         culprit: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Tell something that somebody should look at. ``culprit``: fields that say which instance it is about."""
+        """Log something that somebody should look at. ``culprit``: fields that say which instance it is about."""
         if self._is_json:
             self._record(LogLevel.WARN, event, message, script, version, culprit=culprit)
         else:

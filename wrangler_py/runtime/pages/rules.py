@@ -17,7 +17,7 @@ from wrangler_py.sdk.web.headers import Headers
 REDIRECTS, HEADERS, ROUTES = "_redirects", "_headers", "_routes.json"
 _STATUSES = frozenset({200, 301, 302, 303, 307, 308})
 _MARK = re.compile(r"\*|:[A-Za-z]\w*", re.ASCII)
-#: How a line begins that a block of ``_headers`` is for: a path, or an address with a scheme.
+#: The start of a line that names the target of a block of ``_headers``: a path, or an address with a scheme.
 _ADDRESSED = re.compile(r"/|[^\s:]+://")
 _REMOVES = "! "
 #: Characters that a ``Location`` keeps as they are; all others are percent-encoded.

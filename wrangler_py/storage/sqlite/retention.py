@@ -1,4 +1,4 @@
-"""What `engine.retention`, `engine.terminations` and `engine.maintenance` ask of the store."""
+"""The part of the store for `engine.retention`, `engine.terminations` and `engine.maintenance`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK_LINES = 16
 
 
 class Housekeeping:
-    """What makes room in the database, and ends many instances at once."""
+    """The statements that make room in the database, and those that end many instances at once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
