@@ -60,7 +60,7 @@ class Code(Protocol):
         ...
 
     def handles(self, event: str) -> bool:
-        """Say whether there is a handler of ``event``."""
+        """Return True if there is a handler of ``event``."""
         ...
 
     async def call_entrypoint(

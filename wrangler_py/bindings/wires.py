@@ -203,7 +203,7 @@ class Wire(asyncio.Protocol):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether something can be sent: nobody has closed the other end, even if this loop has not heard of it yet."""
+        """True if something can be sent: nobody has closed the other end, even if this loop has not heard of it yet."""
         if self.is_closed or self._transport.is_closing():
             return False
         poll = select.poll()

@@ -163,24 +163,24 @@ class Config(msgspec.Struct, frozen=True):
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def flag(self, name: str) -> bool:
-        """Say whether a compatibility flag is set."""
+        """Return True if a compatibility flag is set."""
         return name in self.compatibility_flags
 
     @property
     def implicit_dependencies(self) -> bool:
-        """Whether parameters of a step name the steps it depends on."""
+        """True if parameters of a step name the steps it depends on."""
         if self.flag("no_python_workflows_implicit_dependencies"):
             return False
         return self.flag("python_workflows_implicit_dependencies") or self._since(IMPLICIT_DEPENDENCIES_FROM)
 
     @property
     def global_handlers(self) -> bool:
-        """Whether module functions such as ``on_fetch`` answer instead of the class ``Default``."""
+        """True if module functions such as ``on_fetch`` answer instead of the class ``Default``."""
         return self.flag("disable_python_no_global_handlers") or not self._since(NO_GLOBAL_HANDLERS_FROM)
 
     @property
     def clears_alarms(self) -> bool:
-        """Whether ``deleteAll`` of a Durable Object removes its alarm as well."""
+        """True if ``deleteAll`` of a Durable Object removes its alarm as well."""
         if self.flag("delete_all_preserves_alarm"):
             return False
         return self.flag("delete_all_deletes_alarm") or self._since(DELETE_ALL_CLEARS_ALARM_FROM)

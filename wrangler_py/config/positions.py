@@ -40,5 +40,5 @@ def walk(value: Any, at: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Say whether tables and lists are nested more than ``MAX_DEPTH`` levels."""
+    """Return True if tables and lists are nested more than ``MAX_DEPTH`` levels."""
     return any(len(path) > MAX_DEPTH for path, _ in walk(value))

@@ -38,7 +38,7 @@ class Schedule:
         return f"<schedule {self.expression}>"
 
     def matches(self, at: int) -> bool:
-        """Say whether the minute that begins at ``at`` (ms since 1970) is one of the schedule's."""
+        """Return True if the minute that begins at ``at`` (ms since 1970) is one of the schedule's."""
         return self.next_after(at - 1) == at
 
     def next_after(self, at: int) -> int | None:

@@ -32,7 +32,7 @@ class Source:
 
     @property
     def is_toml(self) -> bool:
-        """Whether tables are written in brackets."""
+        """True if tables are written in brackets."""
         return self.path.suffix == ".toml"
 
     def report(self, severity: Severity, key: KeyPath, message: str, hint: str | None = None) -> None:
@@ -105,7 +105,7 @@ def _read_json(text: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
 
 
 def _is_half(value: Any) -> bool:
-    """Say whether a text has half of a surrogate pair: JSON can spell it, UTF-8 cannot."""
+    """Return True if a text has half of a surrogate pair: JSON can spell it, UTF-8 cannot."""
     return isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value)
 
 

@@ -48,7 +48,7 @@ class Table:
         return (*self._origins.get(key, self.at), key)
 
     def has(self, key: str) -> bool:
-        """Say whether there is a value; JSON's null is none."""
+        """Return True if there is a value; JSON's null is none."""
         return self.data.get(key) is not None
 
     def override(self, values: Mapping[str, Any]) -> None:

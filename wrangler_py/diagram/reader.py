@@ -117,5 +117,5 @@ def _is_static(function: Function) -> bool:
 
 
 def _has_steps(nodes: list[Node], own_name: str = "") -> bool:
-    """Say whether a step runs, or a function with steps is called; that a function calls itself is no step."""
+    """Return True if a step runs, or a function with steps is called; that a function calls itself is no step."""
     return any(not isinstance(one, Break) and one != FunctionCall(own_name) for one in leaves(nodes))

@@ -77,7 +77,7 @@ def describe(instance: InstanceRow, history: Iterable[HistoryEvent]) -> Instance
 
 
 def is_stream(output: object) -> bool:
-    """Say whether a view's output may stand for a stream; a text of the user's may look the same."""
+    """Return True if a view's output may stand for a stream; a text of the user's may look the same."""
     return isinstance(output, str) and output.startswith("[ReadableStream ")
 
 

@@ -60,7 +60,7 @@ class Maintenance:
         return await self._terminations.order(workflow, status)
 
     async def is_terminating(self, workflow: str) -> bool:
-        """Say whether such an order is being carried out."""
+        """Return True if such an order is being carried out."""
         return await self._store.is_terminating(workflow)
 
     # settings

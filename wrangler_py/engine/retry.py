@@ -136,7 +136,7 @@ def _shown_duration(value: Any) -> Any:
 
 
 def may_retry(retries: Retries, attempt: int) -> bool:
-    """Say whether the failed attempt number ``attempt`` (from 1) may be followed by another.
+    """Return True if the failed attempt number ``attempt`` (from 1) may be followed by another.
 
     ``limit`` counts retries, so limit 0 is one attempt and limit 5 six (engine-semantics, section 2).
     """

@@ -290,7 +290,7 @@ class Store(Protocol):
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Say whether another process has written since the last call."""
+        """Return True if another process has written since the last call."""
         ...
 
     # the hot path
@@ -485,11 +485,11 @@ class Store(Protocol):
         ...
 
     async def is_terminating(self, workflow: str) -> bool:
-        """Say whether there is an order for a workflow."""
+        """Return True if there is an order for a workflow."""
         ...
 
     async def is_driven(self) -> bool:
-        """Say whether any process has a lease."""
+        """Return True if any process has a lease."""
         ...
 
     async def close(self) -> None:

@@ -67,7 +67,7 @@ class Subscriptions:
             self._forget(instance.row, woken)
 
     async def _has_ended(self, instance: InstanceRow) -> bool:
-        """Say whether nothing follows what is stored, unless the instance is restarted; True if it was deleted."""
+        """Return True if nothing follows what is stored, unless the instance is restarted; also if it was deleted."""
         found = await self._store.get(instance.workflow, instance.id)
         return found is None or found.row != instance.row or found.status.is_final
 

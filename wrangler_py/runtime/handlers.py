@@ -56,7 +56,7 @@ class Handlers:
             return await _call(self._find(event, context), self._given(event, argument), self._env, context)
 
     def handles(self, event: str) -> bool:
-        """Say whether there is a handler of ``event``."""
+        """Return True if there is a handler of ``event``."""
         if self._code.global_handler(event) is not None:
             return True
         return callable(getattr(self._code.handler_class(), event, None))

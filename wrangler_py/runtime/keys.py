@@ -70,5 +70,5 @@ def _is_in_front(descriptor: int) -> bool:
 
 
 def may_ask() -> bool:
-    """Say whether a person sits there: both ends are a terminal, and it is no automatic run."""
+    """Return True if a person sits there: both ends are a terminal, and it is no automatic run."""
     return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")

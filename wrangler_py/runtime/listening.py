@@ -48,7 +48,7 @@ def bind_path(path: Path) -> socket.socket:
 
 
 def is_open_to_others(listener: socket.socket) -> bool:
-    """Say whether more than this machine can connect."""
+    """Return True if more than this machine can connect."""
     return not ip_address(listener.getsockname()[0]).is_loopback
 
 

@@ -46,7 +46,7 @@ class Budget:
         self._ends_at = 0.0
 
     def allows(self) -> bool:
-        """Say whether one more line may be written; False counts it. Must be called on the event loop."""
+        """Return True if one more line may be written; False counts it. Must be called on the event loop."""
         now = time.monotonic()
         if now >= self._ends_at:
             self._ends_at, self._used = now + 1.0, 0

@@ -39,7 +39,7 @@ class LogLevel(StrEnum):
         return _RANKS[self]
 
     def shows(self, level: LogLevel) -> bool:
-        """Say whether a line of ``level`` is printed."""
+        """Return True if a line of ``level`` is printed."""
         return level.rank >= self.rank
 
 

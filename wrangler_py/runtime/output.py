@@ -141,7 +141,7 @@ class UserStream(io.TextIOBase):
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return True if it is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:

@@ -73,7 +73,7 @@ class WorkerProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Say whether it still runs."""
+        """Return True if it still runs."""
         return self.exit_code is None
 
     def send(self, message: ToWorker, sockets: Sequence[socket.socket] = ()) -> bool:

@@ -88,7 +88,7 @@ def split_host(netloc: str) -> tuple[str, int | None]:
 
 
 def is_loopback(name: str) -> bool:
-    """Say whether a name, or an address, is of this machine alone."""
+    """Return True if a name, or an address, is of this machine alone."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

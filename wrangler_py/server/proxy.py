@@ -192,7 +192,7 @@ class _Exchange:
             return
 
     def _may_repeat(self, error: httpx.TransportError) -> bool:
-        """Say whether nothing was begun, or nothing is changed by beginning again."""
+        """Return True if nothing was begun, or nothing is changed by beginning again."""
         if isinstance(error, httpx.ConnectError):
             return not self._has_body or not self._incoming.has_begun
         return not self._has_body and self._scope["method"] in SAFE

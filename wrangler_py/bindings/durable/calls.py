@@ -39,7 +39,7 @@ def method_of(instance: Any, name: str) -> Callable[..., Any]:
 
 
 def takes_argument(function: Callable[..., Any]) -> bool:
-    """Say whether a handler wants what it is offered: ``alarm(self)`` and ``fetch(self)`` are legal."""
+    """Return True if a handler wants what it is offered: ``alarm(self)`` and ``fetch(self)`` are legal."""
     kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
     return bool(
         kinds

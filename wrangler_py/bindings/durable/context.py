@@ -109,5 +109,5 @@ def flush() -> None:
 
 
 def inside_an_object() -> bool:
-    """Say whether an object calls."""
+    """Return True if an object calls."""
     return isinstance(current_context.get(), ObjectContext)

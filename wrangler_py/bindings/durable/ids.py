@@ -38,7 +38,7 @@ class ObjectId:
         return self._hex
 
     def equals(self, other: object) -> bool:
-        """Say whether ``other`` is the id of the same object."""
+        """Return True if ``other`` is the id of the same object."""
         return self == other
 
     @property

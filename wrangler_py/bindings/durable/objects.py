@@ -40,7 +40,7 @@ _NO_RESPONSE = "Incorrect type for Promise: the Promise did not resolve to 'Resp
 
 
 class Phase(Enum):
-    """Whether this process drives the script: not yet, yes, only to finish what runs, no more."""
+    """The part of this process in driving the script: none yet, full, only to finish what runs, none any more."""
 
     WAITING = 0
     DRIVING = 1
@@ -109,7 +109,7 @@ class DurableObjects:
         return Ids(self._script, class_name).received(object_id)
 
     async def _is_mine(self) -> bool:
-        """Say whether the object lives here, as soon as that is known.
+        """Return True if the object lives here, as soon as that is known.
 
         While this process only finishes what runs, an object that it waits for may still call another; all others
         belong to the next worker.

@@ -75,7 +75,7 @@ class Resident:
 
     @property
     def is_idle(self) -> bool:
-        """Say whether nothing of it runs."""
+        """Return True if nothing of it runs."""
         return not self._tasks and not len(self._work)
 
     # events -------------------------------------------------------------------------------------------------------

@@ -114,6 +114,6 @@ class Delivery:
 
 
 def _is_cancelled() -> bool:
-    """Say whether somebody cancelled this task; else a CancelledError is the user's own, and a failure."""
+    """Return True if somebody cancelled this task; else a CancelledError is the user's own, and a failure."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

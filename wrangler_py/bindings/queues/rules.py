@@ -25,12 +25,12 @@ def deliver_at(due_times: Sequence[int], consumer: ConsumerConfig) -> int | None
 
 
 def is_worn_out(message: HeldMessage, consumer: ConsumerConfig) -> bool:
-    """Say whether a message has had all its deliveries before this one: each of them ended its process."""
+    """Return True if a message has had all its deliveries before this one: each of them ended its process."""
     return message.attempts > consumer.max_retries + 1
 
 
 def has_retries_left(message: HeldMessage, consumer: ConsumerConfig) -> bool:
-    """Say whether a message is delivered again if this delivery fails."""
+    """Return True if a message is delivered again if this delivery fails."""
     return message.attempts <= consumer.max_retries
 
 

@@ -42,7 +42,7 @@ class Condition(NamedTuple):
     in_seconds: bool = False
 
     def allows(self, stored: StoredObject | None) -> bool:
-        """Say whether the object that is there now, or that there is none, fulfils the condition."""
+        """Return True if the object that is there now, or that there is none, fulfils the condition."""
         if stored is None:
             return self.matches is None and self.after is None
         matches = self.matches is None or _names(self.matches, stored.etag, weakly=False)

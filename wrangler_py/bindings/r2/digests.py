@@ -80,7 +80,7 @@ class Digests:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is still something to compute."""
+        """True if there is still something to compute."""
         return bool(self._hashes)
 
     @property

@@ -128,7 +128,7 @@ class R2ObjectBody(R2Object):
 
     @property
     def bodyUsed(self) -> bool:
-        """Whether the bytes were read."""
+        """True if the bytes were read."""
         return self.body.used
 
     async def text(self) -> str:

@@ -33,7 +33,7 @@ def read_options(method: str, given: Any, more: Mapping[str, Any], known: Collec
 
 
 def absent(value: Any) -> bool:
-    """Whether a value stands for JavaScript's ``undefined`` or ``null``."""
+    """Return True if a value stands for JavaScript's ``undefined`` or ``null``."""
     return value is None or isinstance(value, JsNull)
 
 

@@ -101,7 +101,7 @@ class Crew:
 
     @property
     def serves(self) -> bool:
-        """Say whether requests are answered, and by working code."""
+        """Return True if requests are answered, and by working code."""
         return not self.is_broken and any(post.is_employed for post in self.posts)
 
     def begin(self) -> None:
@@ -182,7 +182,7 @@ class Crew:
 
     @property
     def is_gone(self) -> bool:
-        """Say whether no process is left."""
+        """Return True if no process is left."""
         return all(post.is_empty for post in self.posts)
 
 

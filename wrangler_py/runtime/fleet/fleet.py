@@ -350,7 +350,7 @@ class Fleet:
 
     @property
     def is_gone(self) -> bool:
-        """Say whether no worker is left."""
+        """Return True if no worker is left."""
         return all(crew.is_gone for crew in self._all())
 
     async def rest(self, grace: float) -> None:

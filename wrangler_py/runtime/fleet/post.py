@@ -83,12 +83,12 @@ class Post:
 
     @property
     def is_ready(self) -> bool:
-        """Say whether a process is here that has loaded."""
+        """Return True if a process is here that has loaded."""
         return self._ready_since is not None
 
     @property
     def is_empty(self) -> bool:
-        """Say whether there is no process."""
+        """Return True if there is no process."""
         return self._process is None
 
     @property

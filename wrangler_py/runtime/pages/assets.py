@@ -190,5 +190,5 @@ def _elsewhere(*parts: str) -> Found:
 
 
 def _is_plain(part: str) -> bool:
-    """Say whether a decoded segment can name a file inside the folder."""
+    """Return True if a decoded segment can name a file inside the folder."""
     return part not in (".", "..") and not any(one in part for one in "/\\\0")

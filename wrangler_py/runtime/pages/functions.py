@@ -144,7 +144,7 @@ class PagesHandlers:
             current_context.reset(token)
 
     def handles(self, event: str) -> bool:
-        """Say whether there is a handler of ``event``: of requests only."""
+        """Return True if there is a handler of ``event``: of requests only."""
         return event == "fetch"
 
     async def call_entrypoint(

@@ -80,7 +80,7 @@ class Functions(msgspec.Struct, frozen=True):
     exclude: tuple[str, ...] = ()
 
     def reach(self, path: str) -> bool:
-        """Say whether functions are asked for ``path``."""
+        """Return True if functions are asked for ``path``."""
         return _any(self.include, path) and not _any(self.exclude, path)
 
 

@@ -71,7 +71,7 @@ class Array:
 
     @staticmethod
     def isArray(value: Any) -> bool:
-        """Whether it is an array."""
+        """True if it is an array."""
         return isinstance(value, list)
 
 

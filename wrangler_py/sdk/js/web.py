@@ -24,7 +24,7 @@ class _Body(body.Readable):
 
     @property
     def bodyUsed(self) -> bool:
-        """Whether the body was read."""
+        """True if the body was read."""
         return self.body_used
 
     async def arrayBuffer(self) -> JsBuffer:

@@ -286,7 +286,7 @@ def destroy_proxies(proxies: Iterable[JsProxy], /) -> None:
 
 
 def can_run_sync() -> bool:
-    """Whether `run_sync` may be called here: not on a thread whose event loop is running."""
+    """Return True if `run_sync` may be called here: not on a thread whose event loop is running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -45,7 +45,7 @@ class Readable:
 
     @property
     def body_used(self) -> bool:
-        """Whether the body was read."""
+        """True if the body was read."""
         return self._stream is not None and self._stream.used
 
     @property

@@ -75,7 +75,7 @@ class MultiMap(MutableMapping[str, V]):
         del self[name]
 
     def has(self, name: str) -> bool:
-        """Whether ``name`` has a value."""
+        """True if ``name`` has a value."""
         return name in self
 
     def set(self, name: str, value: V) -> None:

@@ -63,7 +63,7 @@ class FetchResponse(Readable):
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success, 200 to 299."""
+        """True if the status is one of success, 200 to 299."""
         return 200 <= self._status <= 299
 
     @property
@@ -73,7 +73,7 @@ class FetchResponse(Readable):
 
     @property
     def redirected(self) -> bool:
-        """Whether redirects led to it."""
+        """True if redirects led to it."""
         return self._redirected
 
     @property

@@ -77,7 +77,7 @@ class URL:
 
     @staticmethod
     def canParse(url: object, base: object = None) -> bool:
-        """Whether ``url`` is an absolute URL, or one relative to ``base``."""
+        """True if ``url`` is an absolute URL, or one relative to ``base``."""
         try:
             URL(url, base)
         except TypeError:

@@ -101,7 +101,7 @@ class ObjectFile:
         return connection
 
     def _is_empty(self) -> bool:
-        """Say whether nothing was ever written; reading makes no file."""
+        """Return True if nothing was ever written; reading makes no file."""
         if self._closed_by is not None:
             raise self._closed_by
         return self._connection is None and not self.path.exists()

@@ -44,7 +44,7 @@ def sweep(database: Path) -> None:
 
 
 def is_alive(path: Path) -> bool:
-    """Say whether the process that made the file lives and has not let go."""
+    """Return True if the process that made the file lives and has not let go."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

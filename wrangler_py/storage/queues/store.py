@@ -95,7 +95,7 @@ class QueueStore:
         self._database.close()
 
     def changed_elsewhere(self) -> bool:
-        """Say whether another process has written since the last call; raise StoreUnavailableError."""
+        """Return True if another process has written since the last call; raise StoreUnavailableError."""
         return self._database.changed_elsewhere()
 
     # writing

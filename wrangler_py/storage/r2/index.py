@@ -147,7 +147,7 @@ class Index:
             return set(_blobs(self._writer.execute(_Q["blobs"])))
 
     def has_blob(self, name: str) -> bool:
-        """Say whether a blob is referred to now."""
+        """Return True if a blob is referred to now."""
         with self._writing:
             return bool(self._writer.execute(_Q["has_blob"], {"blob": name}).fetchone()[0])
 

@@ -153,7 +153,7 @@ class SqliteStore:
             return end_leases(self._database, over(), stopped, evidence, now=now)
 
     def changed_elsewhere(self) -> bool:
-        """Say whether another process has written since the last call."""
+        """Return True if another process has written since the last call."""
         return self._database.changed_elsewhere()
 
     # the hot path
