@@ -12,7 +12,7 @@ import msgspec
 from tests.simulation.driver import Command, Driver
 from tests.simulation.journal import Line, Record
 from tests.simulation.ledger import Effect, Handed, Run
-from tests.simulation.programs import Do, Fail, Program, Race, Within, walk
+from tests.simulation.programs import Do, Program, walk
 from tests.simulation.world import Violation
 from wrangler_py.engine.entries import FailureData, StartData
 from wrangler_py.errors import CannotTerminateError, InstanceBusyError, InstanceFinishedError, StoreError
@@ -209,7 +209,7 @@ def end_is_told(seen: Evidence) -> Found:
 def well_formed(seen: Evidence) -> Found:
     """Numbers of lines grow; a step starts once, before all else it does, and ends once."""
     for life in seen.lives:
-        last, begun, ended = 0, set(), set()
+        last, begun, ended, given_up = 0, set(), set(), set()
         for line in life.lines:
             if line.seq <= last:
                 yield life.name, f"line {line.seq} follows line {last}"
@@ -222,6 +222,8 @@ def well_formed(seen: Evidence) -> Found:
                 pass
             elif line.step and line.step not in begun:
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has not started"
+            elif line.step in ended and _is_abandonment(line) and line.step not in given_up:
+                given_up.add(line.step)  # Its result was stored, and not handed over yet.
             elif line.step in ended and not line.type.startswith("ROLLBACK"):
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has ended"
             if line.type in _ENDS:
@@ -230,6 +232,12 @@ def well_formed(seen: Evidence) -> Found:
         for (kind, name), count in names.items():
             if count > 1:
                 yield life.name, f"{kind} {name} stands there {count} times"
+
+
+def _is_abandonment(line: Line) -> bool:
+    if line.type == "STEP_FAILURE":
+        return _failure_data.decode(line.data or b"{}").abandoned
+    return line.type in ("SLEEP_ABANDONED", "WAIT_ABANDONED")
 
 
 def attempts_end(seen: Evidence) -> Found:
@@ -531,8 +539,8 @@ def steps_are_tried(seen: Evidence) -> Found:
 def _may_give_up(seen: Evidence, life: Life) -> bool:
     for run in life.runs:
         body = walk(seen.program(run).body)
-        if any(isinstance(one, Race | Within | Fail) for one in body) or not seen.program(run).pure:
-            return True
+        if not seen.program(run).pure or any(isinstance(one, Do) and one.body for one in body):
+            return True  # A step inside another is given up when the outer one times out.
         if run.outcome is not None and run.outcome[0] == "error":
             return True  # What went on beside it was given up when it ended.
     return False
