@@ -55,7 +55,7 @@ from typing import Self
 
 
 class PywranglerError(Exception):
-    """Base of every error of ours."""
+    """Base of every error of pywrangler."""
 
 
 class UserError(PywranglerError):

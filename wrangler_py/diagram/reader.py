@@ -68,7 +68,7 @@ class Book:
         return frame.out
 
     def target(self, frame: Frame, node: ast.expr) -> Value | None:
-        """Return the step or function of ours that an expression names."""
+        """Return the step or function of the workflow that an expression names."""
         path = dotted(node)
         first, _, rest = path.partition(".")
         if first == "self" and rest:

@@ -18,10 +18,10 @@ from wrangler_py.clock import Clock
 from wrangler_py.engine.store import Store
 from wrangler_py.errors import StoreError
 
-#: A lease is good for so long, and renewed so often.
+#: Lease lifetime in milliseconds, and renewal interval in seconds.
 LEASE_MS = 10_000
 BEAT_S = 1.0
-#: The event loop is called blocked when it has not answered for so long.
+#: Time without an answer after which the event loop counts as blocked, in seconds.
 BLOCKED_S = 1.0
 
 

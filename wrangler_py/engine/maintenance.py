@@ -39,7 +39,7 @@ class Maintenance:
         self._terminations.start(epoch)
 
     async def stop(self) -> None:
-        """Leave both to whoever comes next."""
+        """Leave both to the next process."""
         await self._sweeper.stop()
         await self._terminations.stop()
 

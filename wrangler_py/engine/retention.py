@@ -20,7 +20,7 @@ from wrangler_py.errors import StoreError
 DISCARDED, REMOVED, GIVEN_BACK = 50, 500, 250
 #: Seconds between two of them.
 PAUSE_S = 0.005
-#: After an instance has ended, look so much later whether it is due before the others; after the store failed, too.
+#: Delay before the next look, in milliseconds, after an instance has ended or the store has failed.
 LOOK_MS = 1000
 
 
@@ -40,7 +40,7 @@ class Sweeper:
             self._task = asyncio.get_running_loop().create_task(self._sweep_for_ever(), name="sweeper")
 
     async def stop(self) -> None:
-        """Leave the rest to whoever comes next."""
+        """Leave the rest to the next process."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

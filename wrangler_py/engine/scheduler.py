@@ -18,9 +18,9 @@ from wrangler_py.errors import StaleEpochError, StoreError
 
 logger = logging.getLogger(__name__)
 
-#: Instances taken up at once; between two handfuls the event loop looks at its sockets.
+#: Instances taken up in one batch; between two batches the event loop polls its sockets.
 CLAIM_SIZE = 32
-#: After the store failed, try again so much later, in milliseconds.
+#: Delay before retrying after a store failure, in milliseconds.
 RETRY_MS = 1000
 
 

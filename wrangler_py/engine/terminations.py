@@ -54,7 +54,7 @@ class Terminations:
             self._task = asyncio.get_running_loop().create_task(self._work(), name="terminations")
 
     async def stop(self) -> None:
-        """Leave the rest to whoever comes next."""
+        """Leave the rest to the next process."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: The first wait, in seconds, doubled with each death in a row up to the longest.
 FIRST, LONGEST = 0.25, 10.0
-#: A worker that served for so long was well.
+#: Time of service after which a worker counts as healthy, in seconds.
 HEALTHY = 0.5
 
 

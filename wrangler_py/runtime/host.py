@@ -196,7 +196,7 @@ class Host:
         await _drain([one.drain for one in self._background], grace)
 
     async def drain(self, grace: float) -> None:
-        """Let what is in flight finish for ``grace`` seconds, then leave everything to whoever comes next.
+        """Let what is in flight finish for ``grace`` seconds, then leave everything to the next process.
 
         Durable Objects are the last to go: what else is in flight may still call them.
         """

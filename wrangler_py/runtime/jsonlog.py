@@ -47,7 +47,7 @@ class JsonConsole(Console):
         super().line(json_line(level, event, message, {**self._fields, **fields}))
 
     def line(self, text: str) -> None:
-        """Write a line of ours that is no event."""
+        """Write a line of pywrangler that is no event."""
         self.record(LogLevel.LOG, "message", text)
 
     def install(self) -> None:

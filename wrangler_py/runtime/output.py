@@ -48,7 +48,7 @@ class Console:
         self._unfinished: TextIO | None = None
 
     def line(self, text: str) -> None:
-        """Write a line of ours to standard output."""
+        """Write a line of pywrangler to standard output."""
         self.write(self.out, text + "\n")
 
     def write(self, stream: TextIO, text: str, *, own_line: bool = True) -> None:

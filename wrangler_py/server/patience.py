@@ -1,4 +1,4 @@
-"""How long a client may let a connection wait: what is kept open for nothing keeps others out."""
+"""Connection timeouts: a stalled client is disconnected."""
 
 from __future__ import annotations
 

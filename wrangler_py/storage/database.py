@@ -1,4 +1,4 @@
-"""A database file of ours, whose errors come out as ours."""
+"""One of pywrangler's SQLite files. Driver errors are translated to `StoreError`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Database:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
         self.path, self.connection, self.synchronous = path, connection, synchronous
-        #: Run a statement, once or for each of many rows. Inside `transaction` their sqlite3.Error comes out as ours.
+        #: Run a statement, once or for each of many rows. Inside `transaction` their sqlite3.Error is translated.
         self.execute, self.execute_many = connection.execute, connection.executemany
         self._data_version = 0
 
