@@ -1,4 +1,4 @@
-"""What user data puts on a screen is visible, never obeyed: no byte of it reaches the terminal as a command."""
+"""User data on a screen is visible, never obeyed: no byte of it reaches the terminal as a command."""
 
 import io
 import json

@@ -17,7 +17,7 @@ NOON = MIDNIGHT + DAY // 2
 
 
 class Stored:
-    """What the store counts, and how often it was asked."""
+    """The counts of a store, and a record of the calls for them."""
 
     def __init__(self) -> None:
         self.queued = 0

@@ -185,7 +185,7 @@ CONFIGS = {
 
 
 class Effects:
-    """What the callbacks of a program did outside: how often each was called, and how often it came to its end."""
+    """The effects of a program's callbacks: the number of calls of each, and the number that came to an end."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -288,7 +288,7 @@ def test_crashes_at_any_moment_change_nothing_but_the_number_of_attempts(
         assert len(view.attempts) <= calls <= len(view.attempts) + len(crashes)
         assert len(view.attempts) <= CONFIGS.get(kind, CONFIGS["other"])["retries"]["limit"] + 1
         assert [attempt.success for attempt in view.attempts[:-1]] == [False] * (len(view.attempts) - 1)
-        # What came to its end and was not stored by then comes to it once more for each crash.
+        # A callback that ended and was not stored by then ends once more for each crash.
         assert (ends == 0) if kind == "fail" else (1 <= ends <= 1 + len(crashes))
     assert types.count("ATTEMPT_START") == types.count("ATTEMPT_SUCCESS") + types.count("ATTEMPT_FAILURE")
 

@@ -119,7 +119,7 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
         return
     for name, value in ast.iter_fields(node):
-        # What a class statement is given makes its objects comparable, or frozen; types say who relies on it.
+        # A keyword of a class statement makes its objects comparable, or frozen; types say who relies on it.
         is_option = name == "keywords" and isinstance(node, ast.ClassDef)
         if name not in _NOT_RUN and not is_option:
             for child in value if isinstance(value, list) else [value]:

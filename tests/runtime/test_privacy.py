@@ -1,4 +1,4 @@
-"""What a session stores is for its user alone: every file and folder, under any umask, and of older versions too."""
+"""A session stores for its user alone: every file and folder, under any umask, and of older versions too."""
 
 from __future__ import annotations
 

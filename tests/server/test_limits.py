@@ -32,7 +32,7 @@ async def in_one_piece(body: bytes):
 
 
 async def without_an_end(body: bytes):
-    """What is sent on and on: the server must refuse while it still comes."""
+    """An endless body: the server must refuse it before its end."""
     for _ in itertools.count():
         yield body
 

@@ -24,7 +24,7 @@ _KINDS = {"STEP_START": Kind.DO, "SLEEP_START": Kind.SLEEP, "WAIT_START": Kind.W
 
 @dataclass
 class Command:
-    """What a user asked for, and what came of it."""
+    """A user's command and its outcome."""
 
     kind: str
     instance: str

@@ -1,4 +1,4 @@
-"""What became durable, change by change: read from the file itself after each call of a store that writes."""
+"""The durable changes, one by one: read from the file itself after each call of a store that writes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class State:
-    """What an instance's row said from some moment on."""
+    """The contents of an instance's row from some moment on."""
 
     tick: int
     time: int

@@ -1,4 +1,4 @@
-"""What must hold after any run, whatever users, processes and the store did: one function a law."""
+"""The laws that hold after any run, whatever users, processes and the store did: one function a law."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Step:
 
     @property
     def data(self) -> StartData:
-        """What its start says."""
+        """Return the data of its start."""
         return _start_data.decode(self.start.data) if self.start.data else StartData()
 
     @property
@@ -317,7 +317,7 @@ def after_checkpoint(seen: Evidence) -> Found:
 
 
 def owned(seen: Evidence) -> Found:
-    """Who executes a step of an instance holds it, unless its lease is gone and it cannot know yet."""
+    """A process that executes a step of an instance holds it, unless its lease is gone and it cannot know yet."""
     journal = seen.world.journal
     for effect in seen.world.ledger.effects:
         run = effect.run
@@ -459,7 +459,7 @@ def replay_order(seen: Evidence) -> Found:
 
 
 def outputs(seen: Evidence) -> Found:
-    """What is stored as the end of an instance is what `run()` returned or raised last."""
+    """The stored end of an instance is the last result or error of `run()`."""
     for life in seen.lives:
         record = life.record
         if life.number != record.life or record.status not in ("complete", "errored"):
@@ -730,7 +730,7 @@ _INWARD = frozenset({"RESULT_GROUP"})
 
 
 def followed(seen: Evidence) -> Found:
-    """Who follows an instance gets each line once, in order, up to its end."""
+    """A follower of an instance gets each line once, in order, up to its end."""
     for follower in seen.driver.followers:
         records = seen.world.journal.of(follower.instance)
         if sorted(set(follower.seqs)) != follower.seqs:
@@ -744,7 +744,7 @@ def followed(seen: Evidence) -> Found:
 
 
 def answers_are_true(seen: Evidence) -> Found:
-    """What a command answered is what the store held at some moment between question and answer."""
+    """The answer of a command is a state that the store held at some moment between question and answer."""
     for command in seen.commands:
         if command.ended is None:
             continue

@@ -1,4 +1,4 @@
-"""What user code did and was given, written down outside the engine: it outlives every simulated death."""
+"""A ledger of the deeds and results of user code, kept outside the engine: it outlives every simulated death."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Effect:
 
 @dataclass
 class Handed:
-    """What a call of a step gave to `run()`."""
+    """The result of a call of a step, as `run()` got it."""
 
     site: int
     nth: int

@@ -17,7 +17,7 @@ MINUTE = 60 * SECOND
 
 @dataclass(frozen=True)
 class Try:
-    """What one attempt of a step does: takes so long, then ends like this.
+    """The behaviour of one attempt of a step: its duration, then its end.
 
     ``outcome``: "ok", "fail", "final" (NonRetryableError), "die" (the process ends), "stubborn" (swallows its
     cancellation and goes on for long), "exit" (raises SystemExit), "cancel" (raises a CancelledError of its own), "bad"
@@ -134,7 +134,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Program:
-    """What one kind of instance does."""
+    """The program of one kind of instance."""
 
     body: tuple[Any, ...]
     #: Only steps decide when something happens: no timer of the user's own, no cancellation.
@@ -187,7 +187,7 @@ def with_children(one: Any, bodies: tuple[tuple[Any, ...], ...]) -> Any:
 
 @dataclass
 class Drawing:
-    """What a program is drawn with, and how many statements it may still have."""
+    """The source from which a program is drawn, and the number of statements left to it."""
 
     rng: random.Random
     pure: bool

@@ -29,7 +29,7 @@ Found = tuple[Counter[str], list[tuple[int, list[str], str]]]
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """The outcome of a run."""
 
     plan: Plan
     violations: list[Violation]

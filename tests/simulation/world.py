@@ -247,7 +247,7 @@ class Process:
 
 
 class _Heartbeat:
-    """What renews a lease: the world's own, instead of a thread."""
+    """The world's own renewal of a lease, instead of a thread."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What commands and drivers may change: the contract of `Store.change` and `Store.apply`; run against SQLite."""
+"""Changes by commands and drivers: the contract of `Store.change` and `Store.apply`; run against SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lease's end, a rest and a finish leave in an instance's row."""
+"""The columns of an instance's row after a lease's end, a rest and a finish."""
 
 from __future__ import annotations
 
