@@ -56,7 +56,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """What is asked.
+    """The query of an analysis.
 
     Without ``dimensions`` and with ``is_grouped`` there is one group of everything. Not ``is_grouped``: each event by
     itself, with ``dimensions``, and `WALL_TIME` if ``measures`` wall times.

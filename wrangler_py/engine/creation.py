@@ -51,14 +51,14 @@ class BatchError(msgspec.Struct, frozen=True):
 
 
 class BatchResult(msgspec.Struct):
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     created: list[InstanceRow]
     errors: list[BatchError]
 
 
 class DeleteResult(msgspec.Struct):
-    """What became of a batch of deletions."""
+    """The outcome of a batch of deletions."""
 
     deleted: list[str]
     errors: list[BatchError]

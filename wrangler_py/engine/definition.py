@@ -43,12 +43,12 @@ class Definition(msgspec.Struct):
 
     @property
     def configured(self) -> Settings:
-        """What the configuration says."""
+        """The settings in the configuration."""
         return Settings(self.step_limit, self.concurrency, self.schedules, self.retention)
 
     @property
     def steps(self) -> int:
-        """How many steps an instance may have (docs, "Limits")."""
+        """The largest number of steps of an instance (docs, "Limits")."""
         return self.settings.step_limit or DEFAULT_STEPS
 
     @property

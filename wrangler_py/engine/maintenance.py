@@ -1,4 +1,4 @@
-"""What an engine does for workflows as a whole: their settings, and what runs beside their instances."""
+"""The maintenance of whole workflows: their settings, and the work beside their instances."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from wrangler_py.serde import ErrorRecord as ErrorRecord  # noqa: PLC0414 - part
 
 
 class Status(StrEnum):
-    """What an instance is doing (engine-semantics, section 1)."""
+    """The status of an instance (engine-semantics, section 1)."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,7 +36,7 @@ FINAL = frozenset({Status.ERRORED, Status.TERMINATED, Status.COMPLETE})
 
 
 class Trigger(StrEnum):
-    """What created an instance."""
+    """The origin of an instance."""
 
     API = "api"
     BINDING = "binding"
@@ -45,7 +45,7 @@ class Trigger(StrEnum):
 
 
 class Request(StrEnum):
-    """What one process asks of another that drives an instance."""
+    """A request of one process to another that drives an instance."""
 
     #: Stop it where it stands and write nothing more: who asks writes what follows.
     LET_GO = "letGo"
@@ -261,7 +261,7 @@ class TerminationView(msgspec.Struct, omit_defaults=False):
 
 
 class RollbackView(msgspec.Struct, omit_defaults=False):
-    """How the rollbacks of an instance ended: ``outcome`` is ``"complete"`` or ``"failed"`` (PyPI ``cloudflare``)."""
+    """The end of an instance's rollbacks: ``outcome`` is ``"complete"`` or ``"failed"`` (PyPI ``cloudflare``)."""
 
     outcome: Literal["complete", "failed"]
     error: ErrorView | None = None

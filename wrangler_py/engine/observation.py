@@ -1,4 +1,4 @@
-"""What an engine tells those who watch it."""
+"""The events that an engine reports to its observers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many instances may be created now (docs, table "Limits"; engine-semantics, section 5)."""
+"""The number of instances that may be created now (docs, table "Limits"; engine-semantics, section 5)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Quota:
             )
 
     async def _check_rate(self, now: int, count: int) -> None:
-        """Check the last ten seconds, whoever created what is stored; own creations may still be on their way there."""
+        """Check the last ten seconds, of all processes; own creations may still be on their way there."""
         leaver = RATE_COUNT - count + 1
         own = self._recent[-leaver] if leaver <= len(self._recent) else 0
         free_at = RATE_MS + max(own, await self._store.created_at(leaver) or 0)

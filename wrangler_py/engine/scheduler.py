@@ -1,4 +1,4 @@
-"""Who runs next: claims due instances, keeps to the concurrency limits, prefers those that go on (docs, "Sleep a
+"""The scheduler: claims due instances, keeps to the concurrency limits, prefers those that go on (docs, "Sleep a
 Workflow")."""
 
 from __future__ import annotations
@@ -287,5 +287,5 @@ class Scheduler:
 
     @property
     def in_flight(self) -> int:
-        """How many instances have a step callback executing."""
+        """Count of the instances with a step callback executing."""
         return sum(1 for context in self.resident.values() if context.in_flight)

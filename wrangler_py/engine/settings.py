@@ -1,4 +1,4 @@
-"""What can be set for a workflow: by its configuration, or over the API (rest-and-cli, section 3, PUT ``workflows``).
+"""The settings of a workflow: by its configuration, or over the API (rest-and-cli, section 3, PUT ``workflows``).
 
 What the configuration says wins: it stands beside the code and is what the next reader looks at. Where it is silent,
 what was set over the API holds, in this session and in later ones.
@@ -13,7 +13,7 @@ from wrangler_py.errors import InvalidArgumentError
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long an instance is kept once it has ended, in milliseconds; None: for ever.
+    """The time for which an ended instance is kept, in milliseconds; None: for ever.
 
     ``success_ms`` is for those that completed, ``error_ms`` for those that failed or were terminated.
     """

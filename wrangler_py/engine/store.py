@@ -216,14 +216,14 @@ class Claimed(msgspec.Struct):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which instances a process takes up: those of a workflow, or of one version of it."""
+    """The instances a process takes up: those of a workflow, or of one version of it."""
 
     workflow: str
     version: str | None = None
 
 
 class ListQuery(msgspec.Struct):
-    """Which instances to list. ``page`` counts from 1; ``cursor`` (from `InstancePage.next_cursor`) wins over it."""
+    """The instances to list. ``page`` counts from 1; ``cursor`` (from `InstancePage.next_cursor`) wins over it."""
 
     page: int = 1
     per_page: int = 25
@@ -246,7 +246,7 @@ class InstancePage(msgspec.Struct):
 
 
 class TerminationOrder(msgspec.Struct, frozen=True):
-    """Which instances to terminate: those of a workflow up to a row, in a status (None: in whatever)."""
+    """The instances to terminate: those of a workflow up to a row, in a status (None: in whatever)."""
 
     workflow: str
     status: Status | None

@@ -1,4 +1,4 @@
-"""What a command makes of a status: a pure table (engine-semantics, section 1)."""
+"""The status that follows a command: a pure table (engine-semantics, section 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wrangler_py.errors import CannotTerminateError
 
 
 class Command(StrEnum):
-    """What a user may ask of an instance."""
+    """A command of a user on an instance."""
 
     PAUSE = "pause"
     RESUME = "resume"

@@ -39,7 +39,7 @@ _LOGGED_AS = {
 
 
 class Rollback(NamedTuple):
-    """How to undo a step: a function of any of ``ctx``, ``error`` and ``output``, and its configuration as written."""
+    """The rollback of a step: a function of any of ``ctx``, ``error`` and ``output``, and its configuration."""
 
     function: Callable[..., Any]
     config: object = None

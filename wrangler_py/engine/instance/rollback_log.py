@@ -1,4 +1,4 @@
-"""What an instance's history says of its rollback: pure folding and deciding (engine-semantics, section 2, "Rollback").
+"""The rollback in an instance's history: pure folding and deciding (engine-semantics, section 2, "Rollback").
 
 A rollback's events carry the number of the step that it undoes. The first ROLLBACK_START says how the instance ends.
 """
@@ -23,7 +23,7 @@ def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
 
 
 class RollbackLog:
-    """How far the rollbacks of an instance got."""
+    """The progress of an instance's rollbacks."""
 
     def __init__(self, cause: Cause) -> None:
         self.cause = cause

@@ -46,7 +46,7 @@ class AlarmWatch(Protocol):
 
 
 class Rows(NamedTuple):
-    """What a statement gave: names of the columns, rows, and how many rows it changed."""
+    """The result of a statement: names of the columns, rows, and how many rows it changed."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -253,7 +253,7 @@ class ObjectFile:
 
     @property
     def used_bytes(self) -> int:
-        """How large the database is, without pages that are free."""
+        """Size of the database in bytes, without pages that are free."""
         size: int = self._db.execute(_Q["used_bytes"]).fetchone()[0]
         return size
 

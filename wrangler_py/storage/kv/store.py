@@ -36,7 +36,7 @@ _END = b"\xff"
 
 
 class Entry(NamedTuple):
-    """What stands under a key; ``value`` None: it is larger than was asked for. ``metadata`` is JSON."""
+    """The entry of a key; ``value`` None: it is larger than was asked for. ``metadata`` is JSON."""
 
     value: bytes | None
     metadata: str | None

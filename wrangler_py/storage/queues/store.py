@@ -68,7 +68,7 @@ class Settlement(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What a queue holds: ``delayed`` are not due yet, ``held`` are being delivered; ``bytes`` counts bodies."""
+    """The contents of a queue: ``delayed`` are not due yet, ``held`` are being delivered; ``bytes`` counts bodies."""
 
     messages: int
     bytes: int

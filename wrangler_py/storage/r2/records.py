@@ -1,4 +1,4 @@
-"""What the index of a bucket has rows of. Instants are milliseconds since 1970, UTC."""
+"""The rows of a bucket's index. Instants are milliseconds since 1970, UTC."""
 
 from __future__ import annotations
 
