@@ -13,7 +13,11 @@ from unittest import mock
 from tests.simulation.driver import Folder
 from tests.simulation.plan import make_plan
 from tests.simulation.run import quiet, simulate
+from wrangler_py.engine.entries import FailureData, encode_data
 from wrangler_py.engine.instance.replay import RUN
+from wrangler_py.engine.model import HistoryType
+from wrangler_py.errors import StepAbandonedError
+from wrangler_py.sdk.failures import capture
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,30 @@ def _no_deaths(original: Any) -> Any:
     return claim
 
 
+def _tried_again(_: Any) -> Any:
+    def abandon(self: Any) -> None:
+        if self.is_open and not self.context.is_stopping:
+            self.is_open = False
+            self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(capture(StepAbandonedError()))))
+
+    return abandon
+
+
+def _any_cancellation(_: Any) -> Any:
+    return lambda self, error: isinstance(error, asyncio.CancelledError)
+
+
+def _forgiving(_: Any) -> Any:
+    async def claim(self: Any, definition: Any, most: int, *, suspects: bool) -> Any:
+        limit = min(most, self._free(definition))
+        if limit <= 0:
+            return []
+        now = self._shared.clock.now()
+        return await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects)
+
+    return claim
+
+
 def _everywhere(_: Any) -> Any:
     return property(lambda self: RUN)
 
@@ -198,6 +226,26 @@ MUTANTS = (
         "deaths-not-counted",
         "a step that kills its process in the turn in which it begins is not counted",
         (("wrangler_py.storage.sqlite.SqliteStore.claim", _no_deaths),),
+    ),
+    Mutant(
+        "abandoned-step-again",
+        "a step that run() gave up is called again on each replay",
+        (("wrangler_py.engine.instance.attempts.Attempts._abandon", _tried_again),),
+    ),
+    Mutant(
+        "cancelled-by-itself",
+        "a CancelledError that nobody asked for ends the instance",
+        (("wrangler_py.engine.instance.attempts.Attempts._is_asked_for", _any_cancellation),),
+    ),
+    Mutant(
+        "lost-claim-forgiven",
+        "a claim whose answer was lost leaves instances that nobody drives",
+        (("wrangler_py.engine.scheduler.Scheduler._claim", _forgiving),),
+    ),
+    Mutant(
+        "newer-run-released",
+        "an instance that is driven anew is released for an older request",
+        (("wrangler_py.engine.control.Control._is_newer", _returns(False)),),
     ),
     # Faults that were never there.
     Mutant(
