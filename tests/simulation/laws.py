@@ -209,7 +209,7 @@ def end_is_told(seen: Evidence) -> Found:
 def well_formed(seen: Evidence) -> Found:
     """Numbers of lines grow; a step starts once, before all else it does, and ends once."""
     for life in seen.lives:
-        last, begun, ended, given_up = 0, set(), set(), set()
+        last, begun, ended = 0, set(), set()
         for line in life.lines:
             if line.seq <= last:
                 yield life.name, f"line {line.seq} follows line {last}"
@@ -218,12 +218,10 @@ def well_formed(seen: Evidence) -> Found:
                 if line.step in begun:
                     yield life.name, f"step {line.step} ({line.name}) starts twice"
                 begun.add(line.step)
-            elif line.type == "RESULT_GROUP":
+            elif line.type in _INWARD:
                 pass
             elif line.step and line.step not in begun:
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has not started"
-            elif line.step in ended and _is_abandonment(line) and line.step not in given_up:
-                given_up.add(line.step)  # Its result was stored, and not handed over yet.
             elif line.step in ended and not line.type.startswith("ROLLBACK"):
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has ended"
             if line.type in _ENDS:
@@ -232,12 +230,6 @@ def well_formed(seen: Evidence) -> Found:
         for (kind, name), count in names.items():
             if count > 1:
                 yield life.name, f"{kind} {name} stands there {count} times"
-
-
-def _is_abandonment(line: Line) -> bool:
-    if line.type == "STEP_FAILURE":
-        return _failure_data.decode(line.data or b"{}").abandoned
-    return line.type in ("SLEEP_ABANDONED", "WAIT_ABANDONED")
 
 
 def attempts_end(seen: Evidence) -> Found:
@@ -726,7 +718,7 @@ def _rollback_lines(life: Life, lines: list[Line]) -> Found:
 
 
 #: Lines that are for replays only.
-_INWARD = frozenset({"RESULT_GROUP"})
+_INWARD = frozenset({"RESULT_GROUP", "RESULT_ABANDONED"})
 
 
 def followed(seen: Evidence) -> Found:

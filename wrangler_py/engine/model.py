@@ -155,6 +155,12 @@ class HistoryType(StrEnum):
     REPLAY_DIVERGED = "REPLAY_DIVERGED"
     #: For replays alone (`instance.order`): no reader of a history is given it.
     RESULT_GROUP = "RESULT_GROUP"
+    #: The same: `run()` gave a step up while its stored result was on the way to it.
+    RESULT_ABANDONED = "RESULT_ABANDONED"
+
+
+#: Kept for replays alone: no reader of a history, and no observer, is given these.
+INTERNAL = frozenset({HistoryType.RESULT_GROUP, HistoryType.RESULT_ABANDONED})
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):

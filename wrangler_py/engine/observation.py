@@ -8,7 +8,7 @@ from types import FrameType
 import msgspec
 
 from wrangler_py.engine.instance.place import StepPlace
-from wrangler_py.engine.model import HistoryEvent, HistoryType
+from wrangler_py.engine.model import INTERNAL, HistoryEvent, HistoryType
 from wrangler_py.engine.store import Batch, HistoryLine
 from wrangler_py.errors import StoreError
 
@@ -48,7 +48,7 @@ class Observers:
                 queued: HistoryLine = (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None)
                 self.event(new.workflow, new.id, queued)
         for line in batch.history:
-            if line[1] is HistoryType.RESULT_GROUP:
+            if line[1] in INTERNAL:
                 continue
             self.event(*place_of(line[0]), line)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wrangler_py.engine.describe import show_event
-from wrangler_py.engine.model import HistoryEvent, HistoryType
+from wrangler_py.engine.model import INTERNAL, HistoryEvent, HistoryType
 from wrangler_py.errors import RequestError
 from wrangler_py.server.asgi import header
 from wrangler_py.server.routing import Handler
@@ -59,7 +59,7 @@ def _filter(given: str | None) -> set[HistoryType] | None:
     if not given:
         return None
     names = [name.strip() for name in given.split(",")]
-    known = {kind.value for kind in HistoryType}
+    known = {kind.value for kind in set(HistoryType) - INTERNAL}
     if unknown := [name for name in names if name not in known]:
         raise RequestError(400, f"filter: {unknown[0]!r} is no type of event; there are {', '.join(known)}")
     return {HistoryType(name) for name in names}

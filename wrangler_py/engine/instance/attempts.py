@@ -47,6 +47,7 @@ class Attempts:
         "context",
         "delay_function",
         "display",
+        "has_ended",
         "is_open",
         "name",
         "recorded",
@@ -70,8 +71,8 @@ class Attempts:
         self.config: StepConfig = policy.config
         self.delay_function = policy.delay_function
         self.attempt = 0
-        #: True while an attempt has begun and its end is not logged.
-        self.is_open = False
+        #: True while an attempt has begun and its end is not logged; True once the step's own end is.
+        self.is_open = self.has_ended = False
         if recorded is None:
             self.step = context.new_step(Kind.DO) if number is None else number
             self._log(HistoryType.STEP_START, self._start_data())
@@ -154,7 +155,7 @@ class Attempts:
     def _store(self, data: bytes) -> Awaitable[None]:
         context = self.context
         self._log(HistoryType.ATTEMPT_SUCCESS)
-        self.is_open = False
+        self.is_open, self.has_ended = False, True
         self._log(HistoryType.STEP_SUCCESS, data)
         context.count_bytes(len(data))
         return self._hand_over()
@@ -238,7 +239,7 @@ class Attempts:
         neither call the function again nor come with a result. Only a step inside a callback may be tried again, since
         the whole callback is. Where the instance itself stops, the attempt stays open.
         """
-        if self.context.is_stopping:
+        if self.context.is_stopping or self.has_ended:
             return
         record = capture(StepAbandonedError())
         is_final = current_step.get() is None or not may_retry(self.config.retries, self.attempt)
@@ -281,7 +282,7 @@ class Attempts:
         self, record: ErrorRecord, *, attempt_error: ErrorRecord | None = None, attempt_too: bool = False
     ) -> None:
         limit = self.config.retries.limit
-        self.is_open = False
+        self.is_open, self.has_ended = False, True
         if attempt_error is not None or attempt_too:
             self._log(
                 HistoryType.ATTEMPT_FAILURE,

@@ -19,7 +19,7 @@ from wrangler_py.engine.instance.executor import AttemptExecutor
 from wrangler_py.engine.instance.gate import Gate
 from wrangler_py.engine.instance.mailbox import Mailbox
 from wrangler_py.engine.instance.order import Order
-from wrangler_py.engine.instance.place import StepPlace, StepPlaces
+from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
 from wrangler_py.engine.instance.replay import Recorded, Replay
 from wrangler_py.engine.instance.suspicion import Suspicion
 from wrangler_py.engine.instance.waits import Waits
@@ -249,8 +249,13 @@ class InstanceContext:
         transaction = commits.transaction
         if self.code.own:
             commits.result(self.row, step)
-        await commits.durable()
-        await self.order.live(transaction)
+        try:
+            await commits.durable()
+            await self.order.live(transaction)
+        except asyncio.CancelledError:
+            if not self.is_stopping and not self.is_ending and current_step.get() is None:
+                self.log(HistoryType.RESULT_ABANDONED, step)
+            raise
         self.check_going()
 
     def _at_rest(self) -> None:

@@ -180,6 +180,8 @@ class Replay:
         elif kind is HistoryType.ATTEMPT_FAILURE:
             record.attempt_open, record.retry_at = False, read_failure(event).retry_at
             record.shift_ms = 0
+        elif kind is HistoryType.RESULT_ABANDONED:
+            self._fold_given_up(event, record)
         elif kind in _FAILED:
             self._fold_failure(event, record)
 
@@ -187,8 +189,12 @@ class Replay:
         failure = read_failure(event)
         record.done, record.attempt_open, record.error = True, False, failure.error
         if failure.abandoned:
-            # A result that was stored before was never handed over.
-            record.abandoned_ms = event.at - record.started_at
+            self._fold_given_up(event, record)
+        else:
+            self._rank(record, event.at)
+
+    def _fold_given_up(self, event: HistoryEvent, record: Recorded) -> None:
+        record.abandoned_ms = event.at - record.started_at
         self._rank(record, event.at)
 
     def _rank(self, record: Recorded, at: int) -> None:

@@ -87,8 +87,8 @@ async def _sleep(context: InstanceContext, display: str, recorded: Recorded | No
         step = recorded.step
     with _abandonable(context, HistoryType.SLEEP_ABANDONED, step, display):
         await context.waits.until_time(wake_at)
-        context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
-        await _hand_over(context, step)
+    context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
+    await _hand_over(context, step)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _abandonable(context: InstanceContext, kind: HistoryType, step: int, display
     try:
         yield
     except asyncio.CancelledError:
-        if not context.is_stopping and current_step.get() is None:
+        if not context.is_stopping and not context.is_ending and current_step.get() is None:
             failure = FailureData(capture(StepAbandonedError()), abandoned=True)
             context.log(kind, step=step, name=display, data=encode_data(failure))
         raise
@@ -127,8 +127,7 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     else:
         step, start = recorded.step, recorded.start
         due_at = _planned(recorded, start.timeout_at)
-    with _abandonable(context, HistoryType.WAIT_ABANDONED, step, display):
-        return await _receive(context, display, step, start, due_at)
+    return await _receive(context, display, step, start, due_at)
 
 
 def _start_wait(
@@ -160,10 +159,11 @@ async def _receive(context: InstanceContext, display: str, step: int, start: Sta
     wait = context.waits.begin(due_at)
     context.mailbox.expect(wait, event_type)
     try:
-        await context.waits.until(wait)
-        if wait.event is None:
-            # Another process may have stored one that this one has not looked for yet.
-            await context.collect_events()
+        with _abandonable(context, HistoryType.WAIT_ABANDONED, step, display):
+            await context.waits.until(wait)
+            if wait.event is None:
+                # Another process may have stored one that this one has not looked for yet.
+                await context.collect_events()
         if wait.event is None:
             return await _timed_out(context, display, step, start)
         return await _delivered(context, display, step, wait)
