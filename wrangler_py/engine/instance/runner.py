@@ -128,8 +128,10 @@ class Runner:
         try:
             return await work
         except ControlFlow:
-            if self.context.fatal is None and self.context.stop_reason is None:
-                self.context.stop_reason = Stop.LOST
+            context = self.context
+            # While steps are undone, what is fatal is the reason for that: it is no end of the rollbacks.
+            if context.stop_reason is None and (context.fatal is None or context.phase is Phase.UNDOING):
+                context.stop_reason = Stop.LOST
             return self._fatal_ending()
         except asyncio.CancelledError:
             ending = self._fatal_ending()
