@@ -287,20 +287,20 @@ def _newer(app):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "texts"),
+    ("spoil", "what", "advice"),
     [
-        (_no_directory, ("cannot be written", "--persist-to")),
-        (_no_database, ("is not a usable database", "move the state directory away")),
-        (_torn_database, ("is not a usable database", "move the state directory away")),
-        (_stranger, ("is a database of another program", "--persist-to")),
-        (_newer, ("was written by a newer pywrangler", "Upgrade pywrangler")),
+        (_no_directory, ("cannot be written", "cannot be read"), "--persist-to"),
+        (_no_database, ("is not a usable database",) * 2, "move the state directory away"),
+        (_torn_database, ("is not a usable database",) * 2, "move the state directory away"),
+        (_stranger, ("is a database of another program",) * 2, "--persist-to"),
+        (_newer, ("was written by a newer pywrangler",) * 2, "Upgrade pywrangler"),
     ],
 )
-def test_state_that_cannot_be_used_is_left_as_it_is(app, spoil, texts):
+def test_state_that_cannot_be_used_is_left_as_it_is(app, spoil, what, advice):
     spoilt = spoil(app)
     before = spoilt.read_bytes()
-    refused_session(app.dev(), *texts)
-    refused(app.command("workflows", "list"), *texts)
+    refused_session(app.dev(), what[0], advice)
+    refused(app.command("workflows", "list"), what[1], advice)
     assert spoilt.read_bytes() == before
 
 

@@ -66,6 +66,28 @@ def test_whatever_a_step_raises_is_a_failed_attempt(tmp_path, error, form):
     assert text.startswith(f"{type(error).__name__}: ")
 
 
+@pytest.mark.parametrize("form", ["async", "def", "after an await", "run"])
+def test_code_that_raises_generator_exit_fails_as_any(tmp_path, form):
+    """A coroutine that raises it on looks as if the interpreter had closed it: the instance hung for ever."""
+
+    async def run(event, step):
+        async def work():
+            if form == "after an await":
+                await asyncio.sleep(1)
+            raise GeneratorExit
+
+        def threaded():
+            raise GeneratorExit
+
+        if form == "run":
+            raise GeneratorExit
+        await step.do("work", TWICE, threaded if form == "def" else work)
+
+    status, _, text = outcome(tmp_path, run)
+    assert status is Status.ERRORED
+    assert "raised GeneratorExit" in text
+
+
 def test_an_exit_in_a_task_that_user_code_made_does_not_stop_the_loop(tmp_path):
     async def run(event, step):
         async def leave():
@@ -201,6 +223,34 @@ def test_an_event_for_a_wait_that_was_given_up_goes_to_the_next(tmp_path):
         await world.engine.send_event("w", row.id, "go", 7)
         return decode((await world.finish(row)).output)
 
+    assert in_world(tmp_path, body) == [True, 7]
+
+
+def test_an_event_that_was_on_its_way_to_a_wait_that_was_given_up_goes_to_the_next(tmp_path):
+    """It was delivered and stored, and user code gave the wait up before it saw it: also after a crash."""
+
+    async def run(event, step):
+        task = asyncio.create_task(step.wait_for_event("one", "go", timeout="1 hour"))
+        while not stored.is_set():
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        stored.clear()
+        await step.sleep("pause", "1 minute")
+        return [task.cancelled(), (await step.wait_for_event("two", "go", timeout="1 hour"))["payload"]]
+
+    async def body(world):
+        world.engine.observe(lambda seen: seen.event.type.value == "WAIT_COMPLETE" and stored.set())
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.turns(50)
+        await world.engine.send_event("w", row.id, "go", 7)
+        await asyncio.sleep(1)
+        stored.set()
+        await world.crash()
+        return decode((await world.finish(row)).output)
+
+    stored = asyncio.Event()
     assert in_world(tmp_path, body) == [True, 7]
 
 

@@ -268,3 +268,45 @@ def test_a_task_that_run_left_behind_writes_nothing_behind_the_end(tmp_path):
         return types[-1], await world.types(row) == types
 
     assert in_world(tmp_path, body) == ("WORKFLOW_SUCCESS", True)
+
+
+@pytest.mark.parametrize("place", ["run", "step"])
+@pytest.mark.parametrize("command", ["terminate", "delete", "restart", "pause"])
+def test_an_instance_may_steer_itself(tmp_path, command, place):
+    """The command stops the code that gives it, and must be carried out all the same, once."""
+    lives: list[int] = []
+
+    async def body(world):
+        async def run(event, step):
+            lives.append(1)
+            if len(lives) > 1:
+                return "again"
+            if place == "run":
+                await getattr(world.engine, command)("w", "me")
+            else:
+                await step.do("steer", lambda_of(world, command))
+            await step.sleep("night", "8 hours")
+            return "went on"
+
+        await world.define(run)
+        await world.engine.create("w", id="me")
+        await asyncio.sleep(60)
+        try:
+            return (await world.engine.status("w", "me")).status.value, len(lives)
+        except InstanceNotFoundError:
+            return "deleted", len(lives)
+
+    expected = {
+        "terminate": ("terminated", 1),
+        "delete": ("deleted", 1),
+        "restart": ("complete", 2),
+        "pause": ("paused", 1),
+    }
+    assert in_world(tmp_path, body) == expected[command]
+
+
+def lambda_of(world, command):
+    async def steer():
+        await getattr(world.engine, command)("w", "me")
+
+    return steer

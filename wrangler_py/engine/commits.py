@@ -151,6 +151,10 @@ class GroupCommit:
         """Take a delivered event out of the mailbox."""
         self._add(self._gathering.batch.consumed, event)
 
+    def give_back(self, event: EventRow) -> None:
+        """Put an event that was taken out, and did not reach user code, back into the mailbox."""
+        self._add(self._gathering.batch.returned, event)
+
     def _add(self, writes: list[_Result], write: _Result) -> None:
         if self.epoch is not None:
             writes.append(write)
@@ -239,10 +243,13 @@ class GroupCommit:
             rows = [await self._write_creation(one) for one in batch.creations]
             for number, part in batch.by_instance().items():
                 await self._write_instance(number, part, epoch)
+            told = None
         else:
-            self._tell(self.on_commit, batch, rows)
+            told = self.on_commit
+        # Who creates an instance goes on before it is taken up, and finds it queued.
         for created, row in zip(turn.created, rows, strict=True):
             _resolve(created, row)
+        self._tell(told, batch, rows)
         for waiter in turn.flushed:
             _resolve(waiter, None)
         if turn.waiters:

@@ -10,6 +10,7 @@ answers loses its lease, and nobody has to answer any more.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -86,6 +87,7 @@ class Control:
         self._scheduler = scheduler
         self._published = published
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._under_way: set[asyncio.Task[Status]] = set()
 
     async def find(self, workflow: str, instance_id: str) -> InstanceRow:
         """Return an instance; raise InstanceNotFoundError, as for what no instance can be called."""
@@ -217,6 +219,20 @@ class Control:
             InstanceNotFoundError: there is none.
             InstanceBusyError: its driver lives and does not answer.
         """
+        # In a task of its own: an instance may steer itself, in `run()` or in a step. The command stops it, which
+        # cancels the caller. Cancelled with it, the command would store nothing, and the instance begin again for ever.
+        work = self._carry_out(workflow, instance_id, request, decide)
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._under_way.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Status]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # Its caller may have gone.
+
+    async def _carry_out(self, workflow: str, instance_id: str, request: Request, decide: Decide) -> Status:
         lock = self._locks.setdefault((workflow, instance_id), asyncio.Lock())
         async with lock, self._attempt(request) as attempt:
             deadline = _deadline()

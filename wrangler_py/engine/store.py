@@ -105,6 +105,7 @@ class Batch:
         "lost",
         "parkings",
         "results",
+        "returned",
         "statuses",
     )
 
@@ -117,6 +118,8 @@ class Batch:
         self.deaths: list[tuple[int, int]] = []
         #: Delivered events.
         self.consumed: list[EventRow] = []
+        #: Events that were consumed and did not reach user code: they wait again.
+        self.returned: list[EventRow] = []
         self.parkings: list[Parking] = []
         self.endings: list[Ending] = []
         #: Steps that ended, by the row of their instance, where it has several tasks.
@@ -132,6 +135,7 @@ class Batch:
             or self.statuses
             or self.chunks
             or self.consumed
+            or self.returned
             or self.deaths
             or self.parkings
             or self.endings
@@ -146,7 +150,7 @@ class Batch:
             parts[chunk[0]].chunks.append(chunk)
         for deaths in self.deaths:
             parts[deaths[0]].deaths.append(deaths)
-        for name in ("statuses", "consumed", "parkings", "endings"):
+        for name in ("statuses", "consumed", "returned", "parkings", "endings"):
             for one in getattr(self, name):
                 getattr(parts[one.row], name).append(one)
         return dict(parts)
@@ -159,6 +163,7 @@ class Batch:
         self.deaths = [one for one in self.deaths if one[0] not in rows]
         self.statuses = [one for one in self.statuses if one.row not in rows]
         self.consumed = [one for one in self.consumed if one.row not in rows]
+        self.returned = [one for one in self.returned if one.row not in rows]
         self.parkings = [one for one in self.parkings if one.row not in rows]
         self.endings = [one for one in self.endings if one.row not in rows]
 

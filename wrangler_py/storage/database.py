@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wrangler_py.errors import StoreBusyError, StoreUnavailableError
-from wrangler_py.storage.reading import is_reading_only
+from wrangler_py.storage.reading import connect_to_nothing, is_reading_only
 from wrangler_py.storage.schema import connect, explain, open_database
 
 
@@ -52,6 +52,12 @@ class Database:
     def another(self) -> Self:
         """Return another connection to the same file: for a thread, or to read while this one is in a transaction."""
         try:
+            if (
+                is_reading_only() and self.takes_writes
+            ):  # What is read is a copy in memory: so is what is read beside.
+                beside = connect_to_nothing()
+                self.connection.backup(beside)
+                return type(self)(self.path, beside, self.synchronous)
             return type(self)(self.path, connect(self.path, synchronous=self.synchronous), self.synchronous)
         except sqlite3.Error as error:
             raise self._unavailable(error) from error

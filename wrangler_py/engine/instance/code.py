@@ -28,6 +28,14 @@ class UserCode:
         #: Tasks that have called a step: when all of them wait, so does the instance.
         self._callers: set[asyncio.Task[Any]] = set()
 
+    @property
+    def is_executing(self) -> bool:
+        """True if the code that asks is `run()`, executing in its task."""
+        try:
+            return asyncio.current_task() is self.main
+        except RuntimeError:  # No event loop runs.
+            return False
+
     def called_step(self, task: asyncio.Task[Any] | None) -> None:
         """Note that ``task`` calls a step."""
         if task is not None and task is not self.main and task not in self._callers:

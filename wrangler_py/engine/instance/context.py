@@ -253,7 +253,7 @@ class InstanceContext:
             await commits.durable()
             await self.order.live(transaction)
         except asyncio.CancelledError:
-            if not self.is_stopping and not self.is_ending and current_step.get() is None:
+            if self.is_given_up:
                 self.log(HistoryType.RESULT_ABANDONED, step)
             raise
         self.check_going()
@@ -266,6 +266,14 @@ class InstanceContext:
     def is_stopping(self) -> bool:
         """True once the instance itself ends or leaves memory: what is cancelled then, user code has not given up."""
         return self.stop_reason is not None or self.fatal is not None
+
+    @property
+    def is_given_up(self) -> bool:
+        """True if a cancellation that arrives now says that `run()` gives a step up.
+
+        A step inside a callback is not given up for good, since the whole callback may be called again.
+        """
+        return not self.is_stopping and not self.is_ending and current_step.get() is None
 
     def check_open(self) -> None:
         """Raise Abort or Suspend if the instance is stopping."""

@@ -70,6 +70,8 @@ class AttemptExecutor:
         except StopIteration as stop:
             self._check(due, timeout_ms)
             return stop.value
+        except GeneratorExit as error:
+            raise raised_by_code(error) from error
         except Exception as error:
             self._check(due, timeout_ms, error=error)
             raise
@@ -161,6 +163,11 @@ async def recorded(coroutine: Coroutine[Any, Any, Any], entry: bytes) -> Any:
     return await _Drive(coroutine, entry).go_on(awaited)
 
 
+def raised_by_code(error: GeneratorExit) -> RuntimeError:
+    """Return the error of code that raises GeneratorExit itself: raised on, it would look as if nobody awaited it."""
+    return RuntimeError(f"the code raised GeneratorExit: {error}".rstrip(": "))
+
+
 def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Close a coroutine; one that swallows that too is kept for as long as the process lives.
 
@@ -207,15 +214,22 @@ class _Drive:
                     if self._is_over:
                         self._leave()
                         raise
-                    awaited = self._throw(error)
+                    awaited = self._resume(self._throw, error)
                     self._bound(deadline)
                 else:
-                    awaited = self._send(sent)
+                    awaited = self._resume(self._send, sent)
         except StopIteration as stop:
             return stop.value
         finally:
             if self._grace is not None:
                 self._grace.cancel()
+
+    @staticmethod
+    def _resume(step: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return step(value)
+        except GeneratorExit as error:
+            raise raised_by_code(error) from error
 
     def _bound(self, deadline: asyncio.Timeout | None) -> None:
         """After its timeout, give a coroutine that goes on some time to clean up, and no more."""

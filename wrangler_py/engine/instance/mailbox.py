@@ -52,6 +52,11 @@ class Mailbox:
             wait.event = None
             self._match(event_type)
 
+    def put_back(self, event: EventRow) -> None:
+        """Take in an event again that was handed out and did not reach user code."""
+        self._events.setdefault(event.type, deque()).appendleft(event)
+        self._match(event.type)
+
     def _match(self, event_type: str) -> bool:
         events, waiting = self._events.get(event_type), self._waiting.get(event_type)
         matched = False

@@ -18,7 +18,7 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.entries import FailureData, MessageData, encode_data
 from wrangler_py.engine.executing import RECORD, Executing
 from wrangler_py.engine.instance.context import EngineContext, InstanceContext, Phase, Slots, Stop
-from wrangler_py.engine.instance.executor import recorded
+from wrangler_py.engine.instance.executor import raised_by_code, recorded
 from wrangler_py.engine.instance.place import current_instance
 from wrangler_py.engine.instance.rollback import Rollbacks
 from wrangler_py.engine.instance.rollback_log import RollbackLog
@@ -154,8 +154,14 @@ class Runner:
             output = await result
             if self.context.code.own:  # A task made last may hold the call of a step and not have begun.
                 await asyncio.sleep(0)
-        except (ControlFlow, asyncio.CancelledError, GeneratorExit):
+        except (ControlFlow, asyncio.CancelledError):
             raise
+        except GeneratorExit as error:
+            if (
+                not self.context.code.is_executing
+            ):  # Nobody drives it: the interpreter closes what it removes.
+                raise
+            return self._fatal_ending() or self._errored(capture(raised_by_code(error)))
         except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process
             return self._fatal_ending() or self._errored(capture(error))
         return self._fatal_ending() or self._missing_awaits() or self._completed(output)

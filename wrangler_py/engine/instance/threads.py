@@ -162,12 +162,13 @@ class Outcome:
         error, self._error = self._error, None
         if error is None:
             return self._value
-        if isinstance(error, StopIteration):
-            error = _in_a_generator(error)
+        if isinstance(error, StopIteration | GeneratorExit):
+            error = _made_harmless(error)
         raise error
 
 
-def _in_a_generator(error: StopIteration) -> RuntimeError:
-    raised = RuntimeError("the step raised StopIteration")
+def _made_harmless(error: BaseException) -> RuntimeError:
+    """Return an error for one that means something else to a coroutine which raises it."""
+    raised = RuntimeError(f"the step raised {type(error).__name__}")
     raised.__cause__ = error
     return raised

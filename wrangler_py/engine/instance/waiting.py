@@ -12,7 +12,6 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext
-from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS, check_text
 from wrangler_py.engine.model import HistoryType, Kind
@@ -97,7 +96,7 @@ def _abandonable(context: InstanceContext, kind: HistoryType, step: int, display
     try:
         yield
     except asyncio.CancelledError:
-        if not context.is_stopping and not context.is_ending and current_step.get() is None:
+        if context.is_given_up:
             failure = FailureData(capture(StepAbandonedError()), abandoned=True)
             context.log(kind, step=step, name=display, data=encode_data(failure))
         raise
@@ -180,7 +179,13 @@ async def _delivered(context: InstanceContext, display: str, step: int, wait: Wa
     context.log(HistoryType.WAIT_COMPLETE, step=step, name=display, data=data)
     context.shared.commits.consume(event)
     context.count_bytes(len(data))
-    await _hand_over(context, step)
+    try:
+        await _hand_over(context, step)
+    except asyncio.CancelledError:
+        if context.is_given_up:  # User code has not seen it: the next wait of its type gets it.
+            context.shared.commits.give_back(event)
+            context.mailbox.put_back(event)
+        raise
     return _event(decode(data))
 
 

@@ -28,7 +28,7 @@ def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int
     rows = [_create(database, creation) for creation in batch.creations] if batch.creations else []
     if batch.deaths:
         set_deaths(database, batch.deaths, epoch)
-    if epoch is not None and (batch.statuses or batch.consumed or batch.parkings or batch.endings):
+    if epoch is not None and _changes_instances(batch):
         lost = _write_changes(database, batch, epoch)
         if lost:
             batch.lose(lost)
@@ -37,6 +37,10 @@ def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int
     if batch.history:
         database.execute_many(_INSERT_HISTORY, batch.history)
     return rows
+
+
+def _changes_instances(batch: Batch) -> bool:
+    return bool(batch.statuses or batch.consumed or batch.returned or batch.parkings or batch.endings)
 
 
 def _create(database: Database, new: Creation) -> int | None:
@@ -79,6 +83,8 @@ def _write_changes(database: Database, batch: Batch, epoch: int) -> frozenset[in
             lost.add(change.row)
     for event in batch.consumed:
         database.execute(_Q["consume_event"], {"number": event.number, "epoch": epoch})
+    for event in batch.returned:
+        database.execute(_Q["return_event"], {**msgspec.structs.asdict(event), "epoch": epoch})
     for parking in batch.parkings:
         if not database.execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
             lost.add(parking.row)

@@ -20,6 +20,12 @@ DELETE FROM chunks WHERE instance = ? AND step = ?
 -- This and the next three: only while the process that writes still drives the instance.
 UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ? AND epoch = ?
 
+-- return_event --
+-- Under its old number, so that it comes before what was sent later.
+INSERT INTO events (number, instance, type, payload, at)
+SELECT :number, :row, :type, :payload, :at
+WHERE (SELECT epoch FROM instances WHERE instances.number = :row) = :epoch
+
 -- consume_event --
 DELETE FROM events
 WHERE number = :number AND (SELECT epoch FROM instances WHERE instances.number = events.instance) = :epoch
