@@ -69,7 +69,9 @@ def with_binding(request):
 )
 def test_create_takes_options_or_keywords(with_binding, tmp_path, create):
     async def body(binding, world):
-        await world.engine.drain(0)  # Else it may have ended by the time that another Worker's answer is there.
+        await world.engine.drain(
+            0
+        )  # Else it may have ended by the time that another Worker's answer is there.
         instance = await create(binding)
         queued = await instance.status()
         await world.engine.start(None)

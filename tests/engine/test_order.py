@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.world import HOUR, World, in_world, run_virtual
@@ -393,8 +393,8 @@ class Program:
         def work() -> None:
             raise ValueError(at)
 
-        # A crash may have taken the last attempt: then the error is the engine's.
-        with pytest.raises(Exception, match=f"{re.escape(at)}|internal workflows error"):
+        # A crash may have taken the last attempt, or it was given up inside a callback: then the error is the engine's.
+        with pytest.raises(Exception, match=f"{re.escape(at)}|internal workflows error|stopped waiting"):
             await step.do(node[1], {"retries": {"limit": 1, "delay": 3}}, work)
         seen.append(f"{at} failed")
 
@@ -462,6 +462,8 @@ class Program:
         seen.append(at)
 
 
+# The same programs each time: the simulator is what searches for new ones.
+@settings(derandomize=True, max_examples=80)
 @given(tree=programs(), seed=st.integers(0, 2**16), hibernate=st.sampled_from([0, 10_000]))
 def test_every_life_of_an_instance_begins_with_what_the_last_one_saw(tmp_path_factory, tree, seed, hibernate):
     program, chance = Program(tree), random.Random(seed)

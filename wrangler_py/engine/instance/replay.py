@@ -237,7 +237,8 @@ class Replay:
 
     def _visited(self, record: Recorded, scope: Scope) -> Recorded:
         self._mark(record)
-        self._order.known(scope.task, record)
+        if not scope.parent:  # A callback that is called again may go another way.
+            self._order.known(scope.task, record)
         if record.done:
             self._skip_children(record.step)
         return record
@@ -252,7 +253,7 @@ class Replay:
         key = (kind, name)
         count = self._counts[key] = self._counts.get(key, 0) + 1
         display = f"{name}-{count}"
-        if self.recorded:
+        if self.recorded and not scope.parent:
             self._order.new(scope.task, display)
         return display
 
