@@ -96,6 +96,7 @@ def test_a_run_that_kills_its_process_between_steps_is_given_up(tmp_path):
     assert seen.error.message.startswith(
         "The process died 5 times in a row while this instance was executing"
     )
+    assert seen.warnings == []  # Its steps did not come up again, because run() was not called.
     assert deaths <= 6
 
 

@@ -7,6 +7,7 @@ same thread notices the block, and whose step it is.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -17,6 +18,8 @@ from typing import Protocol
 from wrangler_py.clock import Clock
 from wrangler_py.engine.store import Store
 from wrangler_py.errors import StoreError
+
+logger = logging.getLogger(__name__)
 
 #: Lease lifetime in milliseconds, and renewal interval in seconds.
 LEASE_MS = 10_000
@@ -71,6 +74,8 @@ class Heartbeat:
             except StoreError:
                 # The next commit meets the same trouble and says so; the lease outlives a few missed beats.
                 pass
+            except Exception as error:  # noqa: BLE001 - a thread that ends would leave a lease that nobody renews
+                logger.warning("the lease of this process could not be renewed: %s", error)
             self._watch_loop()
 
     def _tell(self, callback: Callable[[], None]) -> None:

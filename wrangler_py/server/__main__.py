@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from wrangler_py.engine.executing import RECORD
 from wrangler_py.runtime.channel import Load, LoadFront, WorkerWire
@@ -37,6 +38,10 @@ def _use_utc() -> None:
 
 async def _live(wire: WorkerWire, order: Load | LoadFront) -> int:
     listener = wire.take(order.sockets)[0]
+    # What a step forks (`multiprocessing`) may outlive this process: it must not keep the port, nor hide the death of
+    # this process from its supervisor.
+    for held in (listener, wire.end):
+        os.register_at_fork(after_in_child=partial(os.close, held.fileno()))
     if isinstance(order, Load):
         return await Worker(wire, order, listener).live()
     from wrangler_py.server.front import Front

@@ -60,6 +60,7 @@ class Runner:
         self._rollbacks = Rollbacks(self.context, log)
         self._log = log
         self._warned: set[str] = set()
+        self._has_run = False
         self._first_life = not self.context.replay.recorded and claimed.fresh
 
     # life
@@ -144,6 +145,7 @@ class Runner:
             return self._errored(self._unreadable)
         if (ending := self._hopeless()) is not None:
             return ending
+        self._has_run = True
         try:
             entrypoint = self.context.definition.instantiate()
             result = entrypoint.run(self._event(), WorkflowStep(self.context, self._rollbacks))
@@ -254,7 +256,7 @@ class Runner:
         context.shared.commits.park(parking)
 
     def _warn_of_divergence(self) -> None:
-        for message in self.context.replay.divergence():
+        for message in self.context.replay.divergence() if self._has_run else ():
             if message not in self._warned:
                 self._warned.add(message)
                 self.context.log(HistoryType.REPLAY_DIVERGED, data=encode_data(MessageData(message)))
