@@ -103,7 +103,7 @@ def read_scope(data: bytes | None) -> tuple[str, int]:
 
     In JSON a quote inside of a string is escaped, so these marks stand where they are keys and nowhere else.
     """
-    if data is None:
+    if data is None or (b'"task"' not in data and b'"parent"' not in data):
         return "", 0
     _, found, path = data.rpartition(b'"task":"')
     task = path.partition(b'"')[0].decode() if found else ""
