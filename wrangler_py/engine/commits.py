@@ -366,8 +366,9 @@ def _unwritable(row: int, at: int, error: Exception) -> Batch:
 
 def _record_groups(batch: Batch) -> None:
     """Record which results of an instance are handed to its tasks together (`engine.instance.order`)."""
+    ended = {end.row for end in batch.endings} if batch.results else ()
     for row, steps in batch.results.items():
-        if len(steps) > 1:
+        if len(steps) > 1 and row not in ended:  # Nothing stands behind an end, and nothing replays it.
             data = encode_data(GroupData(steps))
             batch.history.append(
                 (row, HistoryType.RESULT_GROUP, batch.history[-1][2], max(steps), 0, None, data)
