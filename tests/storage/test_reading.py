@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_a_closed_database_is_read_and_takes_no_write(path):
     before = files(path.parent)
     with reading_only():
         database = opened(path)
-        assert words(database) == words(database.another()) == ["closed"]
+        with closing(database.another()) as beside:
+            assert words(database) == words(beside) == ["closed"]
         with pytest.raises(StoreUnavailableError):
             database.write("INSERT INTO mark VALUES ('no')")
         assert not database.takes_writes
