@@ -246,7 +246,7 @@ class GroupCommit:
             told = None
         else:
             told = self.on_commit
-        # Who creates an instance goes on before it is taken up, and finds it queued.
+        # Before the instances are taken up, so that their creators find them queued.
         for created, row in zip(turn.created, rows, strict=True):
             _resolve(created, row)
         self._tell(told, batch, rows)

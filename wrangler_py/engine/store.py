@@ -9,10 +9,8 @@ Four ideas hold it together:
 * **Every change is conditional twice.** On the lease, and on what was seen when it was decided: the driver's own writes
   take effect only on rows that its epoch still drives, a command (`Store.change`) only on an instance that nothing has
   happened to since `Store.look`. Nobody but its owner takes an instance away from a lease that stands.
-* **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` makes them durable
-  together.
-* **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come; no other state is
-  looked at.
+* **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` stores them together.
+* **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come.
 """
 
 from __future__ import annotations

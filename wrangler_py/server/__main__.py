@@ -38,8 +38,8 @@ def _use_utc() -> None:
 
 async def _live(wire: WorkerWire, order: Load | LoadFront) -> int:
     listener = wire.take(order.sockets)[0]
-    # What a step forks (`multiprocessing`) may outlive this process: it must not keep the port, nor hide the death of
-    # this process from its supervisor.
+    # A child that a step forks (`multiprocessing`) may outlive this process. It must not keep the port, nor hide the
+    # death of this process from the supervisor.
     for held in (listener, wire.end):
         os.register_at_fork(after_in_child=partial(os.close, held.fileno()))
     if isinstance(order, Load):

@@ -45,11 +45,6 @@ class AttemptExecutor:
         #: Seconds spent in a debugger, by which all attempts may take longer.
         self._excused = 0.0
 
-    @property
-    def threads_left_behind(self) -> int:
-        """Count of the threads of ``def`` steps that run on although their attempt is over."""
-        return self._threads.left_behind
-
     async def call(
         self, callback: Callback, context: dict[str, Any], timeout_ms: int, entry: bytes = b""
     ) -> Any:
