@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wrangler_py.storage.statements import is_blank, named_parameter, offset_of, split
@@ -89,6 +89,7 @@ def effects(run):
 
 @settings(max_examples=1500)
 @given(TEXTS)
+@example("BEGIN/*\n")
 def test_the_statements_of_a_text_do_what_sqlite_does_with_the_text(text):
     def each(connection):
         for statement in split(text):

@@ -139,9 +139,7 @@ def _open_to_read(path: Path, package: str, *, shadows: bool) -> sqlite3.Connect
                 found = _check(connection, path, migrations[-1].number)
                 if found < migrations[-1].number or (shadows and path.stat().st_size <= SHADOW_BYTES):
                     connection = copied(connection)
-            for migration in migrations:
-                if migration.number > found:
-                    _migrate(connection, migration, found, lambda: None)
+            _migrate(connection, migrations, found, lambda: None)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except sqlite3.Error as error:
@@ -163,9 +161,7 @@ def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str,
     if shrinks:
         _make_shrinkable(connection)
     _use_write_ahead_log(connection)
-    for migration in migrations:
-        if migration.number > found:
-            _migrate(connection, migration, found, lambda: keep_copy(path, found, migrations[-1].number))
+    _migrate(connection, migrations, found, lambda: keep_copy(path, found, migrations[-1].number))
 
 
 def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -229,22 +225,28 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(
-    connection: sqlite3.Connection, migration: Migration, found: int, keep: Callable[[], None]
+    connection: sqlite3.Connection, migrations: list[Migration], found: int, keep: Callable[[], None]
 ) -> None:
-    """Change and record of the change are one transaction; a second process that comes at once finds it done.
+    """Bring a database that was at schema ``found`` up to date, after a call of ``keep`` if there was anything in it.
 
-    The first change of a database that was at schema ``found`` begins with a call of ``keep``.
+    All changes and the record of them are one transaction: a process that opens the file meanwhile sees none or all,
+    so a new file never looks like one of an older schema; one that comes at once finds it done.
     """
+    newest = migrations[-1].number
+    if found == newest:
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         current = _pragma(connection, "user_version")
-        if 0 < current == found:
+        if 0 < current < newest:
             keep()
-        if current < migration.number:
-            for statement in split(migration.sql):
-                connection.execute(statement)
+        for migration in migrations:
+            if migration.number > current:
+                for statement in split(migration.sql):
+                    connection.execute(statement)
+        if current < newest:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {migration.number}")
+            connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     except BaseException:
         # A full disk, among others, has undone it already: then the error is what happened, not that ROLLBACK fails.

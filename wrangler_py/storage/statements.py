@@ -23,9 +23,7 @@ _AUTOMATON: dict[_State, dict[str, _State]] = {
 _START: _State = "start"
 #: Where a ``;`` does not end the statement.
 _INSIDE = frozenset({"trigger", "semicolon"})
-_TRAILING = " \t\n\f\r"
-_SKIPPED = frozenset({"space", "comment"})
-_BLANK = _SKIPPED | {"end"}
+_BLANK = frozenset({"space", "comment", "end"})
 
 
 def split(sql: str) -> list[str]:
@@ -33,7 +31,7 @@ def split(sql: str) -> list[str]:
 
     A comment in front of a statement stays with it. Takes time in proportion to the length of the text.
     """
-    return [sql[start:end].rstrip(_TRAILING) for start, end in _spans(sql)]
+    return [sql[start:end] for start, end in _spans(sql)]
 
 
 def is_blank(sql: str) -> bool:
@@ -60,24 +58,29 @@ def offset_of(sql: str, wanted: str) -> int | None:
 
 
 def _spans(sql: str) -> Iterator[tuple[int, int]]:
-    """Yield where each statement begins, with the comments in front of it, and where its ``;`` stands."""
-    begin, state = -1, _START
+    """Yield where each statement begins, with the comments in front of it, and where its last token ends.
+
+    Space behind that is left out by tokens and not by characters: the newline that ends a text may be all there is
+    of a comment that was never closed, and without it SQLite takes ``/*`` for two operators.
+    """
+    begin, end, state = -1, 0, _START
     for token in TOKEN.finditer(sql):
         kind = token.lastgroup
-        if begin < 0 and kind != "space":
-            begin = token.start()
-        if kind in _SKIPPED:
+        if kind == "space":
             continue
-        if kind != "end":
-            state = _following(state, token.group() if kind == "word" else "")
-        elif state in _INSIDE:
-            state = "semicolon"
-        else:
+        if begin < 0:
+            begin = token.start()
+        if kind == "end" and state not in _INSIDE:
             if state != _START:
-                yield begin, token.start()
+                yield begin, end
             begin, state = -1, _START
+        elif kind == "end":
+            state = "semicolon"
+        elif kind != "comment":
+            state = _following(state, token.group() if kind == "word" else "")
+        end = token.end()
     if state != _START:
-        yield begin, len(sql)
+        yield begin, end
 
 
 def _following(state: _State, word: str) -> _State:
