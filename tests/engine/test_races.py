@@ -175,6 +175,51 @@ def test_a_pause_that_was_answered_outlives_the_process(tmp_path: Path) -> None:
     assert in_world(tmp_path, body) == (Status.WAITING_FOR_PAUSE, Status.PAUSED, 1)
 
 
+def test_a_pause_on_its_way_to_the_disk_does_not_stop_what_a_resume_began(tmp_path: Path) -> None:
+    """The instance pauses while a resume looks at it, and a slow store takes the pause last."""
+
+    async def body(world: World) -> tuple[Status, int, list[str]]:
+        work, began = asyncio.Event(), []
+
+        async def run(event: Any, step: Any) -> None:
+            async def attempt(ctx: Any) -> None:
+                began.append(ctx.step.name)
+                await work.wait()
+
+            await step.do("one", attempt)
+            await step.do("two", attempt)
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.pause("w", row.id) is Status.WAITING_FOR_PAUSE
+        store, slow = world.store, asyncio.Event()
+        look, apply = store.look, store.apply
+
+        async def look_while_it_pauses(*args: Any) -> Any:
+            work.set()
+            while "STEP_SUCCESS" not in await world.types(row):
+                await asyncio.sleep(0)
+            seen = await look(*args)
+            while not slow.is_set():
+                await asyncio.sleep(0)
+            return seen
+
+        async def apply_late(batch: Any, epoch: Any) -> Any:
+            if batch.parkings and not slow.is_set():
+                slow.set()
+                await world.turns(40)
+            return await apply(batch, epoch)
+
+        store.look, store.apply = look_while_it_pauses, apply_late  # type: ignore[method-assign]
+        await world.engine.resume("w", row.id)
+        assert slow.is_set()
+        await asyncio.sleep(60)
+        return await world.status(row), world.engine.resident_count(), began
+
+    assert in_world(tmp_path, body) == (Status.COMPLETE, 0, ["one", "two"])
+
+
 def test_events_of_two_processes_at_once_are_all_delivered(tmp_path: Path) -> None:
     """One that another process stored just before one of this process is not passed over."""
 

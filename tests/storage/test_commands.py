@@ -155,7 +155,25 @@ def late_parking(row: int) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("late", [ending, late_status, late_parking])
+def late_lines(row: int) -> Batch:
+    batch = Batch()
+    batch.history.append((row, HistoryType.ATTEMPT_START, 7, 1, 2, "s-1", None))
+    return batch
+
+
+def late_chunk(row: int) -> Batch:
+    batch = Batch()
+    batch.chunks.append((row, 1, 0, b"piece"))
+    return batch
+
+
+def late_deaths(row: int) -> Batch:
+    batch = Batch()
+    batch.deaths.append((row, 3))
+    return batch
+
+
+@pytest.mark.parametrize("late", [ending, late_status, late_parking, late_lines, late_chunk, late_deaths])
 @pytest.mark.parametrize("change", CHANGES, ids=repr)
 def test_what_a_driver_writes_too_late_is_not_there_and_neither_is_its_history(
     tmp_path: Path, change: Change, late: Callable[[int], Batch]

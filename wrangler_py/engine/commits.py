@@ -185,6 +185,11 @@ class GroupCommit:
         self._gathering.created.append(created)
         return created
 
+    def writes_for(self, row: int) -> bool:
+        """Return True if something that was added for an instance is not known to be on disk yet."""
+        turns = (self._gathering, self._under_way)
+        return any(turn is not None and row in turn.batch.rows for turn in turns)
+
     async def flush(self) -> None:
         """Wait until all that was added is on disk; raise StoreError if it cannot be."""
         turn = self._gathering if self._dirty else self._under_way

@@ -267,6 +267,8 @@ class Control:
         """Make an instance due whose context was stopped for a command that then changed nothing."""
 
         def park(_: object = None) -> None:
+            if self._is_newer(context):
+                return
             now = self._clock.now()
             self._commits.park(Parking(context.row, status, now, context.mailbox.signal, now))
 
@@ -282,8 +284,12 @@ class Control:
                 attempt.halted, attempt.status = context, instance.status
             await self._steer(context, attempt.request)
             return False
-        if instance.epoch in (None, self._commits.epoch):
+        if instance.epoch is None:
             return True
+        if instance.epoch == self._commits.epoch:
+            # Its runner may have ended since the flush: what it wrote last, committed after the change, would release
+            # the instance again from whoever claimed it meanwhile under the same lease.
+            return not self._commits.writes_for(instance.row)
         if instance.request is not attempt.request:
             await self._store.ask(instance, attempt.request)
             attempt.asked = instance.row

@@ -7,7 +7,7 @@ Four ideas hold it together:
   process's instances removes its lease in the same transaction, so a process that lost its lease cannot change
   anything.
 * **Every change is conditional twice.** On the lease, and on what was seen when it was decided: the driver's own writes
-  take effect only on rows that its epoch still drives, a command (`Store.change`) only on an instance that nothing has
+  take effect only for rows that its epoch still drives, a command (`Store.change`) only on an instance that nothing has
   happened to since `Store.look`. Nobody but its owner takes an instance away from a lease that stands.
 * **Writes come in groups.** `Batch` gathers all writes of one turn of the event loop; `apply` stores them together.
 * **One query finds all work.** An instance is due when nobody drives it and ``due_at`` has come.
@@ -128,42 +128,37 @@ class Batch:
     @property
     def is_driving(self) -> bool:
         """True if it holds more than creations."""
-        return bool(
-            self.history
-            or self.statuses
-            or self.chunks
-            or self.consumed
-            or self.returned
-            or self.deaths
-            or self.parkings
-            or self.endings
-        )
+        return bool(self.history) or any(getattr(self, name) for name in (*_LINES, *_CHANGES))
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """Return the instances that it writes for, but for those it creates."""
+        lines = {line[0] for name in _LINES for line in getattr(self, name)}
+        return frozenset(lines.union(change.row for name in _CHANGES for change in getattr(self, name)))
 
     def by_instance(self) -> dict[int, Batch]:
         """Return all but the creations, one batch an instance, by its row."""
         parts: defaultdict[int, Batch] = defaultdict(Batch)
-        for line in self.history:
-            parts[line[0]].history.append(line)
-        for chunk in self.chunks:
-            parts[chunk[0]].chunks.append(chunk)
-        for deaths in self.deaths:
-            parts[deaths[0]].deaths.append(deaths)
-        for name in ("statuses", "consumed", "returned", "parkings", "endings"):
-            for one in getattr(self, name):
-                getattr(parts[one.row], name).append(one)
+        for name in _LINES:
+            for line in getattr(self, name):
+                getattr(parts[line[0]], name).append(line)
+        for name in _CHANGES:
+            for change in getattr(self, name):
+                getattr(parts[change.row], name).append(change)
         return dict(parts)
 
     def lose(self, rows: frozenset[int]) -> None:
         """Drop all writes for ``rows``: afterwards the batch holds what is written."""
         self.lost = rows
-        self.history = [line for line in self.history if line[0] not in rows]
-        self.chunks = [line for line in self.chunks if line[0] not in rows]
-        self.deaths = [one for one in self.deaths if one[0] not in rows]
-        self.statuses = [one for one in self.statuses if one.row not in rows]
-        self.consumed = [one for one in self.consumed if one.row not in rows]
-        self.returned = [one for one in self.returned if one.row not in rows]
-        self.parkings = [one for one in self.parkings if one.row not in rows]
-        self.endings = [one for one in self.endings if one.row not in rows]
+        for name in _LINES:
+            setattr(self, name, [line for line in getattr(self, name) if line[0] not in rows])
+        for name in _CHANGES:
+            setattr(self, name, [change for change in getattr(self, name) if change.row not in rows])
+
+
+#: The parts of a `Batch` by how they say which instance they are for: in the first column, or as ``row``.
+_LINES = ("history", "chunks", "deaths")
+_CHANGES = ("statuses", "consumed", "returned", "parkings", "endings")
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -301,8 +296,7 @@ class Store(Protocol):
     async def apply(self, batch: Batch, epoch: int | None) -> list[int | None]:
         """Make a batch durable in one transaction.
 
-        A status change, a parking or an ending of a row that ``epoch`` does not drive is not written, and neither is
-        anything else for that row: see `Batch.lost`.
+        Nothing is written for a row that ``epoch`` does not drive: see `Batch.lost`.
 
         Returns the new row of each creation, None where the id was taken.
 

@@ -23,15 +23,12 @@ def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int
     Raises:
         StaleEpochError: the lease is gone.
     """
-    if epoch is not None or batch.is_driving:
-        check_lease(database, epoch)
+    if lost := _not_driven(database, batch.rows, epoch):
+        batch.lose(lost)
     rows = [_create(database, creation) for creation in batch.creations] if batch.creations else []
     if batch.deaths:
-        set_deaths(database, batch.deaths, epoch)
-    if epoch is not None and _changes_instances(batch):
-        lost = _write_changes(database, batch, epoch)
-        if lost:
-            batch.lose(lost)
+        set_deaths(database, batch.deaths)
+    _write_changes(database, batch)
     if batch.chunks:
         _write_chunks(database, batch.chunks)
     if batch.history:
@@ -39,8 +36,16 @@ def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int
     return rows
 
 
-def _changes_instances(batch: Batch) -> bool:
-    return bool(batch.statuses or batch.consumed or batch.returned or batch.parkings or batch.endings)
+def _not_driven(database: Database, rows: frozenset[int], epoch: int | None) -> frozenset[int]:
+    """Return those of ``rows`` that ``epoch`` does not drive; raise StaleEpochError if its lease is gone.
+
+    A lease that ends frees its instances in the same transaction: it stands where all of them are driven.
+    """
+    drives = _Q["drives"]
+    lost = [row for row in rows if not database.execute(drives, (row, epoch)).fetchone()]
+    if lost or (epoch is not None and not rows):
+        check_lease(database, epoch)
+    return frozenset(lost)
 
 
 def _create(database: Database, new: Creation) -> int | None:
@@ -74,25 +79,17 @@ def _write_chunks(database: Database, lines: Sequence[ChunkLine]) -> None:
             database.execute(_Q["insert_chunk"], (row, step, number, data))
 
 
-def _write_changes(database: Database, batch: Batch, epoch: int) -> frozenset[int]:
-    """Write what changes instances; return the rows that ``epoch`` does not drive, of which nothing changed."""
-    lost: set[int] = set()
+def _write_changes(database: Database, batch: Batch) -> None:
     for change in batch.statuses:
-        changed = (change.status, change.due_at, change.at, change.row, epoch)
-        if not database.execute(_Q["change_status"], changed).rowcount:
-            lost.add(change.row)
+        database.execute(_Q["change_status"], (change.status, change.due_at, change.at, change.row))
     for event in batch.consumed:
-        database.execute(_Q["consume_event"], {"number": event.number, "epoch": epoch})
+        database.execute(_Q["consume_event"], (event.number,))
     for event in batch.returned:
-        database.execute(_Q["return_event"], {**msgspec.structs.asdict(event), "epoch": epoch})
+        database.execute(_Q["return_event"], msgspec.structs.asdict(event))
     for parking in batch.parkings:
-        if not database.execute(_Q["park"], {**msgspec.structs.asdict(parking), "epoch": epoch}).rowcount:
-            lost.add(parking.row)
+        database.execute(_Q["park"], msgspec.structs.asdict(parking))
     for end in batch.endings:
         error = _encode(end.error) if end.error else None
-        values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row, epoch)
-        if not database.execute(_Q["finish"], values).rowcount:
-            lost.add(end.row)
-        else:
-            database.execute(_Q["drop_events"], (end.row,))
-    return frozenset(lost)
+        values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row)
+        database.execute(_Q["finish"], values)
+        database.execute(_Q["drop_events"], (end.row,))

@@ -76,10 +76,10 @@ def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int
     return postponed + database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
 
 
-def set_deaths(database: Database, changes: Sequence[tuple[int, int]], epoch: int | None) -> None:
-    """Store the deaths of instances, given as (row, deaths), that ``epoch`` drives."""
+def set_deaths(database: Database, changes: Sequence[tuple[int, int]]) -> None:
+    """Store the deaths of instances, given as (row, deaths)."""
     for row, deaths in changes:
-        database.execute(_Q["set_deaths"], {"row": row, "deaths": deaths, "epoch": epoch})
+        database.execute(_Q["set_deaths"], (deaths, row))
 
 
 def check_lease(database: Database, epoch: int | None) -> None:

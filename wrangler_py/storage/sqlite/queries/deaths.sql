@@ -15,7 +15,7 @@ SET epoch = NULL, request = NULL, due_at = :now + min(:longest, :first << (min(d
 WHERE epoch = :epoch AND deaths >= 2 AND (status <> 'waiting' OR due_at <= :now)
 
 -- set_deaths --
-UPDATE instances SET deaths = :deaths WHERE number = :row AND epoch = :epoch
+UPDATE instances SET deaths = ? WHERE number = ?
 
 -- suspects --
 SELECT deaths, due_at FROM instances INDEXED BY instances_suspect

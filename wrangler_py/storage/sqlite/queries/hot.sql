@@ -16,31 +16,31 @@ INSERT INTO chunks (instance, step, number, data) VALUES (?, ?, ?, ?)
 -- drop_chunks --
 DELETE FROM chunks WHERE instance = ? AND step = ?
 
+-- drives --
+-- Nothing of the next ones is written for an instance that the process which writes does not drive.
+SELECT 1 FROM instances WHERE number = ? AND epoch = ?
+
 -- change_status --
--- This and the next three: only while the process that writes still drives the instance.
-UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ? AND epoch = ?
+UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ?
 
 -- return_event --
 -- Under its old number, so that it comes before what was sent later.
-INSERT INTO events (number, instance, type, payload, at)
-SELECT :number, :row, :type, :payload, :at
-WHERE (SELECT epoch FROM instances WHERE instances.number = :row) = :epoch
+INSERT INTO events (number, instance, type, payload, at) VALUES (:number, :row, :type, :payload, :at)
 
 -- consume_event --
-DELETE FROM events
-WHERE number = :number AND (SELECT epoch FROM instances WHERE instances.number = events.instance) = :epoch
+DELETE FROM events WHERE number = ?
 
 -- park --
 UPDATE instances
 SET status = :status, epoch = NULL, request = NULL, paused_at = :paused_at, modified_at = :at,
     due_at = CASE WHEN :due_at IS NOT NULL AND signal <> :signal THEN :at ELSE :due_at END
-WHERE number = :row AND epoch = :epoch
+WHERE number = :row
 
 -- finish --
 UPDATE instances
 SET status = ?, output = ?, error = ?, ended_at = ?, modified_at = ?, epoch = NULL, request = NULL,
     due_at = NULL, paused_at = NULL, expires_at = ? + CASE WHEN ? = 'complete' THEN success_ms ELSE error_ms END
-WHERE number = ? AND epoch = ?
+WHERE number = ?
 
 -- drop_events --
 DELETE FROM events WHERE instance = ?
