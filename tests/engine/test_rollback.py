@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from typing import Any
 
 import pytest
@@ -363,3 +365,76 @@ def test_crashes_at_any_moment_forget_nothing_and_change_no_order(
         hopeless = [name for name, times in broken.items() if times == 99]
         assert detail.rollback.outcome == ("failed" if hopeless else "complete")
         assert once == (whole[: whole.index(hopeless[0]) + 1] if hopeless else whole)
+
+
+async def lingers(seconds: float) -> None:
+    """Go on for some time, whatever is cancelled."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(end - loop.time())
+
+
+def test_a_rollback_goes_on_where_its_replay_of_run_ends_before_all_of_its_tasks(tmp_path: Any) -> None:
+    """The functions have come up and `run()` has failed again, while a task beside it still unwinds."""
+    shop = Shop(broken={"a": 1}, config=SLOWLY)
+
+    async def run(event: Any, step: Any) -> None:
+        await step.do("a", lambda: "A", rollback=shop.undo("a"), rollback_config=SLOWLY)
+        try:
+            await step.do("fails", ONCE, raises)
+        except NonRetryableError:
+            task = asyncio.create_task(lingers(1))
+            await asyncio.sleep(0)
+            raise
+        await task
+
+    async def body(world: World) -> None:
+        row = await world.run(run)
+        assert row.status is Status.ERRORED
+        assert (await world.types(row))[-2:] == ["ROLLBACK_COMPLETE", "WORKFLOW_FAILURE"]
+
+    in_world(tmp_path, body)
+    assert shop.undone == ["a", "a"]
+
+
+def test_code_that_run_left_behind_does_not_cut_a_rollback_off(tmp_path: Any) -> None:
+    """What its step returns at last cannot be stored, which ends an instance that still executes `run()`.
+
+    The task is stopped by that, and asyncio does not show it as an error of the user's.
+    """
+    undone: list[str] = []
+    shown: list[Any] = []
+
+    async def run(event: Any, step: Any) -> None:
+        async def undo() -> None:
+            await asyncio.sleep(MINUTE / 1000)
+            undone.append("a")
+
+        async def work() -> object:
+            await lingers(30)
+            return object()
+
+        await step.do("a", lambda: "A", rollback=undo)
+        task = asyncio.create_task(step.do("lingers", work))
+        await step.do("fails", ONCE, raises)
+        await task
+
+    async def body(world: World) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: shown.append(context))
+        row = await world.run(run)
+        assert row.status is Status.ERRORED
+        assert row.error is not None
+        assert row.error.message == "no luck"
+        types = await world.types(row)
+        assert types[-2:] == ["ROLLBACK_COMPLETE", "WORKFLOW_FAILURE"]
+        assert types.count("ROLLBACK_ATTEMPT_START") == 1
+
+    in_world(tmp_path, body)
+    gc.collect()
+    assert (undone, shown) == (["a"], [])
+
+
+def raises() -> None:
+    raise NonRetryableError("no luck")

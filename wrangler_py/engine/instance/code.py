@@ -23,8 +23,8 @@ class UserCode:
         self.own = Tasks()
         #: The task of `run()`, once it is started.
         self.main: asyncio.Task[None] | None = None
-        #: True once the runner's task had its first turn.
-        self.begun = False
+        #: True while the runner's task awaits `run()` or rollbacks; at another time a cancellation hits the runner.
+        self.is_awaited = False
         #: Tasks that have called a step: when all of them wait, so does the instance.
         self._callers: set[asyncio.Task[Any]] = set()
 
@@ -69,8 +69,7 @@ class UserCode:
 
     def cancel(self, *, except_for: asyncio.Task[Any] | None = None) -> None:
         """Cancel everything that user code does, except ``except_for``."""
-        # A task that is cancelled before its first turn never runs, and its runner would not park the instance.
-        for task in [*self.beside_run(), self.main if self.begun else None]:
+        for task in [*self.beside_run(), self.main if self.is_awaited else None]:
             if task is not None and task is not except_for and not task.done():
                 task.cancel()
 

@@ -327,8 +327,11 @@ class InstanceContext:
         """End the instance with ``error``, whatever user code catches; return what to raise."""
         if self.fatal is None:
             self.fatal = record_of(error.name, str(error))
-        self.waits.freeze()
-        self.code.cancel(except_for=asyncio.current_task())
+        if (
+            not self.is_ending
+        ):  # Else it comes from code that `run()` left behind, and steps may be undone already.
+            self.waits.freeze()
+            self.code.cancel(except_for=asyncio.current_task())
         return Abort()
 
     def failure(self, record: ErrorRecord) -> Exception:

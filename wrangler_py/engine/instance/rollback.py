@@ -159,7 +159,8 @@ class Rollbacks:
     def _look(self, turns: int) -> None:
         context = self._context
         if (
-            context.code.has_ended
+            context.is_ending
+            or context.code.has_ended
             or context.phase is not Phase.COLLECTING
             or context.stop_reason
             or context.fatal

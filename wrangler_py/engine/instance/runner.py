@@ -103,7 +103,6 @@ class Runner:
 
     async def _live_to_end(self) -> None:
         context = self.context
-        context.code.begun = True
         current_instance.set(context.place)
         current_tasks.set(context.code.own)
         if self._first_life:
@@ -126,6 +125,7 @@ class Runner:
 
     async def _outcome(self, work: Coroutine[Any, Any, Ending | None]) -> Ending | None:
         """Return how the instance ends after ``work``, None if it does not end by that."""
+        self.context.code.is_awaited = True
         try:
             return await work
         except ControlFlow:
@@ -139,6 +139,8 @@ class Runner:
             if ending is None and self.context.stop_reason is None:
                 ending = self._errored(record_of("CancelledError", "run() was cancelled by its own code"))
             return ending
+        finally:
+            self.context.code.is_awaited = False
 
     async def _run(self) -> Ending | None:
         if self._unreadable is not None:

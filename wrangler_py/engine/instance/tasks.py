@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from wrangler_py.engine.instance.place import current_step
+from wrangler_py.errors import ControlFlow
 from wrangler_py.sdk.failures import capture, rebuild
 
 #: Timers kept of an instance before those that are over are cleared out.
@@ -85,6 +86,9 @@ class Tasks:
 
     def _discard(self, task: asyncio.Future[Any]) -> None:
         self.moves += _IN_CALLBACK not in self._paths.pop(task, "")
+        # Taken here where nobody awaits the task: asyncio would print a stop of the instance as an error of it.
+        if isinstance(getattr(task, "_exception", None), ControlFlow):
+            task.exception()
 
     def add_timer(
         self, handle: asyncio.TimerHandle, callback: Callable[..., object], args: tuple[Any, ...]
