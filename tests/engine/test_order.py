@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -278,6 +280,100 @@ def test_an_instance_with_a_timer_of_its_own_pending_is_not_asleep(tmp_path, for
         return decode((await world.engine.status("w", row.id)).output or b"null")
 
     assert in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms) == "gave up"
+
+
+@pytest.mark.parametrize("form", ["to_thread", "executor", "socket", "future"])
+def test_an_instance_that_awaits_something_from_outside_is_not_asleep(tmp_path, form):
+    """Nobody could tell an instance that has left memory that its thread is done or that something was received."""
+    release, (near, far) = threading.Event(), socket.socketpair()
+    answers: list[Any] = []
+
+    async def outside():
+        if form == "to_thread":
+            await asyncio.to_thread(release.wait)
+        elif form == "executor":
+            await asyncio.wait([asyncio.get_running_loop().run_in_executor(None, release.wait)])
+        elif form == "socket":
+            reader, writer = await asyncio.open_connection(sock=near)
+            await reader.readexactly(1)
+            writer.close()
+        else:
+            answers.append(asyncio.get_running_loop().create_future())
+            await answers[0]
+
+    async def run(event, step):
+        waiting = asyncio.create_task(step.wait_for_event("answer", "answer", timeout="1 hour"))
+        other = asyncio.create_task(outside())
+        done, _ = await asyncio.wait({waiting, other}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return other in done
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.turns(200)
+        if form in ("socket", "future"):  # While a thread works, virtual time stands still.
+            await asyncio.sleep(30)
+        resident = world.engine.resident_count()
+        release.set()
+        assert resident == 1
+        far.send(b"x")
+        for answer in answers:
+            answer.set_result(None)
+        await asyncio.sleep(1)
+        return decode((await world.engine.status("w", row.id)).output or b"null")
+
+    with near, far:
+        assert in_world(tmp_path, body, hibernate_after_ms=0) is True
+
+
+@pytest.mark.parametrize(
+    "form", ["queue", "event", "lock", "condition", "shield", "group", "gather", "semaphore"]
+)
+def test_tasks_that_await_each_other_do_not_keep_an_instance_in_memory(tmp_path, form):
+    async def run(event, step):
+        async def night():
+            await step.sleep("night", "8 hours")
+
+        queue, lock, woken, condition = asyncio.Queue(), asyncio.Lock(), asyncio.Event(), asyncio.Condition()
+        sleeper = asyncio.create_task(night())
+        semaphore = asyncio.Semaphore(0)
+        others = {
+            "queue": queue.get,
+            "event": woken.wait,
+            "lock": lock.acquire,
+            "semaphore": semaphore.acquire,
+        }
+        if form in others:
+            await lock.acquire()
+            asyncio.create_task(others[form]())  # noqa: RUF006
+            await sleeper
+        elif form == "condition":
+            async with condition:
+                other = asyncio.create_task(sleeper_then(sleeper, condition))
+                await condition.wait()
+                await other
+        elif form == "shield":
+            await asyncio.shield(sleeper)
+        elif form == "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(night())
+        else:
+            await asyncio.gather(asyncio.gather(sleeper), night())
+
+    async def sleeper_then(sleeper, condition):
+        await sleeper
+        async with condition:
+            condition.notify_all()
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(30)
+        assert world.engine.resident_count() == 0
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
 
 
 def test_an_instance_whose_timers_are_over_leaves_memory(tmp_path):

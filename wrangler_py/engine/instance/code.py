@@ -55,8 +55,8 @@ class UserCode:
         return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
 
     def only_waits_for(self, futures: Collection[asyncio.Future[Any]]) -> bool:
-        """Return True if every task that can be seen awaits nothing but ``futures``."""
-        return idle.only_waits(self.main, self._callers, futures)
+        """Return True if every task awaits nothing but ``futures`` and other tasks."""
+        return not self.own.calls_threads and idle.only_waits(self.main, self.beside_run(), futures)
 
     @property
     def has_ended(self) -> bool:

@@ -1,9 +1,9 @@
 """The tasks and timers that user code of one instance makes, told by hooks in the event loop.
 
 Three questions hang on them: which step is this (a task has a *path*, so that two tasks which use one step name never
-get each other's result), has a task still to begin, and does the instance's own code have a timer pending, so that it
-is not asleep. asyncio has no register of either, so `watch` adds a task factory and a look at `call_later`; both do
-nothing outside of an instance.
+get each other's result), has a task still to begin, and does the instance's own code have a timer pending or a thread
+at work, so that it is not asleep. asyncio has no register of these, so `watch` adds a task factory and a look at
+`call_later` and `run_in_executor`; all do nothing outside of an instance.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Tasks:
         self._paths: dict[asyncio.Future[Any], str] = {}
         self._made: dict[tuple[str, int], int] = {}
         self._timers: list[_OwnTimer] = []
+        self._threads: set[asyncio.Future[Any]] = set()
         #: The time that the replayed program has reached, in milliseconds since 1970: that of the last stored result.
         self.replayed_to = 0
         #: Counts tasks of `run()` that begin or end: the instance is not at rest. Those of a callback do not count, or
@@ -100,6 +101,16 @@ class Tasks:
             self._timers = self._pending_timers()
         self._timers.append(_OwnTimer(handle, due_at, callback, args, contextvars.copy_context()))
 
+    def add_thread(self, future: asyncio.Future[Any]) -> None:
+        """Register what a thread does for code of the instance, outside of a step's callback."""
+        self._threads.add(future)
+        future.add_done_callback(self._threads.discard)
+
+    @property
+    def calls_threads(self) -> bool:
+        """True while a thread works for the instance's own code."""
+        return bool(self._threads)
+
     def knows(self, handle: asyncio.TimerHandle) -> bool:
         """Return True for the timer registered last: one loop's `call_at` goes through its `call_later`."""
         return bool(self._timers) and self._timers[-1].handle is handle
@@ -145,8 +156,13 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
         return
     _watched.add(loop)
     loop.set_task_factory(_task_factory(loop.get_task_factory()))
-    for name in ("call_later", "call_at"):
-        setattr(loop, name, _watched_timer(getattr(loop, name)))
+    hooks: dict[str, Callable[..., Any]] = {
+        "call_later": _watched_timer,
+        "call_at": _watched_timer,
+        "run_in_executor": _watched_thread,
+    }
+    for name, hook in hooks.items():
+        setattr(loop, name, hook(getattr(loop, name)))
 
 
 def _task_factory(inner: Any) -> Any:
@@ -214,5 +230,16 @@ def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., as
             if tasks is not None and current_step.get() is None and not tasks.knows(handle):
                 tasks.add_timer(handle, callback, args)
         return handle
+
+    return watched
+
+
+def _watched_thread(call: Callable[..., asyncio.Future[Any]]) -> Callable[..., asyncio.Future[Any]]:
+    def watched(executor: Any, function: Callable[..., object], *args: Any) -> asyncio.Future[Any]:
+        future = call(executor, function, *args)
+        tasks = current_tasks.get()
+        if tasks is not None and current_step.get() is None:
+            tasks.add_thread(future)
+        return future
 
     return watched
