@@ -12,8 +12,9 @@ from wrangler_py.cli.options import AsJson, InstanceIdOrLatest, WorkflowName, ta
 from wrangler_py.cli.target import Target
 from wrangler_py.errors import SessionError
 
-#: Seconds between two looks at the least. A slow answer stretches it: watching takes at most a fifth of the time.
-INTERVAL = 0.05
+#: Seconds between two looks at the least and at the most. A slow answer stretches it, so that watching takes at most a
+#: fifth of the time; one that waited for a worker to be replaced must not blind the one who watches for long.
+INTERVAL, LONGEST = 0.05, 1.0
 SHARE = 4
 
 
@@ -65,7 +66,7 @@ def states(client: Client, name: str, instance_id: str) -> Iterator[dict[str, An
             asked = time.monotonic()
             detail = client.instance(name, instance_id)
             yield detail
-            time.sleep(max(INTERVAL, SHARE * (time.monotonic() - asked)))
+            time.sleep(min(LONGEST, max(INTERVAL, SHARE * (time.monotonic() - asked))))
 
 
 def _end(last: dict[str, Any], instance_id: str, *, stored: bool, exit_status: bool) -> None:
