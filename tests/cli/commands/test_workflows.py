@@ -113,6 +113,9 @@ def test_trigger_sends_the_parameters(run, session, arguments, body):
         ("{bad", "Expecting property name enclosed in double quotes at position 1 (line 1 column 2)"),
         ("NaN", "NaN is not JSON"),
         ("[" * 100_000, "it is nested too deeply"),
+        ('{"a": "\\ud800"}', "U+D800: half of a surrogate pair, which is not valid Unicode"),
+        ("[1e999]", "the number 1e999, which is out of range"),
+        ("9" * 5000, "a number of 5000 digits, which is out of range"),
     ],
 )
 def test_parameters_that_are_no_json_are_refused_before_anything_is_sent(run, session, text, reason):
