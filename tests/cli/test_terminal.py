@@ -106,3 +106,41 @@ def test_output_that_the_encoding_cannot_hold_does_not_fail(session):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "? Completed" in done.stdout
+
+
+def ends(command, **streams):
+    """Run pywrangler's ``command`` with the shell's redirections; return its exit code and what it complained."""
+    run = 'exec "$0" -c "from wrangler_py.cli import main; main()" '
+    done = subprocess.run(
+        ["/bin/sh", "-c", run + command, sys.executable],
+        stderr=subprocess.PIPE,
+        timeout=30,
+        check=False,
+        **streams,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.fixture
+def project(tmp_path):
+    workflow = '[[workflows]]\nname = "wf"\nbinding = "WF"\nclass_name = "Wf"\n'
+    (tmp_path / "wrangler.toml").write_text(f'name = "app"\nmain = "entry.py"\n{workflow}')
+    (tmp_path / "entry.py").write_text("")
+    return tmp_path
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["--version", "--help", "workflows list", "workflows list --json"])
+def test_output_that_could_not_be_written_is_told_once_and_is_no_bug(project, command):
+    lost = "✘ [ERROR] The output could not be written: No space left on device\n"
+    assert ends(f"{command} >/dev/full", cwd=project) == (1, lost)
+
+
+def test_closed_streams_are_none_of_our_business(project):
+    assert ends("workflows list >&-", cwd=project) == (0, "")
+    assert ends("workflows list >/dev/null 2>&-", cwd=project) == (0, "")
+
+
+def test_a_reader_that_has_gone_is_told_nothing(project):
+    code, complained = ends("workflows list --json | true", cwd=project)
+    assert (code, complained) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Annotated, Any, ClassVar
 
@@ -10,7 +11,7 @@ from typer.core import TyperGroup
 
 from wrangler_py import __version__
 from wrangler_py.cli import terminal
-from wrangler_py.cli.failures import leave
+from wrangler_py.cli.failures import FAILED, leave, show_lost
 
 COMMANDS = "wrangler_py.cli.commands"
 
@@ -259,4 +260,15 @@ def root(
 def run() -> None:
     """Run the command line of this process and exit."""
     terminal.prepare()
-    app(prog_name="pywrangler")
+    code: Any = FAILED
+    try:
+        app(prog_name="pywrangler")
+    except SystemExit as end:
+        code = end.code
+    except OSError as error:  # Typer writes help outside of any command.
+        if error is not terminal.lost_output():
+            raise
+    if (lost := terminal.lost_output()) is not None:
+        show_lost(lost)
+        code = code or FAILED
+    sys.exit(code)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from wrangler_py.cli.terminal import complain, note, printable
+from wrangler_py.cli.terminal import complain, lost_output, note, printable
 from wrangler_py.errors import StoreUnavailableError, UserError, WorkerLoadError
 
 FAILED = 1
@@ -23,7 +23,9 @@ def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
     """Show ``error`` on stderr and end the command with the exit code it stands for."""
     if isinstance(error, KeyboardInterrupt):
         raise typer.Exit(INTERRUPTED)
-    if isinstance(error, UserError):
+    if error is lost_output():
+        pass  # The command line says so when it ends.
+    elif isinstance(error, UserError):
         _show_mistake(error)
     elif isinstance(error, StoreUnavailableError):
         # A full disk, or a database damaged inside: the message says what to do, and it is no bug of ours.
@@ -31,6 +33,12 @@ def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
     else:
         _show_bug(error, verbose=verbose or bool(os.environ.get("PYWRANGLER_DEBUG")))
     raise typer.Exit(FAILED)
+
+
+def show_lost(error: OSError) -> None:
+    """Say that what a command printed did not reach its reader. One that has gone, as `head` does, need not know."""
+    if not isinstance(error, BrokenPipeError):
+        complain(f"The output could not be written: {error.strerror or error}")
 
 
 def _show_mistake(error: UserError) -> None:

@@ -5,6 +5,8 @@ Every line of a command passes through here, and none of them steers the termina
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
 #: Wider than any table: what goes into a pipe is never folded.
@@ -27,11 +31,52 @@ def is_plain(stream: TextIO) -> bool:
 
 def prepare() -> None:
     """Make the standard streams take every character, and Typer's help as plain as our own screens."""
+    # Both are None where the caller has closed them, as `>&-` does.
+    sys.stdout = _Output(sys.stdout) if sys.stdout else _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     if os.environ.get("CI"):
         os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output that remembers why it could not be written, of a full disk for example."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream.buffer, stream.encoding, line_buffering=stream.isatty())
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        with self._remembered():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._remembered():
+            super().flush()
+
+    @contextlib.contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = error
+            # What is left in a buffer would fail again, with a traceback, when the interpreter ends.
+            with contextlib.suppress(OSError, ValueError), _nowhere() as nowhere:
+                os.dup2(nowhere.fileno(), self.fileno())
+            raise
+
+
+def lost_output() -> OSError | None:
+    """Return why something that was printed could not be written, None if all was."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    return sys.stdout.failure if isinstance(sys.stdout, _Output) else None
 
 
 def screen(stream: TextIO | None = None) -> Console:
