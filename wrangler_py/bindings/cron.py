@@ -20,6 +20,7 @@ from wrangler_py.config.schedule import MINUTE_MS, Schedule
 from wrangler_py.engine import Occurrence, Trigger
 from wrangler_py.errors import InstanceExistsError, StoreUnavailableError, UserError
 from wrangler_py.storage.cron import Marks
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -90,15 +91,26 @@ class CronTriggers:
         return marks
 
     def _begin(self) -> None:
-        if not self._planned:
-            return
-        now, mark = self._clock.now(), self._marks.read(self._script)
+        if self._planned:
+            self._turning = asyncio.get_running_loop().create_task(self._turn_from_mark(self._clock.now()))
+
+    async def _turn_from_mark(self, now: int) -> None:
+        while True:
+            try:
+                await self._take_up(now)
+            except StoreUnavailableError as error:
+                await self._pause(error)
+            else:
+                break
+        await self._turn()
+
+    async def _take_up(self, now: int) -> None:
+        mark = await waited(lambda: self._marks.read(self._script))
         if mark is None or abs(now - mark) > FRESH_MS:
-            self._mark(now - 1)
+            await self._mark(now - 1)
         else:
             self._judged = mark
             self._fire(mark, repeatable=True)
-        self._turning = asyncio.get_running_loop().create_task(self._turn())
 
     async def drain(self, grace: float) -> None:
         """Fire nothing more, and tell whoever comes next where to go on; stop the handlers after ``grace`` seconds."""
@@ -117,9 +129,9 @@ class CronTriggers:
         task.cancel()
         await asyncio.wait([task])
         now = self._clock.now()
-        if self._judged < now and not self._due(now):
+        if 0 < self._judged < now and not self._due(now):
             with contextlib.suppress(StoreUnavailableError):
-                self._mark(now)
+                await self._mark(now)
 
     def _replan(self) -> None:
         """Take up schedules that were set over the API."""
@@ -135,33 +147,37 @@ class CronTriggers:
     async def _turn_from_now(self) -> None:
         """Go on with other schedules: their minutes up to now are not made up for."""
         with contextlib.suppress(StoreUnavailableError):
-            self._mark(self._clock.now())
+            await self._mark(self._clock.now())
         await self._turn()
 
     async def _turn(self) -> None:
         while True:
             try:
-                pause = self._look(self._clock.now())
+                pause = await self._look(self._clock.now())
             except StoreUnavailableError as error:
-                logger.warning("schedules wait, because the state cannot be written: %s", error)
-                pause = _PAUSE
+                await self._pause(error)
+                continue
             if pause is None:
                 return
             await asyncio.sleep(min(pause, self._clock.max_wait))
 
-    def _look(self, now: int) -> float | None:
+    async def _pause(self, error: StoreUnavailableError) -> None:
+        logger.warning("schedules wait, because the state cannot be written: %s", error)
+        await asyncio.sleep(_PAUSE)
+
+    async def _look(self, now: int) -> float | None:
         """Fire what is due; return the seconds until there is something to do (None: never again)."""
         if self._judged - now > FRESH_MS:
             self._judged = now  # The clock was set back.
         for minute in self._due(now):
-            self._mark(minute)
+            await self._mark(minute)
             self._fire(minute)
         upcoming = self._next_after(now)
         if upcoming is None:
             return None
         renewal = upcoming - LEAD_MS
         if self._judged < renewal <= now:
-            self._mark(now)
+            await self._mark(now)
         return ((renewal if renewal > now else upcoming) - now) / 1000
 
     def _due(self, now: int) -> list[int]:
@@ -178,8 +194,8 @@ class CronTriggers:
         upcoming = (one.schedule.next_after(at) for one in self._planned)
         return min((minute for minute in upcoming if minute is not None), default=None)
 
-    def _mark(self, at: int) -> None:
-        self._marks.write(self._script, at)
+    async def _mark(self, at: int) -> None:
+        await waited(lambda: self._marks.write(self._script, at))
         self._judged = at
 
     def _fire(self, minute: int, *, repeatable: bool = False) -> None:

@@ -12,6 +12,7 @@ from wrangler_py.config import load
 from wrangler_py.errors import UserError
 from wrangler_py.runtime.loader import own_workflows
 from wrangler_py.storage.deployments import CONFIG_FILE, Deployments, Version
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -53,7 +54,7 @@ class Versions:
         if self._config is not None and self._config.name == row.script:
             main = self._config.main if self._version == row.version else None
             return [CodeVersion(row.version, row.class_name, row.modified_at, main)]
-        kept = self._deployments.versions(row.script) if self._deployments else []
+        kept = await waited(lambda: self._deployments.versions(row.script) if self._deployments else [])
         found = await asyncio.to_thread(self._all_deployed, kept, row)
         if row.version in {one.id for one in found}:
             return found

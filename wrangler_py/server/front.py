@@ -58,6 +58,7 @@ from wrangler_py.server.serving import Serving
 from wrangler_py.server.wrangler_calls import WranglerCalls
 from wrangler_py.server.wrangler_resources import WranglerResources
 from wrangler_py.storage.deployments import Deployments, Tokens
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.server.call import Call
@@ -102,8 +103,8 @@ class Front:
         state_dir, clock = Path(self._order.state_dir), SystemClock()
         send_library_logs(self._console, self._order.log_level, ())
         self._host = await Host.open_front(state_dir, self._order.options)
-        self._deployments = Deployments.open(state_dir, clock)
-        self._tokens = Tokens.open(state_dir, clock)
+        self._deployments = await waited(Deployments.open, state_dir, clock)
+        self._tokens = await waited(Tokens.open, state_dir, clock)
         self._rollout = FleetRollout(self._wire.send, self._host, self._deployments.folder)
         await self._announce()
 

@@ -20,6 +20,7 @@ from wrangler_py.errors import RequestError
 from wrangler_py.server.bundle import Bundle, read_folder, sync_folder, write_bundle
 from wrangler_py.storage.deployments import CONFIG_FILE, Deployment, Deployments, Version
 from wrangler_py.storage.private import make_folder
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ class Releases:
             config, secrets = self._read(script, bundle)
             version = _new_version(script, bundle, config, secrets)
             await self._settle(version, bundle, config)
-            found = self._deployments.add(version)
+            found = await waited(self._deployments.add, version)
             if self._deployments.active_version(script) != version.id:
                 await self._rollout.discard(script, version.id)
         return found
@@ -70,7 +71,7 @@ class Releases:
         version = self.version(script, version_id)
         async with self._turn:
             await self._try(version)
-            made = self._deployments.activate(script, version.id, message=message)
+            made = await waited(self._deployments.activate, script, version.id, message=message)
             await self._rollout.activate(script, version.id)
         return made
 
@@ -92,7 +93,7 @@ class Releases:
         self.active(script)
         async with self._turn:
             await self._rollout.remove(script)
-            self._deployments.remove(script)
+            await waited(self._deployments.remove, script)
 
     def scripts(self) -> list[str]:
         """Return the names of what is deployed."""
@@ -156,7 +157,7 @@ class Releases:
         version = _new_version(script, bundle, config, secrets)
         await self._settle(version, bundle, config)
         if self._deployments.active_version(script) != version.id:
-            self._deployments.release(version)
+            await waited(self._deployments.release, version)
         await self._rollout.activate(script, version.id)
         return self.version(script, version.id)
 

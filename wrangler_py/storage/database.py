@@ -10,14 +10,15 @@ from typing import Any, Self
 
 from wrangler_py.errors import StoreBusyError, StoreUnavailableError
 from wrangler_py.storage.reading import connect_to_nothing, is_reading_only
-from wrangler_py.storage.schema import connect, explain, open_database
+from wrangler_py.storage.schema import connect, explain, locked_by_another, open_database
+from wrangler_py.storage.waiting import is_locked, waiting_here
 
 
 class Database:
     """A connection; several processes may have one to the same file, and any thread of this one use it, one at a time.
 
     Every method raises StoreUnavailableError if the file cannot be used at the moment, and its StoreBusyError if that
-    is because another process holds the lock.
+    is because another process holds the lock: on an event loop at once, elsewhere after a while (`storage.waiting`).
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, synchronous: str) -> None:
@@ -35,18 +36,11 @@ class Database:
         package: str,
         shrinks: bool = False,
         shadows: bool = False,
-        waits: bool = True,
     ) -> Self:
-        """Open or make the file; for the arguments and the StateError it raises see `open_database`.
-
-        ``waits``: wait for a lock of another process, in the thread that asks; False for the event loop's, see
-        `storage.waiting`.
-        """
+        """Open or make the file; for the arguments and what it raises see `open_database`."""
         connection = open_database(
             path, synchronous=synchronous, package=package, shrinks=shrinks, shadows=shadows
         )
-        if not waits:
-            connection.execute("PRAGMA busy_timeout = 0")
         return cls(path, connection, synchronous)
 
     def another(self) -> Self:
@@ -58,7 +52,8 @@ class Database:
                 beside = connect_to_nothing()
                 self.connection.backup(beside)
                 return type(self)(self.path, beside, self.synchronous)
-            return type(self)(self.path, connect(self.path, synchronous=self.synchronous), self.synchronous)
+            beside = waiting_here(lambda: connect(self.path, synchronous=self.synchronous))
+            return type(self)(self.path, beside, self.synchronous)
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
@@ -71,16 +66,14 @@ class Database:
         try:
             return self.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+            return self._again(error, query, parameters).fetchall()
 
     def records(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """Return all rows, each as its values by the names of their columns."""
         try:
-            cursor = self.execute(query, parameters)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
+            return _records(self.execute(query, parameters))
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+            return _records(self._again(error, query, parameters))
 
     def value(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         """Return the first column of the first row, None if there is no row."""
@@ -92,7 +85,18 @@ class Database:
         try:
             return self.execute(query, parameters).rowcount
         except sqlite3.Error as error:
+            return self._again(error, query, parameters).rowcount
+
+    def _again(
+        self, error: sqlite3.Error, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> sqlite3.Cursor:
+        """Run a statement again that a lock has refused, where waiting for that is right."""
+        if not is_locked(error) or self.connection.in_transaction:
             raise self._unavailable(error) from error
+        try:
+            return waiting_here(lambda: self.execute(query, parameters))
+        except sqlite3.Error as last:
+            raise self._unavailable(last) from last
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -101,7 +105,7 @@ class Database:
         sqlite3.DataError, a value that is too large, comes out as it is.
         """
         try:
-            self.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield
                 self.execute("COMMIT")
@@ -113,6 +117,12 @@ class Database:
             raise  # A value is too large for a row: the caller's fault, not the file's.
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
+
+    def _begin(self) -> None:
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._again(error, "BEGIN IMMEDIATE")
 
     @property
     def takes_writes(self) -> bool:
@@ -129,10 +139,12 @@ class Database:
         return changed
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            return StoreBusyError(
-                f"{self.path} is locked: another process writes to it, or was stopped while it did. "
-                "Let that process go on, or end it"
-            )
+        if is_locked(error):
+            return locked_by_another(self.path)
         meaning = explain(error, self.path)
         return StoreUnavailableError(f"{meaning} ({meaning.hint})")
+
+
+def _records(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]

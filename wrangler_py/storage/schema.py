@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from wrangler_py.errors import StateCorruptError, StateError, StateTooNewError, StateUnwritableError
+from wrangler_py.errors import (
+    StateCorruptError,
+    StateError,
+    StateTooNewError,
+    StateUnwritableError,
+    StoreBusyError,
+)
 from wrangler_py.storage.copies import keep_copy
 from wrangler_py.storage.private import claim_database, close_database, make_folder
 from wrangler_py.storage.reading import connect_to_read, copied, is_reading_only, is_there
 from wrangler_py.storage.sql import Migration, load_migrations
 from wrangler_py.storage.statements import split
+from wrangler_py.storage.waiting import is_locked, may_wait, waiting_here
 from wrangler_py.storage.whole import HINT, check_whole
 
 #: "PWRG": written into the file's header, so that a stranger's database is not mistaken for ours.
 APPLICATION_ID = 0x50575247
-#: Seconds to wait for another process that writes, and between two tries where SQLite itself does not wait.
-BUSY_S, PAUSE_S = 5.0, 0.005
 #: Bytes to which the write-ahead log is cut when it begins anew; without a limit it keeps its largest size.
 LOG_BYTES = 1024 * 1024
 #: The size in bytes up to which a database that shadows is copied to memory to be read.
@@ -62,33 +66,35 @@ def open_database(
 
     Raises:
         StateUnwritableError, StateCorruptError, StateTooNewError: each says what to do; the file is as it was.
+        StoreBusyError: another process has locked it, and here nobody may wait for that (`storage.waiting`).
     """
     if is_reading_only():
         return _open_to_read(path, package, shadows=shadows)
     try:
         make_folder(path.parent)
-        connection = connect(path, synchronous=synchronous)
+        return waiting_here(lambda: _open(path, synchronous, package, shrinks=shrinks))
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     except sqlite3.Error as error:
+        if is_locked(error) and not may_wait():
+            raise locked_by_another(path) from error
         raise explain(error, path) from None
-    try:
-        with closed_if_it_fails(connection):
-            _check_and_migrate(connection, path, package, shrinks=shrinks)
-    except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from None
-    except sqlite3.Error as error:
-        raise explain(error, path) from None
+
+
+def _open(path: Path, synchronous: str, package: str, *, shrinks: bool) -> sqlite3.Connection:
+    connection = connect(path, synchronous=synchronous)
+    with closed_if_it_fails(connection):
+        _check_and_migrate(connection, path, package, shrinks=shrinks)
     return connection
 
 
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
-    """Return a plain connection with our settings; any thread may use it, one at a time."""
+    """Return a plain connection with our settings; any thread may use it, one at a time. It waits for no lock."""
     if is_reading_only():
         return connect_to_read(path)
     claim_database(path)
     connection = sqlite3.connect(
-        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=BUSY_S
+        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=0
     )
     with closed_if_it_fails(connection):
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -120,6 +126,14 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
         )
     return StateError(
         f"{path} cannot be used: {error}", hint="Try again; if it stays, move the state directory away"
+    )
+
+
+def locked_by_another(path: Path) -> StoreBusyError:
+    """Return the error of a file that another process has locked."""
+    return StoreBusyError(
+        f"{path} is locked: another process writes to it, or was stopped while it did. "
+        "Let that process go on, or end it"
     )
 
 
@@ -160,7 +174,7 @@ def _check_and_migrate(connection: sqlite3.Connection, path: Path, package: str,
     close_database(path)
     if shrinks:
         _make_shrinkable(connection)
-    _use_write_ahead_log(connection)
+    connection.execute("PRAGMA journal_mode = WAL")
     _migrate(connection, migrations, found, lambda: keep_copy(path, found, migrations[-1].number))
 
 
@@ -206,22 +220,8 @@ def _make_shrinkable(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("VACUUM")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # Another process writes: next time.
+            if not is_locked(error):  # Another process writes: next time.
                 raise
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the file over. For that SQLite must have it alone for a moment, and does not wait for it by itself."""
-    deadline = time.monotonic() + BUSY_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(PAUSE_S)
-        else:
-            return
 
 
 def _migrate(

@@ -467,11 +467,9 @@ def test_sleeping_alarms_cost_rows_and_nothing_else(tmp_path):
         now = clock_of(room)
         index = room.objects._alarms.index
         rows = [("Clock", f"{n:064x}", None, now() + DAY + n) for n in range(100_000)]
-        index._connection.execute("BEGIN")
-        index._connection.executemany(
-            "INSERT INTO alarms (class_name, id, name, at) VALUES (?, ?, ?, ?)", rows
-        )
-        index._connection.execute("COMMIT")
+        index._file.execute("BEGIN")
+        index._file.execute_many("INSERT INTO alarms (class_name, id, name, at) VALUES (?, ?, ?, ?)", rows)
+        index._file.execute("COMMIT")
         room.objects._alarms.start()
         assert len(room.objects._alarms._upcoming()) == 65
         assert not room.objects._alarms._firing

@@ -7,17 +7,22 @@ waits for the earliest hint, so that sleeping alarms cost rows and no memory.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection
 
 from wrangler_py.bindings.durable.ids import ObjectId
 from wrangler_py.clock import Clock
+from wrangler_py.errors import StoreUnavailableError
 from wrangler_py.storage.durable import AlarmIndex, Hint
 
+_log = logging.getLogger(__name__)
 #: How many alarms are handled at a time; a million overdue ones come one after the other.
 AT_ONCE = 64
 #: Docs, "Alarms": retried with exponential backoff from 2 s, up to 6 times.
 RETRIES = 6
 FIRST_DELAY_MS = 2000
+#: How long to wait where the index cannot be read.
+_PAUSE_MS = 1000
 
 Key = tuple[str, str]
 
@@ -68,7 +73,13 @@ class Alarms:
         """Fire what is due, and wait for what is next."""
         self._planned_at = None
         now = self._clock.now()
-        for hint in self._upcoming():
+        try:
+            upcoming = self._upcoming()
+        except StoreUnavailableError as error:
+            _log.warning("alarms of Durable Objects wait, because the state cannot be read: %s", error)
+            self._plan(now + _PAUSE_MS)
+            return
+        for hint in upcoming:
             if len(self._firing) >= AT_ONCE:
                 return  # the end of one of them wakes again
             if hint.at > now:

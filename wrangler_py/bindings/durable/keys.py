@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wrangler_py.bindings.failures import ObjectError
-from wrangler_py.errors import StateError
+from wrangler_py.errors import StateError, StoreUnavailableError
 from wrangler_py.serde import decode, encode
 from wrangler_py.storage.durable import ObjectFile, Span
 
@@ -77,7 +77,7 @@ def explained() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise storage_error(error) from error
-    except StateError as error:
+    except (StateError, StoreUnavailableError) as error:
         raise ObjectError(str(error)) from error
 
 

@@ -22,8 +22,10 @@ from wrangler_py.bindings.durable.keys import explained
 from wrangler_py.bindings.durable.resident import Kind, Resident
 from wrangler_py.bindings.failures import ObjectError
 from wrangler_py.bindings.resources import Target
+from wrangler_py.errors import StoreBusyError, StoreError
 from wrangler_py.serde import Record
 from wrangler_py.storage.durable import AlarmIndex, Hint, ObjectFile
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -35,6 +37,8 @@ _log = logging.getLogger(__name__)
 IDLE_MS = 10_000
 #: How many of them at most: each has an open file.
 MOST_IDLE = 128
+#: How long an alarm rests that can neither be handled nor be put off.
+_PAUSE_S = 1
 _UPDATED = "Durable Object reset because its code was updated."
 _NO_RESPONSE = "Incorrect type for Promise: the Promise did not resolve to 'Response'."
 
@@ -187,17 +191,32 @@ class DurableObjects:
             await resident.deliver(partial(_alarm, resident, self._on.clock.now))
         except Exception as error:  # noqa: BLE001 - it is logged, and the alarm tried again
             if self._phase is Phase.DRIVING:
-                self._put_off(hint, id, error)
+                await self._put_off_when_possible(hint, id, error)
+
+    async def _put_off_when_possible(self, hint: Hint, id: ObjectId, error: Exception) -> None:
+        try:
+            await waited(self._put_off, hint, id, error)
+        except (ObjectError, StoreError) as refusal:
+            # It is due still, and fires again when this returns: not at once, then.
+            _log.error("the alarm of Durable Object %s cannot be put off: %s", id, refusal)
+            await asyncio.sleep(_PAUSE_S)
 
     def _put_off(self, hint: Hint, id: ObjectId, error: Exception) -> None:
         """Try an alarm again later whose object could not be made, or was reset by it."""
         resident = self._residents.get((hint.class_name, hint.id))
         file = self._file(hint.class_name, id, lambda: None) if resident is None else resident.file
-        with explained():
-            put_off(file, id, self._on.clock.now(), error, firing=False)
-            file.commit()
-        if resident is None:
-            file.close(error)
+        try:
+            with explained():
+                file.find_unlocked()
+                put_off(file, id, self._on.clock.now(), error, firing=False)
+                file.commit()
+        except ObjectError as refusal:
+            if isinstance(refusal.__cause__, StoreBusyError):
+                raise refusal.__cause__ from None
+            raise
+        finally:
+            if resident is None:
+                file.close(error)
 
     # life of the process ------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, NamedTuple
 
@@ -15,8 +16,11 @@ from wrangler_py.bindings.durable.keys import explained
 from wrangler_py.bindings.durable.storage import ObjectStorage
 from wrangler_py.bindings.failures import ObjectError
 from wrangler_py.clock import Clock
+from wrangler_py.errors import StoreBusyError
 from wrangler_py.sdk.context import WaitUntil, current_context
+from wrangler_py.storage import waiting
 from wrangler_py.storage.durable import ObjectFile
+from wrangler_py.storage.waiting import PAUSE_S, waited
 
 _log = logging.getLogger(__name__)
 _UNWRITTEN = "Internal error in Durable Object storage write caused object to be reset."
@@ -98,6 +102,9 @@ class Resident:
     async def _run(self, event: Callable[[Any], Any]) -> Any:
         current_context.set(self._context)
         await self.section.entered()
+        if not self.file.is_ready:
+            async with self.section.critical():
+                await self._unlocked()
         try:
             result = await Gated(event, self._instance)
         except Exception:
@@ -110,11 +117,17 @@ class Resident:
         current_context.set(self._context)
         try:
             async with self.section.critical():
+                await self._unlocked()
                 self._instance = self._kind.made(self._context, self._kind.env)
                 await self._settled()
-                self.flush()
+                await waited(self.flush)
         except Exception as error:  # noqa: BLE001 - every call gets it
             self.reset(error)
+
+    async def _unlocked(self) -> None:
+        """Wait until no other process has locked the file; what is wrong with it otherwise, its first use says."""
+        with suppress(Exception):
+            await waited(self.file.find_unlocked)
 
     async def _settled(self) -> None:
         """Wait for what the constructor does under ``blockConcurrencyWhile``."""
@@ -154,38 +167,61 @@ class Resident:
     # the end ------------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Put on disk what was written; if that fails, reset the object and raise ObjectError."""
+        """Put on disk what was written; if that fails, reset the object and raise ObjectError.
+
+        StoreBusyError passes: that was too early, and what was written is still to be put on disk.
+        """
         try:
             with explained():
                 self.file.commit()
         except ObjectError as error:
-            failure = ObjectError(f"{_UNWRITTEN} {error.message}")
-            self.reset(failure)
-            raise failure from error
+            if isinstance(error.__cause__, StoreBusyError):
+                raise error.__cause__ from None
+            raise self._unwritten(error) from error
         except Exception as error:
             # A fault of ours. What is in memory is ahead of the disk all the same, and nobody may be told of it.
             self.reset(error)
             raise
 
+    def _unwritten(self, error: ObjectError) -> ObjectError:
+        failure = ObjectError(f"{_UNWRITTEN} {error.message}")
+        self.reset(failure)
+        return failure
+
     def turn_begins(self) -> None:
         """Have the transaction that has begun committed before the event loop turns."""
         if self._turn is None:
             self._turn = self._loop.create_future()
-            self._loop.call_soon(self._end_turn, self._turn)
+            self._loop.call_soon(self._end_turn, self._turn, self._loop.time() + waiting.BUSY_S)
 
     async def _on_disk(self) -> None:
         """Wait for the commit of what was written, by this call or another of the same turn: they share it."""
         if self._turn is not None:
             await asyncio.shield(self._turn)
 
-    def _end_turn(self, turn: asyncio.Future[None]) -> None:
+    def _end_turn(self, turn: asyncio.Future[None], until: float) -> None:
+        """Put on disk what was written. While the index of alarms is locked, turns share one transaction."""
         self._turn = None
         try:
-            self.flush()
+            self._flush_before(until)
+        except StoreBusyError:
+            self._turn = turn
+            self._loop.call_later(PAUSE_S, self._end_turn, turn, until)
+            return
         except ObjectError as error:
             _log.error("Durable Object %s: %s", self.id, error)
-        finally:
+        except BaseException:
             turn.set_result(None)
+            raise
+        turn.set_result(None)
+
+    def _flush_before(self, until: float) -> None:
+        try:
+            self.flush()
+        except StoreBusyError as error:
+            if self._loop.time() < until:
+                raise
+            raise self._unwritten(ObjectError(str(error))) from error
 
     def reset(self, error: Exception) -> None:
         """End this life: calls get ``error``, what was not committed is gone, the next call makes a new instance."""

@@ -9,6 +9,7 @@ from wrangler_py.bindings.queues.delivery import STORE_RETRY_S, Delivery, Handle
 from wrangler_py.bindings.queues.rules import deliver_at
 from wrangler_py.config.model import ConsumerConfig
 from wrangler_py.errors import StoreError
+from wrangler_py.storage.waiting import waited
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Consumer:
         while True:
             self._wake.clear()
             try:
-                wait_s = self._next_wait()
+                wait_s = await waited(self._next_wait)
                 if wait_s == 0:
-                    self._take()
+                    await waited(self._take)
             except StoreError as error:
                 _log.error("queue %s cannot be read, trying again: %s", self._config.queue, error)
                 wait_s = STORE_RETRY_S

@@ -14,6 +14,7 @@ from wrangler_py.bindings.queues.queues import Queues
 from wrangler_py.bindings.queues.report import Report
 from wrangler_py.bindings.resources import Resources
 from wrangler_py.errors import StoreError
+from wrangler_py.storage.waiting import waited
 
 _log = logging.getLogger(__name__)
 #: How often to look whether another process has written, in seconds; and for dead ones and old messages, in such looks.
@@ -40,8 +41,8 @@ class Consumers:
             names = ", ".join(one.queue for one in config.consumers)
             _log.error("%s: %s", names, _NO_HANDLER)
             return
-        self._around = Surroundings(queues, queues.new_holder(), Report())
-        queues.free_dead(self._around.holder)
+        self._around = Surroundings(queues, await waited(queues.new_holder), Report())
+        await waited(queues.free_dead, self._around.holder)
         handle = partial(self._resources.code.call, "queue")
         self._consumers = [Consumer(one, self._around, handle) for one in config.consumers]
         for consumer in self._consumers:
@@ -66,10 +67,10 @@ class Consumers:
         for looks in count(1):
             await asyncio.sleep(LOOK_S)
             try:
-                around.queues.look_around()
+                await waited(around.queues.look_around)
                 if looks % UPKEEP_LOOKS == 0:
-                    around.queues.free_dead(around.holder)
-                    around.queues.expire()
+                    await waited(around.queues.free_dead, around.holder)
+                    await waited(around.queues.expire)
             except StoreError as error:
                 _log.error("the queues cannot be read, trying again: %s", error)
 

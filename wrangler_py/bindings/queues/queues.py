@@ -1,12 +1,16 @@
 """The messages of all queues, as the producers and consumers of one process share them.
 
 Writes come in groups: all that is sent and settled in one turn of the event loop is one transaction, and whoever waits
-is released when it is on disk.
+is released when it is on disk. While another process holds the lock, the group is tried again after a pause, and
+grows.
+
+What else writes or reads raises StoreBusyError then; on an event loop it is for `storage.waiting.waited`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -14,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wrangler_py.clock import Clock
-from wrangler_py.errors import StoreError
+from wrangler_py.errors import StoreBusyError, StoreError
+from wrangler_py.storage import waiting
 from wrangler_py.storage.queues import Backlog, HeldMessage, Holder, NewMessage, QueueStore, Settlement
 from wrangler_py.storage.reading import is_reading_only
+from wrangler_py.storage.waiting import PAUSE_S, before_serving
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -33,6 +39,8 @@ class _Write(NamedTuple):
     settled: Settlement | None
     size: int
     done: asyncio.Future[None]
+    #: By the event loop's clock: when waiting for a lock is given up.
+    until: float
 
 
 class Queues:
@@ -63,15 +71,17 @@ class Queues:
         Raises:
             StateError: the file cannot be used.
         """
-        found = cls(QueueStore.open(path, synchronous=synchronous), clock)
+        with before_serving():
+            found = cls(QueueStore.open(path, synchronous=synchronous), clock)
         if not is_reading_only():
-            found.expire()
+            with contextlib.suppress(StoreBusyError):  # The next look takes them along.
+                found.expire()
         return found
 
     def close(self) -> None:
-        """Write what is left, and close the database."""
+        """Write what is left, unless the database is locked, and close it."""
         while self._writes:
-            self._commit()
+            self._commit(float("inf"))
         self._store.close()
 
     # sending
@@ -99,37 +109,45 @@ class Queues:
     ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._writes.append(_Write(sent, settled, size, done))
+        self._writes.append(_Write(sent, settled, size, done, loop.time() + waiting.BUSY_S))
         self._plan(loop)
         return done
 
-    def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _plan(self, loop: asyncio.AbstractEventLoop, after_s: float = 0) -> None:
         if not self._is_planned:
             self._is_planned = True
-            loop.call_soon(self._commit_one_turn, loop)
+            # `call_soon` where nothing is locked: a timer costs more.
+            if after_s:
+                loop.call_later(after_s, self._commit_one_turn, loop)
+            else:
+                loop.call_soon(self._commit_one_turn, loop)
 
     def _commit_one_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_planned = False
+        is_free = not self._writes or self._commit(loop.time())
         if self._writes:
-            self._commit()
-        if self._writes:
-            self._plan(loop)
+            self._plan(loop, 0 if is_free else PAUSE_S)
 
-    def _commit(self) -> None:
+    def _commit(self, now: float) -> bool:
+        """Write the next group; return False if the database is locked: what need not be given up stays in place."""
         writes = self._next_writes()
         sent = [message for write in writes for message in write.sent]
         settled = [write.settled for write in writes if write.settled is not None]
         try:
             self._store.apply(sent, settled)
+        except StoreBusyError as error:
+            _fail([write for write in writes if write.until <= now], error)
+            self._writes.extendleft(write for write in reversed(writes) if write.until > now)
+            return False
         except StoreError as error:
-            for write in writes:
-                _fail(write.done, error)
-            return
+            _fail(writes, error)
+            return True
         for write in writes:
             if not write.done.done():
                 write.done.set_result(None)
         moved = (move.queue for one in settled for move in one.moved)
         self._wake({*(message.queue for message in sent), *moved})
+        return True
 
     def _next_writes(self) -> list[_Write]:
         writes = [self._writes.popleft()]
@@ -205,6 +223,7 @@ def _size(settled: Settlement) -> int:
     return sum(map(len, settled[1:]))
 
 
-def _fail(done: asyncio.Future[None], error: StoreError) -> None:
-    if not done.done():
-        done.set_exception(error)
+def _fail(writes: Iterable[_Write], error: StoreError) -> None:
+    for write in writes:
+        if not write.done.done():
+            write.done.set_exception(error)

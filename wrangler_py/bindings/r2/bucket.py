@@ -24,6 +24,7 @@ from wrangler_py.bindings.r2.values import source_of
 from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.pyodide.ffi import JsObject
 from wrangler_py.storage.r2 import BucketStore, StoredObject, Upload
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.clock import Clock
@@ -60,7 +61,7 @@ class R2Bucket:
         _check_key("head", key)
         bucket = await self.opened()
         with explained("head"):
-            stored = bucket.store.find(key)
+            stored = await waited(bucket.store.find, key)
         return None if stored is None else bucket.shown(stored)
 
     @starts
@@ -78,7 +79,7 @@ class R2Bucket:
         condition = read_condition("get", wanted.get("onlyIf"))
         bucket = await self.opened()
         with explained("get"):
-            found = bucket.store.open_object(key)
+            found = await waited(bucket.store.open_object, key)
         if found is None:
             return None
         stored, blob = found

@@ -20,6 +20,7 @@ from wrangler_py.bindings.r2.values import source_of
 from wrangler_py.bindings.started import starts
 from wrangler_py.sdk.pyodide.ffi import JsObject
 from wrangler_py.storage.r2 import Part, StoredObject, Upload
+from wrangler_py.storage.waiting import waited
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.r2.objects import R2Object
@@ -50,7 +51,7 @@ class R2MultipartUpload:
         number = _read_number(partNumber)
         source = source_of("uploadPart", value)
         bucket = await self._opened()
-        self._find(bucket, "uploadPart")
+        await self._find(bucket, "uploadPart")
         digests = Digests()
 
         def commit(blob: NewBlob, _: int) -> Part:
@@ -71,8 +72,8 @@ class R2MultipartUpload:
         """
         wanted = [_read_part(part) for part in uploadedParts]
         bucket = await self._opened()
-        upload = self._find(bucket, "completeMultipartUpload")
-        parts = choose_parts(bucket.store.parts(upload.id), wanted)
+        upload = await self._find(bucket, "completeMultipartUpload")
+        parts = choose_parts(await waited(bucket.store.parts, upload.id), wanted)
         return bucket.shown(await self._put_together(bucket, upload, parts))
 
     async def _put_together(self, bucket: OpenBucket, upload: Upload, parts: list[Part]) -> StoredObject:
@@ -102,14 +103,16 @@ class R2MultipartUpload:
     async def abort(self) -> None:
         """End the upload and drop its parts; does nothing if it has ended already."""
         bucket = await self._opened()
-        upload = bucket.store.find_upload(self.uploadId, self.key)
+        with explained("abortMultipartUpload"):
+            upload = await waited(bucket.store.find_upload, self.uploadId, self.key)
         if upload is None:
             raise NO_SUCH_UPLOAD.of("abortMultipartUpload")
         with explained("abortMultipartUpload"):
             await bucket.threads.run(bucket.store.abort, upload)
 
-    def _find(self, bucket: OpenBucket, method: str) -> Upload:
-        upload = bucket.store.find_upload(self.uploadId, self.key)
+    async def _find(self, bucket: OpenBucket, method: str) -> Upload:
+        with explained(method):
+            upload = await waited(bucket.store.find_upload, self.uploadId, self.key)
         if upload is None or not upload.is_open:
             raise NO_SUCH_UPLOAD.of(method)
         return upload

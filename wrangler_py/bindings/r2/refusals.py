@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from wrangler_py.bindings.failures import R2Error
+from wrangler_py.errors import StoreUnavailableError
 
 
 class Refusal(NamedTuple):
@@ -57,7 +58,7 @@ def explained(method: str) -> Iterator[None]:
     """Turn a failure of the disk or the index into an error of the bucket that says what to mend."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, StoreUnavailableError) as error:
         reason = getattr(error, "strerror", None) or error
         advice = "Is the disk full, or was the state directory removed?"
         message = f"{method}: The bucket's files cannot be used: {reason}. {advice} (10001)"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from wrangler_py.errors import UserError
+from wrangler_py.errors import StoreBusyError, UserError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.deployments.file import Q, open_registry
 
@@ -83,7 +84,8 @@ class Tokens:
     def _note_use(self, token_id: str, used_at: int | None) -> None:
         now = self._clock.now()
         if used_at is None or now - used_at >= USED_PRECISION_MS:
-            self._file.write(Q["token_used"], (now, token_id))
+            with suppress(StoreBusyError):  # The next use is noted.
+                self._file.write(Q["token_used"], (now, token_id))
 
     def close(self) -> None:
         """Let go of the file."""

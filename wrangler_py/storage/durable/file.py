@@ -3,21 +3,26 @@
 Every write belongs to a transaction that begins by itself, and ends when `commit` is called: its owner does that at
 the end of each turn of the event loop and before any answer leaves. So what an object writes without letting others
 run in between is on disk together or not at all (Cloudflare's docs, "Automatic write coalescing").
+
+User code writes without an ``await``, so it cannot wait for the lock of another process: it gets SQLite's error. What
+comes next waits for the lock before it begins (`ObjectFile.find_unlocked`).
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from wrangler_py.errors import StoreBusyError, StoreUnavailableError
 from wrangler_py.storage.durable.censor import Censor, StatementRefusedError
 from wrangler_py.storage.parameters import bound
-from wrangler_py.storage.schema import closed_if_it_fails, open_database
+from wrangler_py.storage.schema import closed_if_it_fails, locked_by_another, open_database
 from wrangler_py.storage.sql import load_queries
 from wrangler_py.storage.statements import split
+from wrangler_py.storage.waiting import is_locked
 
 _PACKAGE = "wrangler_py.storage.durable"
 _Q = load_queries(_PACKAGE)
@@ -77,13 +82,17 @@ class ObjectFile:
         self._depth = 0
         self._held = 0
         self._alarm_changed = False
+        #: False once a lock has refused something, and before the file is open: then `find_unlocked` is to be awaited.
+        self.is_ready = False
 
     # opening and closing ------------------------------------------------------------------------------------------
 
     @property
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
+            self.is_ready = False
             self._connection = self._open()
+            self.is_ready = True
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -94,8 +103,9 @@ class ObjectFile:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("PRAGMA foreign_keys = ON")
             # A handler that was running has died with its process: its alarm is due again.
-            connection.execute(_Q["forget_firing"])
             if (row := connection.execute(_Q["alarm"]).fetchone()) is not None:
+                if row[2]:
+                    connection.execute(_Q["forget_firing"])
                 self._watch.before_commit(row[0])  # a power cut may have taken the hint and left the alarm
             connection.set_authorizer(self._censor)
         return connection
@@ -105,6 +115,21 @@ class ObjectFile:
         if self._closed_by is not None:
             raise self._closed_by
         return self._connection is None and not self.path.exists()
+
+    def find_unlocked(self) -> None:
+        """Open the file, if there is one, and raise StoreBusyError if another process has locked it."""
+        if self._is_empty():
+            self.is_ready = True
+            return
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            if is_locked(error):
+                raise locked_by_another(self.path) from error
+            raise
+        self.is_ready = True
 
     def close(self, reason: Exception) -> None:
         """Let go of the file, and of what was not committed; from now on every use raises ``reason``."""
@@ -120,7 +145,11 @@ class ObjectFile:
     def _writable(self) -> sqlite3.Connection:
         db = self._db
         if not db.in_transaction:
-            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error:
+                self.is_ready = False
+                raise
             self._on_begin()
         return db
 
@@ -129,6 +158,7 @@ class ObjectFile:
 
         Raises:
             sqlite3.Error: it cannot be; nothing of it is there then.
+            StoreBusyError: not yet, because another process has locked the index of alarms; the transaction goes on.
         """
         if self._held or self._connection is None or not self._connection.in_transaction:
             return
@@ -140,7 +170,8 @@ class ObjectFile:
         self._watch.before_commit(at)
         self._connection.execute("COMMIT")
         self._alarm_changed = False
-        self._watch.after_commit(at)
+        with suppress(StoreUnavailableError):  # The hint is early, then: whom it sends here finds out.
+            self._watch.after_commit(at)
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
@@ -156,7 +187,10 @@ class ObjectFile:
                 yield undo
         finally:
             self._held -= 1
-            self.commit()
+            try:
+                self.commit()
+            except StoreBusyError:
+                self._on_begin()  # So the end of the turn does it.
 
     @contextmanager
     def savepoint(self) -> Iterator[Callable[[], None]]:

@@ -63,14 +63,14 @@ class KvStore:
 
     @cached_property
     def _here(self) -> Database:
-        return self._open(waits=False)
+        return self._open()
 
     @cached_property
     def _aside(self) -> Database:
-        return self._open(waits=True)
+        return self._open()
 
-    def _open(self, *, waits: bool) -> Database:
-        return Database.open(self._path, synchronous=self._synchronous, package=_PACKAGE, waits=waits)
+    def _open(self) -> Database:
+        return Database.open(self._path, synchronous=self._synchronous, package=_PACKAGE)
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:

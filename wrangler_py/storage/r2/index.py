@@ -15,9 +15,11 @@ from typing import Any
 
 import msgspec
 
+from wrangler_py.storage.database import Database
 from wrangler_py.storage.r2.records import Part, StoredObject, Upload
-from wrangler_py.storage.schema import closed_if_it_fails, connect, open_database
+from wrangler_py.storage.schema import closed_if_it_fails, connect
 from wrangler_py.storage.sql import load_queries
+from wrangler_py.storage.waiting import waiting_here
 
 _PACKAGE = "wrangler_py.storage.r2"
 _Q = load_queries(_PACKAGE)
@@ -29,11 +31,11 @@ class Index:
     """Objects, uploads and parts. What names a blob that is not referred to any more is returned, to be removed."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = open_database(path, synchronous=_SYNCHRONOUS, package=_PACKAGE)
+        self._reader = Database.open(path, synchronous=_SYNCHRONOUS, package=_PACKAGE)
         with closed_if_it_fails(self._reader):
-            self._writer = connect(path, synchronous=_SYNCHRONOUS)
+            self._writer = waiting_here(lambda: connect(path, synchronous=_SYNCHRONOUS))
         with closed_if_it_fails(self._reader), closed_if_it_fails(self._writer):
-            self._lister = connect(path, synchronous=_SYNCHRONOUS)
+            self._lister = waiting_here(lambda: connect(path, synchronous=_SYNCHRONOUS))
         self._writing, self._listing = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
@@ -48,7 +50,7 @@ class Index:
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         execute = self._writer.execute
         with self._writing:
-            execute("BEGIN IMMEDIATE")
+            waiting_here(lambda: execute("BEGIN IMMEDIATE"))
             try:
                 yield execute
                 execute("COMMIT")
@@ -61,7 +63,10 @@ class Index:
 
     def find(self, key: str) -> StoredObject | None:
         """Return an object."""
-        return _object(self._reader.execute(_Q["find"], {"key": key.encode()}).fetchone())
+        return _object(self._first("find", {"key": key.encode()}))
+
+    def _first(self, query: str, parameters: dict[str, Any]) -> Sequence[Any] | None:
+        return next(iter(self._reader.read(_Q[query], parameters)), None)
 
     @contextmanager
     def walk(self, start: bytes, end: bytes) -> Iterator[Walk]:
@@ -101,12 +106,12 @@ class Index:
 
     def find_upload(self, upload_id: str, key: str) -> Upload | None:
         """Return an upload of ``key``, which may have ended."""
-        row = self._reader.execute(_Q["find_upload"], {"id": upload_id, "key": key.encode()}).fetchone()
+        row = self._first("find_upload", {"id": upload_id, "key": key.encode()})
         return None if row is None else _read_upload(row)
 
     def parts(self, upload_id: str) -> list[Part]:
         """Return the parts of an upload, by number."""
-        return [Part(*row) for row in self._reader.execute(_Q["parts"], {"upload": upload_id})]
+        return [Part(*row) for row in self._reader.read(_Q["parts"], {"upload": upload_id})]
 
     def put_part(self, new: Part) -> list[str] | None:
         """Store a part in the place of one of the same number; None: its upload has ended."""

@@ -47,7 +47,7 @@ from wrangler_py.storage.sqlite.instances import read_instance
 from wrangler_py.storage.sqlite.leases import check_lease, end_lease, end_leases, ended_leases
 from wrangler_py.storage.sqlite.listing import list_instances
 from wrangler_py.storage.sqlite.retention import Housekeeping, read_settings
-from wrangler_py.storage.waiting import waits_for_lock
+from wrangler_py.storage.waiting import waited, waits_for_lock
 
 _PACKAGE = "wrangler_py.storage.sqlite"
 _Q = load_queries(_PACKAGE)
@@ -77,8 +77,8 @@ class SqliteStore:
         Raises:
             StateError: the file cannot be used; its subclasses say why. Nothing was changed.
         """
-        database = Database.open(
-            path, synchronous=synchronous, package=_PACKAGE, shrinks=True, shadows=True, waits=False
+        database = await waited(
+            Database.open, path, synchronous=synchronous, package=_PACKAGE, shrinks=True, shadows=True
         )
         database.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
         return cls(database)
