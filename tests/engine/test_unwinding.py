@@ -13,6 +13,7 @@ import pytest
 from tests.support.world import World, in_world
 from wrangler_py.engine import InstanceRow, Status
 from wrangler_py.errors import CannotTerminateError, InstanceNotFoundError
+from wrangler_py.sdk.workers.workflows import NonRetryableError
 
 
 class Slow:
@@ -167,3 +168,39 @@ def test_terminate_stops_user_code_that_catches_everything(tmp_path, kind):
     # Nothing can end a coroutine that catches its cancellation too: it is left behind, with nothing it could do.
     left_behind = int(kind is BaseException)
     assert in_world(tmp_path, body) == (left_behind, "WORKFLOW_TERMINATED", 1)
+
+
+def test_a_pause_takes_an_instance_whose_run_has_ended_while_a_step_beside_it_unwinds(tmp_path):
+    """The last step in flight ends only when `run()` has failed: the instance pauses, and fails when it is resumed."""
+    unwound = []
+
+    async def run(event, step):
+        async def beside():
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(2)
+                unwound.append(True)
+
+        async def fails():
+            await asyncio.sleep(1)
+            raise NonRetryableError("no luck")
+
+        task = asyncio.create_task(step.do("beside", {"timeout": "1 day"}, beside))
+        await step.do("fails", fails)
+        await task
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.pause("w", row.id) is Status.WAITING_FOR_PAUSE
+        await asyncio.sleep(10)
+        paused = await world.status(row)
+        await world.engine.resume("w", row.id)
+        ended = await world.finish(row)
+        assert ended.error.message == "no luck"
+        return paused, ended.status
+
+    assert in_world(tmp_path, body) == (Status.PAUSED, Status.ERRORED)
+    assert unwound == [True]
