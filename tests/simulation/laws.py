@@ -15,6 +15,7 @@ from tests.simulation.ledger import Effect, Handed, Run
 from tests.simulation.programs import Do, Program, walk
 from tests.simulation.world import Violation
 from wrangler_py.engine.entries import FailureData, StartData
+from wrangler_py.engine.quarantine import LIMIT
 from wrangler_py.errors import CannotTerminateError, InstanceBusyError, InstanceFinishedError, StoreError
 from wrangler_py.serde import decode
 
@@ -451,13 +452,19 @@ def replay_order(seen: Evidence) -> Found:
 
 
 def outputs(seen: Evidence) -> Found:
-    """The stored end of an instance is the last result or error of `run()`."""
+    """The stored end of an instance is the last result or error of `run()`.
+
+    It may be another where its processes died again and again: they do not say of what (`engine.executing`), so an
+    instance that others' deaths interrupt as often as a culprit's would is given up like one.
+    """
     for life in seen.lives:
         record = life.record
         if life.number != record.life or record.status not in ("complete", "errored"):
             continue
         ended = [run for run in life.runs if run.outcome is not None and run.outcome[0] != "cancelled"]
         rolled_back = any(line.type == "ROLLBACK_START" for line in life.lines)
+        if _is_given_up(life):
+            continue
         if not ended:
             if not rolled_back and not _is_fatal(record):
                 yield life.name, f"is {record.status}, and run() never came to an end: {record.error!r}"
@@ -486,19 +493,27 @@ def _is_fatal(record: Record) -> bool:
     return any(told in (record.error or b"") for told in _FATAL)
 
 
+def _is_given_up(life: Life) -> bool:
+    """Return True if an instance was ended because processes died while they executed it, and so many did."""
+    cut_off = sum(run.outcome is None and run.process.dead for run in life.runs)
+    return b"The process died" in (life.record.error or b"") and cut_off >= LIMIT
+
+
 #: Parts of the errors by which the engine itself ends an instance.
 _FATAL = (b"time-traveler", b"not serialisable", b"cannot be stored")
 
 
 def certain_ends(seen: Evidence) -> Found:
-    """A program whose output is certain completes, unless a step of it used up its attempts."""
+    """A program whose output is certain completes, unless a step of it used up its attempts or processes died of it."""
     for life in seen.lives:
         record = life.record
         if life.number != record.life or record.status != "errored" or not seen.same_code(life):
             continue
         program = seen.program(life.runs[0])
-        if program.certain and not any(
-            step.end and step.end.type == "STEP_FAILURE" for step in life.steps.values()
+        if (
+            program.certain
+            and not _is_given_up(life)
+            and not any(step.end and step.end.type == "STEP_FAILURE" for step in life.steps.values())
         ):
             yield life.name, f"ended with {record.error!r}, though nothing in it can fail"
 
@@ -664,7 +679,12 @@ def timeouts_hold(seen: Evidence) -> Found:
 
 
 def timers_keep_awake(seen: Evidence) -> Found:
-    """An instance whose own code has a timer pending stays in memory: nobody else would fire it."""
+    """An instance whose own code has a timer pending stays in memory: nobody else would fire it.
+
+    A timer inside a deadline that is over pends no more, although the code around it may take some turns to unwind:
+    `gather` goes on when its first branch is cancelled. And only the process that ran the code put it to rest: another
+    may have taken the instance over meanwhile.
+    """
     for life in seen.lives:
         for run in life.runs:
             if run.process.draining or run.ended is None or not run.timers_at_end():
@@ -675,6 +695,7 @@ def timers_keep_awake(seen: Evidence) -> Found:
             if (
                 after is not None
                 and after.op == "apply"
+                and after.writer_epoch == run.epoch
                 and after.status == "waiting"
                 and after.epoch is None
             ):

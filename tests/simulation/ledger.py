@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,19 @@ class Timing:
     ended: int | None = None
     #: It ended because what it was in was cancelled.
     cancelled: bool = False
+    #: The deadline around it.
+    outer: Timing | None = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """True if user code went on without it: a deadline around it was over before it had unwound."""
+        outer = self.outer
+        if outer is None:
+            return False
+        expired = (
+            outer.ended is not None and not outer.cancelled and outer.ended < (self.ended or outer.ended)
+        )
+        return expired or outer.is_given_up
 
 
 @dataclass
@@ -84,7 +98,15 @@ class Run:
         """Return the user's timers that were pending when the run was cancelled."""
         if self.outcome is None or self.outcome[0] != "cancelled":
             return []
-        return [one for one in self.timings if one.cancelled and one.ended and one.ended > self.went_on]
+        return [
+            one
+            for one in self.timings
+            if one.cancelled and one.ended and one.ended > self.went_on and not one.is_given_up
+        ]
+
+
+#: The deadline that the code which executes is in.
+_around: ContextVar[Timing | None] = ContextVar("around", default=None)
 
 
 class Ledger:
@@ -137,14 +159,16 @@ class Ledger:
     @contextmanager
     def timing(self, run: Run, ms: int) -> Iterator[None]:
         """Record a timer of the user's own while it is pending."""
-        timing = Timing(ms, self._world.tick())
+        timing = Timing(ms, self._world.tick(), outer=_around.get())
         run.timings.append(timing)
+        inside = _around.set(timing)
         try:
             yield
         except asyncio.CancelledError:
             timing.cancelled = True
             raise
         finally:
+            _around.reset(inside)
             if not run.process.dead:
                 timing.ended = self._world.tick()
 

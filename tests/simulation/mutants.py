@@ -74,13 +74,6 @@ def _one_more(_: Any) -> Any:
     return lambda retries, attempt: retries.limit is None or attempt <= retries.limit + 1
 
 
-def _without_lease(original: Any) -> Any:
-    def check(self: Any, epoch: Any) -> None:
-        return None
-
-    return check
-
-
 def _steer_without_stopping(original: Any) -> Any:
     async def steer(self: Any, context: Any, request: Any) -> None:
         if request != "letGo":
@@ -169,6 +162,17 @@ def _forgiving(_: Any) -> Any:
     return claim
 
 
+def _runner_too(original: Any) -> Any:
+    def cancel(self: Any, *, except_for: Any = None) -> None:
+        original(self, except_for=except_for)
+        if (
+            self.main.get_coro().cr_await is not None and self.main is not except_for
+        ):  # It has begun, and waits.
+            self.main.cancel()
+
+    return cancel
+
+
 def _everywhere(_: Any) -> Any:
     return property(lambda self: RUN)
 
@@ -247,6 +251,16 @@ MUTANTS = (
         "an instance that is driven anew is released for an older request",
         (("wrangler_py.engine.control.Control._is_newer", _returns(False)),),
     ),
+    Mutant(
+        "last-words-overtaken",
+        "a command takes an instance for free while the last writes of its runner are on their way to the disk",
+        (("wrangler_py.engine.commits.GroupCommit.writes_for", _returns(False)),),
+    ),
+    Mutant(
+        "runner-cancelled",
+        "a cancellation that is meant for run() hits the runner behind it",
+        (("wrangler_py.engine.instance.code.UserCode.cancel", _runner_too),),
+    ),
     # Faults that were never there.
     Mutant(
         "result-before-commit",
@@ -271,7 +285,7 @@ MUTANTS = (
     Mutant(
         "no-fence",
         "a process writes on after its lease is gone",
-        (("wrangler_py.storage.sqlite.SqliteStore._check_lease", _without_lease),),
+        (("wrangler_py.storage.sqlite.batches._not_driven", _returns(frozenset())),),
     ),
 )
 

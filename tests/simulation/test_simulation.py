@@ -41,6 +41,12 @@ def test_a_seed_gives_the_same_run_in_another_process():
     assert "digest" in told[0].stdout, told[0].stderr
 
 
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_fault_has_its_place_in_the_engine(mutant):
+    with mutant.applied():
+        pass
+
+
 @pytest.mark.parametrize("name", ["result-before-commit", "one-attempt-too-many", "old-life-runs-on"])
 def test_a_fault_that_is_put_into_the_engine_is_found(name):
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
