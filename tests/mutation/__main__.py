@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import functools
+import hashlib
+import itertools
 import json
+import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # Loaded before the forks, which then have them for nothing. Nothing of `wrangler_py`: a fork loads it with a fault.
 import httpx  # noqa: F401
@@ -15,14 +19,16 @@ import hypothesis  # noqa: F401
 import msgspec  # noqa: F401
 import schemathesis.pytest.plugin  # noqa: F401
 
-from tests.mutation.mutants import Mutant, functions_of, mutants_of, sql_mutants_of
-from tests.mutation.runs import ROOT, TestRun, is_noticed, trace
+from tests.mutation.mutants import Mutant, mutants_of, sql_mutants_of
+from tests.mutation.runs import ROOT, Session, TestRun, Trace
 
 ACCEPTED = Path(__file__).parent / "accepted.txt"
+SEEDS = "tests/mutation/seeds.py"
+STORE = [f"tests/storage/test_{name}.py" for name in ("store", "schema", "commands", "leases")]
 #: Tests of a folder, where they do not lie in the folder of the same name.
 TESTS = {
-    "wrangler_py/engine": ["tests/engine"],
-    "wrangler_py/storage/sqlite": ["tests/storage/test_store.py", "tests/storage/test_schema.py", "tests/engine"],
+    "wrangler_py/engine": ["tests/engine", SEEDS],
+    "wrangler_py/storage/sqlite": [*STORE, "tests/engine", SEEDS],
     "wrangler_py/storage/queues": ["tests/storage/test_queues.py", "tests/bindings/queues"],
     "wrangler_py/storage/cron": ["tests/bindings/test_cron.py", "tests/runtime/test_host_cron.py"],
     "wrangler_py/storage/durable": ["tests/bindings/durable"],
@@ -34,6 +40,14 @@ TESTS = {
 }  # fmt: skip
 
 
+class Options(NamedTuple):
+    """What was asked for beside the files."""
+
+    results: Path | None
+    sample: int | None
+    budget: float
+
+
 def main() -> None:
     """Read the command line and report on each file."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
@@ -42,9 +56,15 @@ def main() -> None:
     parser.add_argument(
         "--results", type=Path, help="a folder to keep results in; what stands there is not run again"
     )
+    parser.add_argument("--sample", type=int, metavar="N", help="N faults of each file, always the same ones")
+    parser.add_argument(
+        "--budget", type=float, metavar="S", default=math.inf,
+        help="for one fault, run tests that take S seconds together without it",
+    )  # fmt: skip
     asked = parser.parse_args()
+    options = Options(asked.results, asked.sample, asked.budget)
     for file in asked.files:
-        _report(file.resolve(), tuple(asked.tests or _tests_of(file)), asked.results)
+        _report(file.resolve(), tuple(asked.tests or _tests_of(file)), options)
 
 
 def _tests_of(file: Path) -> Sequence[str]:
@@ -64,65 +84,118 @@ def _accepted(name: str) -> dict[str, str]:
     return found
 
 
-_trace = functools.cache(trace)
+@functools.cache
+def _session(tests: tuple[str, ...], kept: Path | None) -> tuple[Session, Trace]:
+    session = Session(tests)
+    return session, session.trace(kept)
 
 
-def _report(file: Path, tests: tuple[str, ...], results: Path | None) -> None:
+def _report(file: Path, tests: tuple[str, ...], options: Options) -> None:
     name = file.relative_to(ROOT).as_posix()
+    accepted, known, survivors = _accepted(name), _Known(options.results, name), []
     source = file.read_text(encoding="utf-8")
-    mutants = list(mutants_of(source) if file.suffix == ".py" else sql_mutants_of(source))
-    kept = None if results is None else results / (name.replace("/", ".") + ".json")
-    known = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
-    accepted, survivors = _accepted(name), []
-    for mutant in mutants:
-        if mutant.key not in known and mutant.key not in accepted:
-            known[mutant.key] = is_noticed(file, mutant.source, _reaching(mutant, _trace(tests), file))
-            if kept is not None:
-                kept.write_text(json.dumps(known, indent=0))
-        if mutant.key not in accepted and not known[mutant.key]:
+    found = list(mutants_of(source) if file.suffix == ".py" else sql_mutants_of(source))
+    mutants = [mutant for mutant in found if mutant.key not in accepted]
+    for mutant in _sample(mutants, options.sample):
+        if mutant.key not in known:
+            session, trace = _session(tests, options.results)
+            reaching = _reaching(mutant, trace, file, _Killers(known, mutant.where))
+            known[mutant.key] = _noticed_by(session, file, mutant, _affordable(reaching, options.budget))
+        if known[mutant.key] is None:
             survivors.append(mutant)
             print(f"  {name}:{mutant.line}  {mutant.key}", flush=True)
-    counted = len(mutants) - sum(mutant.key in accepted for mutant in mutants)
+    counted = len(_sample(mutants, options.sample))
     share = 100 * (counted - len(survivors)) / max(1, counted)
+    sample = f" of a sample of {len(mutants)}" if counted < len(mutants) else ""
     print(
-        f"{name}: {counted - len(survivors)} of {counted} noticed ({share:.0f} %), {len(accepted)} accepted",
+        f"{name}: {counted - len(survivors)} of {counted}{sample} noticed ({share:.0f} %), {len(accepted)} accepted",
         flush=True,
     )
 
 
-def _reaching(mutant: Mutant, runs: list[TestRun], file: Path) -> list[TestRun]:
-    """Return the tests that enter the function of a fault, quickest first.
+class _Known(dict[str, str | None]):
+    """The test that noticed a fault, by the fault's key; kept in a folder."""
 
-    At module level those that enter a function with the constant's name come first, then all others.
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self._file = None if folder is None else folder / (name.replace("/", ".") + ".json")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(json.loads(self._file.read_text()) if self._file and self._file.exists() else {})
+
+    def __setitem__(self, key: str, test: str | None) -> None:
+        super().__setitem__(key, test)
+        if self._file is not None:
+            self._file.write_text(json.dumps(self, indent=0))
+
+
+class _Killers:
+    """How many faults each test noticed: near the one that is looked at, and in the file."""
+
+    def __init__(self, known: _Known, where: str) -> None:
+        self._near, self._all = Counter[str](), Counter[str]()
+        for key, test in known.items():
+            if test is not None:
+                self._all[test] += 1
+                self._near[test] += key.startswith(f"{where}: ")
+
+    def rank(self, run: TestRun) -> tuple[float, ...]:
+        """Order tests: what noticed most per second near the fault, then in the file, then the quickest."""
+        each = run.seconds + 0.01
+        return -self._near[run.name] / each, -self._all[run.name] / each, run.seconds
+
+
+def _sample(mutants: list[Mutant], number: int | None) -> list[Mutant]:
+    """Return as many faults, in their order: the same ones as long as the code around them stays."""
+    chosen = {mutant.key for mutant in sorted(mutants, key=_drawn)[:number]}
+    return [mutant for mutant in mutants if mutant.key in chosen]
+
+
+def _drawn(mutant: Mutant) -> bytes:
+    return hashlib.sha256(mutant.key.encode()).digest()
+
+
+def _noticed_by(session: Session, file: Path, mutant: Mutant, tests: Sequence[TestRun]) -> str | None:
+    return session.noticed_by(file, mutant.source, tests) if tests else None
+
+
+def _affordable(runs: Sequence[TestRun], seconds: float) -> Sequence[TestRun]:
+    totals = itertools.accumulate(run.seconds for run in runs)
+    return [run for run, total in zip(runs, totals, strict=True) if total <= seconds] or runs[:1]
+
+
+def _reaching(mutant: Mutant, trace: Trace, file: Path, killers: _Killers) -> list[TestRun]:
+    """Return the tests that reach the lines of a fault, or of an SQL statement's use, those first that notice much.
+
+    For a fault in what runs at import, those that reach a line with the constant's name come first, then all others.
     """
-    places = {str(file): {mutant.where}} if mutant.where else _users_of(mutant.constant)
-    found = [run for run in runs if _enters(run, places)]
-    others = [] if found and mutant.where else [run for run in runs if run not in found]
-    return [*sorted(found, key=_seconds), *sorted(others, key=_seconds)]
+    if not mutant.lines:
+        found = [run for run in trace.runs if _enters(run, _users_of(f'"{mutant.where}"'))]
+        return sorted(found or [run for run in trace.runs if _enters_folder(run, file)], key=killers.rank)
+    found = [run for run in trace.runs if not run.lines.get(str(file), set()).isdisjoint(mutant.lines)]
+    others: list[TestRun] = []
+    if not trace.at_import.get(str(file), set()).isdisjoint(mutant.lines):
+        found = [run for run in trace.runs if _enters(run, _users_of(mutant.constant))] or found
+        others = [run for run in trace.runs if run not in found]
+    return [*sorted(found, key=killers.rank), *sorted(others, key=killers.rank)]
 
 
-def _seconds(run: TestRun) -> float:
-    return run.seconds
+def _enters_folder(run: TestRun, file: Path) -> bool:
+    """Return True for a test that reaches a module beside a file of statements."""
+    return any(Path(name).is_relative_to(file.parents[1]) for name in run.lines)
 
 
-def _enters(run: TestRun, places: Mapping[str, Collection[str]]) -> bool:
-    return any(
-        entered == where or entered.startswith(where + ".")
-        for file, wanted in places.items()
-        for entered in run.functions.get(file, ())
-        for where in wanted
-    )
+def _enters(run: TestRun, places: Mapping[str, Collection[int]]) -> bool:
+    return any(not run.lines.get(file, set()).isdisjoint(lines) for file, lines in places.items())
 
 
 @functools.cache
-def _users_of(constant: str) -> dict[str, set[str]]:
-    """Return the functions of the package, by file, in which a name stands."""
-    found: dict[str, set[str]] = {}
-    for file in (ROOT / "wrangler_py").rglob("*.py") if constant else ():
-        text = file.read_text(encoding="utf-8")
-        if constant in text:
-            names = {where for where, node in functions_of(text) if constant in ast.unparse(node)}
-            found[str(file)] = names
+def _users_of(name: str) -> dict[str, set[int]]:
+    """Return the lines of the package, by file, in which a name stands."""
+    found: dict[str, set[int]] = {}
+    for file in (ROOT / "wrangler_py").rglob("*.py") if name else ():
+        lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if numbers := {number for number, line in lines if name in line}:
+            found[str(file)] = numbers
     return found
 
 

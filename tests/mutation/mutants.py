@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 
@@ -13,13 +13,15 @@ class Mutant(NamedTuple):
     """One fault.
 
     ``where``: the innermost function or class, or an SQL statement's name; empty at module level. ``source``: the
-    whole file with the fault in it. ``constant``: the name bound by the statement, at module level.
+    whole file with the fault in it. ``lines``: those of the statement's own; none for SQL. ``constant``: the name
+    bound by the statement, at module level.
     """
 
     where: str
     line: int
     change: str
     source: str
+    lines: range = range(0)
     constant: str = ""
 
     @property
@@ -40,6 +42,9 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _EQUALITIES = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
+#: What is called for a text that only people read, or a type checker.
+_NAMING = ("TypeVar", "logging.getLogger", "cast")
+_LOGGED = re.compile(r"(logger|_log)\.\w+\(")
 _NOT_RUN = ("annotation", "returns", "decorator_list", "bases", "type_params")
 
 #: A node, and what to put there instead.
@@ -57,21 +62,23 @@ def mutants_of(source: str) -> Iterator[Mutant]:
         count = seen[where + change] = seen.get(where + change, 0) + 1
         change += f" (#{count})" if count > 1 else ""
         constant = "" if where else _bound_at(tree, node.lineno)
-        yield Mutant(where, node.lineno, change, _replaced(lines, node, text), constant)
+        yield Mutant(
+            where, node.lineno, change, _replaced(lines, node, text), _statement(tree, node), constant
+        )
 
 
-def functions_of(source: str) -> Iterator[tuple[str, ast.AST]]:
-    """Yield every function and class of a module with its qualified name."""
-
-    def visit(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST]]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                name = f"{where}.{child.name}" if where else child.name
-                if not isinstance(child, ast.ClassDef):
-                    yield name, child
-                yield from visit(child, name)
-
-    yield from visit(ast.parse(source), "")
+def _statement(tree: ast.Module, node: ast.expr | ast.stmt) -> range:
+    """Return the lines of the innermost statement around a node: without its body, if it has one."""
+    found: Sequence[ast.stmt] = [
+        one
+        for one in ast.walk(tree)
+        if isinstance(one, ast.stmt) and one.lineno <= node.lineno <= (one.end_lineno or 0)
+    ]
+    inner = max(found, key=lambda one: (one.lineno, -(one.end_lineno or 0)))
+    body = getattr(inner, "body", None)
+    if body is None and isinstance(inner, ast.Match):
+        return range(node.lineno, (node.end_lineno or 0) + 1)
+    return range(inner.lineno, max(inner.lineno + 1, body[0].lineno) if body else (inner.end_lineno or 0) + 1)
 
 
 def _bound_at(tree: ast.Module, line: int) -> str:
@@ -118,6 +125,8 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
         return
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
         return
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in _NAMING:
+        return
     for name, value in ast.iter_fields(node):
         # A keyword of a class statement makes its objects comparable, or frozen; types say who relies on it.
         is_option = name == "keywords" and isinstance(node, ast.ClassDef)
@@ -128,7 +137,10 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    """Return True for a docstring, an ellipsis, and a statement that logs."""
+    return isinstance(node, ast.Expr) and (
+        isinstance(node.value, ast.Constant) or bool(_LOGGED.match(ast.unparse(node)))
+    )
 
 
 def _with(node: ast.AST, **fields: Any) -> ast.AST:

@@ -1,12 +1,17 @@
-"""Runs tests against one fault at a time, each run in a forked process that has pytest loaded already.
+"""Runs tests against one fault at a time, each run in a forked process.
 
-Only tests that enter the function with the fault are run, the quickest first, up to the first that fails.
+A session collects the tests once. For each fault it forks, puts the fault into the functions that are loaded and runs
+the tests that reach the line, up to the first that fails. A fault in what runs at import needs a process that loads the
+package anew.
 """
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
+import functools
+import gc
+import hashlib
+import itertools
+import mmap
 import os
 import pickle
 import resource
@@ -17,84 +22,101 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from importlib.machinery import ModuleSpec
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import FrameType
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.mutation.fault import Functions, change_sql, load_instead
+
 ROOT = Path(__file__).parents[2]
 _PACKAGE = str(ROOT / "wrangler_py")
-#: Seconds of processor time a run may take beyond five times what the tests took without a fault.
-SPARE_S = 10
-#: Seconds without any use of the processor after which a run has hung, and that one test may take. The machine may have
-#: other work to do, so no shorter time says anything.
-HUNG_S, TEST_S = 60, 600
-#: Tests that are collected and run before the others are looked at: most faults go no further.
-FIRST = 12
+#: What a test may take beyond the given number of times what it took without a fault: seconds of processor time, and
+#: seconds. The machine may have other work to do, so no much shorter time says anything.
+TIMES, CPU_S, WALL_S = 5, 3, 10
+#: Seconds after which a run that waits and does nothing has hung.
+HUNG_S = 10
+#: How often a function is looked at within a test; a test that enters it more often is taken to reach all its lines.
+LOOKS = 300
+#: Bytes a run may take: a fault may fill a list for ever.
+MEMORY = 4 << 30
 #: One folder for all runs: pytest keeps those it makes by itself, and a fork never tidies up.
 _FOLDER = tempfile.TemporaryDirectory(prefix="mutation-")
 _OPTIONS = [
-    "-q", "-x", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_S}", f"--basetemp={_FOLDER.name}/tests",
+    "-q", "-x", "--no-header", "-p", "no:cacheprovider", f"--basetemp={_FOLDER.name}/tests",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",
 ]  # fmt: skip
+#: The number of the test that runs, told by a fork to its parent.
+_at = mmap.mmap(-1, 8)
 
 
 class TestRun(NamedTuple):
-    """One test without a fault: its processor time in seconds, and the functions it entered, by file."""
+    """One test without a fault: its seconds of processor time, its seconds, and the lines it reached, by file."""
 
     name: str
     seconds: float
-    functions: dict[str, set[str]]
+    wall_s: float
+    lines: dict[str, set[int]]
 
 
-def fork(work: Callable[[], Any], *, cpu_s: float) -> Any:
-    """Return what ``work`` returns in a forked process; None if it dies, hangs, or uses more processor time."""
+class Trace(NamedTuple):
+    """What tests reach without a fault, and the lines, by file, that run when the package is loaded."""
+
+    runs: list[TestRun]
+    at_import: dict[str, set[int]]
+
+
+class Death(Exception):
+    """A forked process that ended, hung or used too much time before it answered."""
+
+
+def fork(work: Callable[[], Any]) -> Any:
+    """Return what ``work`` returns in a forked process; raise Death if it dies or hangs."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
-        _in_child(work, writer, cpu_s)
+        _in_child(work, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
         data = stream.read() if _answers(reader, child) else b""
-    _kill_rest(child)
+    with suppress(ProcessLookupError):  # What the tests started and a fault left running ends as well.
+        os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return pickle.loads(data) if data else None
+    if not data:
+        raise Death
+    return pickle.loads(data)
 
 
 def _answers(reader: int, child: int) -> bool:
     """Wait until a child writes or ends; False if it hangs."""
-    used, since = _cpu_ticks(child), time.monotonic()
-    while not select.select([reader], [], [], 2)[0]:
-        if (now := _cpu_ticks(child)) != used:
+    used, since = _use(child), time.monotonic()
+    while not select.select([reader], [], [], 0.5)[0]:
+        if "R" in (now := _use(child)) or now != used:
             used, since = now, time.monotonic()
         elif time.monotonic() - since > HUNG_S:
             return False
     return True
 
 
-def _cpu_ticks(process: int) -> str:
+def _use(process: int) -> list[str]:
+    """Return a process's state, R if it runs or would, and the processor time it used."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return " ".join(fields[11:15])
+        return []
+    return [fields[0], *fields[11:15]]
 
 
-def _kill_rest(group: int) -> None:
-    """End what the tests started and a fault left running."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-
-
-def _in_child(work: Callable[[], Any], writer: int, cpu_s: float) -> None:
+def _in_child(work: Callable[[], Any], writer: int) -> None:
     os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (round(cpu_s) + 1, round(cpu_s) + 2))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     quiet = os.open(os.environ.get("MUTATION_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -111,100 +133,216 @@ def _in_child(work: Callable[[], Any], writer: int, cpu_s: float) -> None:
 # without a fault ------------------------------------------------------------------------------------------------------
 
 
-class _Trace:
-    """A pytest plugin that records which functions of the package each test enters."""
+class _Lines:
+    """The lines of the package that run, by file."""
 
     def __init__(self) -> None:
-        self._entered, self.runs = set[CodeType](), list[TestRun]()
-        self.failed: list[str] = []
-        self._began = 0.0
+        self.reached, self._calls = defaultdict[str, set[int]](set), Counter[object]()
 
-    def call(self, frame: FrameType, event: str, arg: object) -> None:
-        self._entered.add(frame.f_code)
+    def clear(self) -> None:
+        self.reached, self._calls = defaultdict(set), Counter()
+
+    def call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            return None
+        self._calls[code] += 1
+        if self._calls[code] > LOOKS:
+            if self._calls[code] == LOOKS + 1:
+                self.reached[code.co_filename] |= {line for *_, line in code.co_lines() if line}
+            return None
+        reached = self.reached[code.co_filename]
+
+        def line(frame: FrameType, event: str, arg: object) -> Callable[..., Any]:
+            reached.add(frame.f_lineno)
+            return line
+
+        return line
+
+
+class _Tracer:
+    """A pytest plugin that records which lines of the package each test reaches."""
+
+    def __init__(self) -> None:
+        self._lines, self.runs, self.failed = _Lines(), list[TestRun](), list[str]()
+        self._began = (0.0, 0.0)
+        threading.settrace(self._lines.call)
+        sys.settrace(self._lines.call)
 
     def pytest_runtest_logstart(self) -> None:
-        self._entered.clear()
-        self._began = time.process_time()
+        self._lines.clear()
+        self._began = time.process_time(), time.monotonic()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        functions = defaultdict[str, set[str]](set)
-        for code in self._entered:
-            if code.co_filename.startswith(_PACKAGE):
-                functions[code.co_filename].add(code.co_qualname.replace(".<locals>", ""))
-        self.runs.append(TestRun(nodeid, time.process_time() - self._began, dict(functions)))
+        seconds, wall_s = time.process_time() - self._began[0], time.monotonic() - self._began[1]
+        self.runs.append(TestRun(nodeid, seconds, wall_s, dict(self._lines.reached)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.failed.append(report.nodeid)
 
 
-def trace(tests: Sequence[str]) -> list[TestRun]:
-    """Run tests without a fault; raise RuntimeError if one fails."""
-
-    def work() -> tuple[list[TestRun], list[str]]:
-        plugin = _Trace()
-        threading.settrace(plugin.call)
-        sys.settrace(plugin.call)
-        pytest.main([*_OPTIONS, *tests], plugins=[plugin])
-        return plugin.runs, plugin.failed
-
-    result = fork(work, cpu_s=3600)
-    if result is None or result[1] or not result[0]:
-        raise RuntimeError(f"{tests} do not pass: {result and result[1]}")
-    runs: list[TestRun] = result[0]
-    return runs
-
-
 # with a fault ---------------------------------------------------------------------------------------------------------
 
 
-class _Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Loads one module from another text than its file's."""
+class Session:
+    """Tests that were collected once, in a process of their own, and run against one fault after another."""
 
-    def __init__(self, module: str, path: Path, source: str) -> None:
-        self._module, self._path, self._source = module, path, source
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._tests = tests
+        self._here, there = Pipe()
+        if not os.fork():
+            self._here.close()
+            try:
+                _collect(tests, there)
+            finally:
+                os._exit(0)
+        there.close()
 
-    def find_spec(self, name: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != self._module:
+    def trace(self, kept: Path | None) -> Trace:
+        """Run all tests without a fault; raise RuntimeError if one fails.
+
+        ``kept``: a folder; tests of a file that were run before, with the same package, are not run again.
+        """
+        self._here.send(kept)
+        trace: Trace
+        trace, failed = self._here.recv()
+        if failed or not trace.runs:
+            raise RuntimeError(f"{self._tests} do not pass: {failed}")
+        return trace
+
+    def noticed_by(self, path: Path, source: str, tests: Sequence[TestRun]) -> str | None:
+        """Return the first test that fails with ``source`` in the place of the file; None if none does."""
+        self._here.send((path, source, _bounds(tests)))
+        answer: str | None = self._here.recv()
+        return answer if answer != _ANEW else _loaded_anew(path, source, tests)
+
+
+class _Bound(NamedTuple):
+    """What one test may take: seconds of processor time, and seconds."""
+
+    cpu_s: float
+    wall_s: float
+
+
+def _bounds(tests: Sequence[TestRun]) -> dict[str, _Bound]:
+    return {test.name: _Bound(TIMES * test.seconds + CPU_S, TIMES * test.wall_s + WALL_S) for test in tests}
+
+
+#: The answer to a fault that no change of functions makes.
+_ANEW = "<anew>"
+
+
+def _collect(tests: Sequence[str], there: Connection) -> None:
+    lines = _Lines()
+    sys.settrace(lines.call)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    pytest.main([*_OPTIONS, *tests], plugins=[_Serving(there, lines)])
+
+
+class _Serving:
+    """A pytest plugin that answers requests, each in a fork, where pytest would run the tests."""
+
+    def __init__(self, there: Connection, at_import: _Lines) -> None:
+        self._there, self._at_import = there, at_import
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        sys.settrace(None)
+        self._items = {item.nodeid: item for item in session.items}
+        self._functions = Functions(_PACKAGE)
+        gc.freeze()
+        with suppress(EOFError):
+            while True:
+                asked = self._there.recv()
+                is_fault = isinstance(asked, tuple)
+                self._there.send(self._try(session, *asked) if is_fault else self._trace(session, asked))
+        return True
+
+    def _trace(self, session: pytest.Session, kept: Path | None) -> tuple[Trace, list[str]]:
+        runs, failed = list[TestRun](), list[str]()
+        package = _digest(*sorted(Path(_PACKAGE).rglob("*.py")))
+        for file, items in itertools.groupby(session.items, lambda item: item.path):
+            before = None if kept is None else kept / f"{package}-{_digest(file)}.trace"
+            if before is not None and before.exists():
+                runs += pickle.loads(before.read_bytes())
+                continue
+            found, wrong = fork(functools.partial(_traced, session, list(items)))
+            runs += found
+            failed += wrong
+            if before is not None and not wrong:
+                before.write_bytes(pickle.dumps(found))
+        return Trace(runs, dict(self._at_import.reached)), failed
+
+    def _try(self, session: pytest.Session, path: Path, source: str, tests: dict[str, _Bound]) -> str | None:
+        def work() -> str | None:
+            if path.suffix != ".py":
+                change_sql(path, source)
+            elif not self._functions.change(path, path.read_text(encoding="utf-8"), source):
+                return _ANEW
+            session.items = [self._items[name] for name in tests]
+            session.config.pluginmanager.register(_Bounds(tests))
+            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if session.testsfailed:
+                    return item.nodeid
             return None
-        is_package = self._path.name == "__init__.py"
-        return importlib.util.spec_from_file_location(
-            name,
-            self._path,
-            loader=self,
-            submodule_search_locations=[str(self._path.parent)] if is_package else None,
-        )
 
-    def get_source(self, fullname: str) -> str:
-        return self._source
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self._path)
-
-    def is_package(self, fullname: str) -> bool:
-        return self._path.name == "__init__.py"
+        return _noticed(work, tests)
 
 
-def _replace(path: Path, source: str) -> None:
-    """Make this process read ``source`` where it would read the file."""
-    if path.suffix == ".py":
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        sys.meta_path.insert(0, _Loader(module, path, source))
-        return
-    read = Path.read_text
-    Path.read_text = lambda self, *args, **more: (  # type: ignore[method-assign]
-        source if self == path else read(self, *args, **more)
-    )
+def _traced(session: pytest.Session, items: list[pytest.Item]) -> tuple[list[TestRun], list[str]]:
+    tracer = _Tracer()
+    session.config.pluginmanager.register(tracer)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    return tracer.runs, tracer.failed
 
 
-def is_noticed(path: Path, source: str, tests: Sequence[TestRun]) -> bool:
-    """Return True if a test fails, or hangs, with ``source`` in the place of the file."""
+def _digest(*files: Path) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()[:16]
 
-    def work() -> bool:
-        _replace(path, source)
-        names = [test.name for test in tests]
-        return any(pytest.main([*_OPTIONS, *part]) for part in (names[:FIRST], names[FIRST:]) if part)
 
-    usual_s = sum(test.seconds for test in tests)
-    return bool(fork(work, cpu_s=5 * usual_s + SPARE_S) is not False)
+class _Bounds:
+    """A pytest plugin that ends this process when a test takes too long, and tells which one runs."""
+
+    def __init__(self, bounds: dict[str, _Bound]) -> None:
+        self._bounds, self._number = bounds, -1
+        self.failed: str | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # Before the plugin of time limits looks at the test.
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._number += 1
+        _at[:] = self._number.to_bytes(8, "big")
+        bound = self._bounds[item.nodeid]
+        item.add_marker(pytest.mark.timeout(bound.wall_s), append=False)
+        signal.setitimer(signal.ITIMER_PROF, bound.cpu_s)
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed = report.nodeid
+
+
+def _noticed(work: Callable[[], str | None], tests: dict[str, _Bound]) -> str | None:
+    _at[:] = bytes(8)
+    try:
+        answer: str | None = fork(work)
+    except Death:
+        return [*tests][int.from_bytes(_at[:], "big")]
+    return answer
+
+
+def _loaded_anew(path: Path, source: str, tests: Sequence[TestRun]) -> str | None:
+    bounds = _bounds(tests)
+
+    def work() -> str | None:
+        load_instead(ROOT, path, source)
+        plugin = _Bounds(bounds)
+        code = pytest.main([*_OPTIONS, *bounds], plugins=[plugin])
+        return plugin.failed or ("import" if code else None)
+
+    return _noticed(work, bounds)
