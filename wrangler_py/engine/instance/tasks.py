@@ -160,6 +160,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
         "call_later": _watched_timer,
         "call_at": _watched_timer,
         "run_in_executor": _watched_thread,
+        "stop": _kept_going,
     }
     for name, hook in hooks.items():
         setattr(loop, name, hook(getattr(loop, name)))
@@ -198,13 +199,13 @@ class _Contained(Coroutine[Any, Any, Any]):
         try:
             return self._coroutine.send(value)
         except (SystemExit, KeyboardInterrupt) as error:
-            raise rebuild(capture(error), strict=False) from error
+            raise _contained(error) from None
 
     def throw(self, *error: Any) -> Any:
         try:
             return self._coroutine.throw(*error)
         except (SystemExit, KeyboardInterrupt) as failure:
-            raise rebuild(capture(failure), strict=False) from failure
+            raise _contained(failure) from None
 
     def close(self) -> None:
         self._coroutine.close()
@@ -215,6 +216,10 @@ class _Contained(Coroutine[Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         # `cr_code`, `cr_frame` and the like, for debuggers and the `repr` of a task.
         return getattr(self._coroutine, name)
+
+
+def _contained(error: BaseException) -> BaseException:
+    return rebuild(capture(error), strict=False).with_traceback(error.__traceback__)
 
 
 def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., asyncio.TimerHandle]:
@@ -241,5 +246,14 @@ def _watched_thread(call: Callable[..., asyncio.Future[Any]]) -> Callable[..., a
         if tasks is not None and current_step.get() is None:
             tasks.add_thread(future)
         return future
+
+    return watched
+
+
+def _kept_going(stop: Callable[[], None]) -> Callable[[], None]:
+    def watched() -> None:
+        if current_tasks.get() is not None:
+            raise RuntimeError("A workflow cannot stop the event loop: other instances run in it, too")
+        stop()
 
     return watched
