@@ -204,3 +204,53 @@ def test_a_pause_takes_an_instance_whose_run_has_ended_while_a_step_beside_it_un
 
     assert in_world(tmp_path, body) == (Status.PAUSED, Status.ERRORED)
     assert unwound == [True]
+
+
+def test_the_end_of_the_event_loop_is_no_end_of_an_instance(tmp_path):
+    """`asyncio.run` cancels all tasks of a process that goes down by an error: to an instance that is a crash."""
+    called = []
+
+    async def run(event, step):
+        async def work():
+            called.append("work")
+            await asyncio.sleep(10)
+            return "done"
+
+        first = step.do("work", {"retries": {"limit": 5, "delay": 0}}, work)
+        return [await first, await asyncio.create_task(step.sleep("night", "1 hour"))]
+
+    async def body(world):
+        await world.define(run)
+        worker, sleeper = [await world.engine.create("w", id=name) for name in ("worker", "sleeper")]
+        await asyncio.sleep(5)
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+        await world.turns(50)
+        stored = [await world.types(row) for row in (worker, sleeper)]
+        await world.close()
+        await world.open()
+        await world.start()
+        return stored, [(await world.finish(row)).status for row in (worker, sleeper)]
+
+    stored, ends = in_world(tmp_path, body)
+    assert [types[-1] for types in stored] == ["ATTEMPT_START"] * 2
+    assert ends == [Status.COMPLETE] * 2
+    assert called == ["work"] * 4
+
+
+def test_code_of_an_instance_cannot_stop_the_event_loop(tmp_path):
+    async def run(event, step):
+        async def work():
+            asyncio.get_running_loop().stop()
+
+        await step.do("work", {"retries": {"limit": 0, "delay": 0}}, work)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        return await world.finish(row), await world.engine.detail("w", row.id)
+
+    row, detail = in_world(tmp_path, body)
+    assert row.status is Status.ERRORED
+    assert "cannot stop the event loop" in detail.error.message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 from types import FrameType
@@ -47,6 +46,7 @@ from wrangler_py.engine.observation import Blocked, Observation, Observers, inne
 from wrangler_py.engine.options import EngineOptions
 from wrangler_py.engine.quarantine import Ends
 from wrangler_py.engine.scheduler import Scheduler
+from wrangler_py.engine.sentinel import Sentinel
 from wrangler_py.engine.settings import KEPT_FOR_EVER, Retention
 from wrangler_py.engine.store import Batch, HistoryLine, InstancePage, ListQuery, Store
 from wrangler_py.engine.subscriptions import Subscriptions
@@ -99,6 +99,7 @@ class Engine:
         self._known: set[str] = set()
         self._observers = Observers()
         self._heartbeat: Beating | None = None
+        self._sentinel: Sentinel | None = None
         self._looking: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
         #: The lease of this process in the store: also while nothing is written under it any more.
@@ -136,6 +137,7 @@ class Engine:
         epoch = await self.store.take_lease(self.options.owner, now + LEASE_MS)
         await self.store.reap(now=now, keep=(epoch,), owners=dead_owners, living=living, **ends)
         self._shared.draining = False
+        self._sentinel = self._sentinel or Sentinel(self._abandon)
         self._drive(epoch)
         if self.options.heartbeat and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look_around(), name="look around")
@@ -185,6 +187,9 @@ class Engine:
                 task.cancel()
                 await asyncio.wait([task])
         self._looking = self._healing = None
+        if self._sentinel is not None:
+            self._sentinel.dismiss()
+            self._sentinel = None
         await self._stop_heartbeat()
 
     async def _stop_heartbeat(self) -> None:
@@ -259,11 +264,14 @@ class Engine:
 
     def _lease_lost(self) -> None:
         """Write nothing more of what is in memory, let no user code go on, and begin again from what is stored."""
+        self._abandon()
+        if self._lease is not None and (self._healing is None or self._healing.done()):
+            self._healing = asyncio.get_running_loop().create_task(self._heal(), name="heal")
+
+    def _abandon(self) -> None:
         self._commits.poison()
         for context in list(self._scheduler.resident.values()):
             context.stop(Stop.LOST)
-        if self._lease is not None and (self._healing is None or self._healing.done()):
-            self._healing = asyncio.get_running_loop().create_task(self._heal(), name="heal")
 
     async def _heal(self) -> None:
         await self._scheduler.stop()
@@ -350,12 +358,6 @@ class Engine:
         row = await self.workflow(workflow)
         return Named(workflow, row.version, row.settings.retention)
 
-    async def _newest_version(self, workflow: str) -> str:
-        definition = self._scheduler.definitions.get(workflow)
-        if definition is not None and not definition.is_pinned:
-            return definition.version
-        return (await self.workflow(workflow)).version
-
     async def _check_workflow(self, name: str) -> None:
         if name not in self._known:
             self._known.update(row.name for row in await self.store.workflows())
@@ -432,10 +434,6 @@ class Engine:
         counts = await self.store.status_counts(workflow)
         return {status.value: counts.get(status.value, 0) for status in Status}
 
-    def thread_count(self) -> int:
-        """Return how many threads this process has."""
-        return threading.active_count()
-
     def resident_count(self) -> int:
         """Return how many instances are in memory."""
         return len(self._scheduler.resident)
@@ -456,7 +454,7 @@ class Engine:
 
     async def restart(self, workflow: str, instance_id: str, *, from_: StepRef | None = None) -> Status:
         """Run an instance again, all of it or from a step, on the newest version."""
-        version = await self._newest_version(workflow)
+        version = (await self._named(workflow)).version
         return await self._control.restart(workflow, instance_id, version=version, from_=from_)
 
     async def delete(self, workflow: str, instance_id: str) -> None:

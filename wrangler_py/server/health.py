@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,6 @@ async def get_health(call: Call) -> Answer:
         "name": host.config.name if host.config else None,
         "error": str(error) if error else None,
         "resident": host.engine.resident_count(),
-        "threads": host.engine.thread_count(),
+        "threads": threading.active_count(),
     }
     return Answer(200, msgspec.json.encode(health), (JSON_TYPE,))
