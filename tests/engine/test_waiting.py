@@ -208,6 +208,32 @@ def test_an_event_handed_to_a_wait_that_is_then_cancelled_goes_to_the_next_of_it
     assert types.count("WAIT_COMPLETE") == 1
 
 
+def test_events_handed_to_waits_that_are_cancelled_together_keep_their_order(tmp_path):
+    """They wait for a slot, so that no task has taken its event when all are cancelled, the first one first."""
+    tasks = []
+
+    async def run(event, step):
+        if event.payload == "busy":
+            return await step.do("busy", lambda: asyncio.sleep(3600))
+        tasks.extend(asyncio.ensure_future(step.wait_for_event(f"given-up-{n}", "go")) for n in range(3))
+        await asyncio.wait(tasks)
+        return [(await step.wait_for_event(f"w{n}", "go")).payload for n in range(3)]
+
+    async def body(world):
+        await world.define(run, concurrency=1)
+        row = await world.engine.create("w")
+        await world.settle()
+        await world.engine.create("w", params="busy")
+        await world.settle()
+        for number in range(3):
+            await world.engine.send_event("w", row.id, "go", number)
+        for task in tasks:
+            task.cancel()
+        return decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body, hibernate_after_ms=400 * DAY) == [0, 1, 2]
+
+
 def test_events_to_the_ended_and_the_too_large_are_refused(tmp_path):
     async def run(event, step):
         await step.wait_for_event("w", "go")

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from wrangler_py.engine.store import EventRow
@@ -48,13 +50,13 @@ class Mailbox:
         if waiting and wait in waiting:
             waiting.remove(wait)
         if wait.event is not None and not wait.taken:
-            self._events.setdefault(event_type, deque()).appendleft(wait.event)
-            wait.event = None
-            self._match(event_type)
+            event, wait.event = wait.event, None
+            self.put_back(event)
 
     def put_back(self, event: EventRow) -> None:
-        """Take in an event again that was handed out and did not reach user code."""
-        self._events.setdefault(event.type, deque()).appendleft(event)
+        """Take in an event again that was handed out and did not reach user code, before all that were sent later."""
+        kept = self._events.setdefault(event.type, deque())
+        kept.insert(bisect_left(kept, event.number, key=attrgetter("number")), event)
         self._match(event.type)
 
     def _match(self, event_type: str) -> bool:
