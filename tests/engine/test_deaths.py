@@ -54,6 +54,79 @@ def test_a_step_that_kills_its_process_fails_for_good_after_its_attempts(tmp_pat
     assert deaths == (3 if before is None else 2)
 
 
+@pytest.mark.parametrize("before", [None, 0.05])
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_a_step_that_the_record_names_is_called_as_often_as_it_may_be(tmp_path, limit, before):
+    calls = []
+
+    async def body(world):
+        async def crunch(ctx):
+            calls.append(ctx.attempt)
+            if before is not None:
+                await asyncio.sleep(before)
+            await world.die(attempt=ctx.attempt)
+
+        async def run(event, step):
+            await step.do("crunch", {"retries": {"limit": limit, "delay": 0}}, crunch)
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(200)
+        return await detail(world, row)
+
+    seen = in_world(tmp_path, body)
+    assert (seen.status, seen.error.message) == ("errored", DIED)
+    assert [one.error.message for one in seen.steps[0].attempts] == [DIED] * (limit + 1)
+    assert calls == list(range(1, limit + 2))
+
+
+def test_a_rollback_that_the_record_names_is_called_as_often_as_it_may_be(tmp_path):
+    calls = []
+
+    async def body(world):
+        async def undo(ctx):
+            calls.append(ctx.attempt)
+            await world.die(attempt=ctx.attempt, is_rollback=True)
+
+        async def run(event, step):
+            config = {"retries": {"limit": 1, "delay": 0}}
+            await step.do("pay", config, lambda: 1, rollback=undo, rollback_config=config)
+            raise ValueError("no")
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(200)
+        return await detail(world, row)
+
+    seen = in_world(tmp_path, body)
+    assert (seen.error.message, seen.rollback.outcome, seen.rollback.error.message) == ("no", "failed", DIED)
+    assert calls == [1, 2]
+
+
+def test_a_second_life_of_an_instance_knows_nothing_of_the_deaths_of_the_first(tmp_path):
+    calls = []
+
+    async def body(world):
+        async def crunch(ctx):
+            calls.append(ctx.attempt)
+            if len(calls) == 1:
+                await world.die(attempt=ctx.attempt)
+
+        async def run(event, step):
+            await step.do("crunch", ONCE, crunch)
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(100)
+        before = await detail(world, row)
+        await world.engine.restart("w", row.id)
+        await world.live_on(10)
+        return before.status, (await detail(world, row)).status
+
+    assert in_world(tmp_path, body) == ("errored", "complete")
+    assert calls == [1, 1]
+
+
 def test_a_step_of_limit_zero_kills_at_most_twice(tmp_path):
     async def body(world):
         await world.define(killer(world, ONCE))

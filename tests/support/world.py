@@ -9,6 +9,8 @@ from typing import Any
 
 from wrangler_py.clock import LoopClock, VirtualLoop
 from wrangler_py.engine import Definition, Engine, EngineOptions, InstanceRow, Observation, Status
+from wrangler_py.engine.instance.place import current_step
+from wrangler_py.engine.quarantine import Accused, Evidence
 from wrangler_py.storage.sqlite import SqliteStore
 
 SECOND = 1000
@@ -56,6 +58,8 @@ class World:
         #: Deaths of the process by `die`; whether the last one has not been followed by a `crash` yet.
         self.deaths = 0
         self._is_dead = False
+        #: What the record of the process that died last says, as its supervisor would.
+        self._evidence: list[Evidence] = []
 
     async def open(self) -> World:
         self.store = await SqliteStore.open(self.path)
@@ -70,7 +74,8 @@ class World:
         await self.engine.bind([self.definitions[name]])
 
     async def start(self) -> World:
-        await self.engine.start(None)
+        evidence, self._evidence = self._evidence, []
+        await self.engine.start(None, evidence=evidence)
         return self
 
     async def close(self) -> None:
@@ -90,8 +95,17 @@ class World:
         await self.open()
         await self.start()
 
-    async def die(self) -> None:
-        """As os._exit in user code, which awaits this: nothing more is written, and it never goes on."""
+    async def die(self, *, attempt: int = 0, is_rollback: bool = False) -> None:
+        """As os._exit in user code, which awaits this: nothing more is written, and it never goes on.
+
+        With ``attempt`` the process had a record of what it executed: this attempt of the step that awaits.
+        """
+        if attempt:
+            place = current_step.get()
+            assert place is not None
+            accused = Accused(place.workflow, place.instance_id, place.step, attempt, is_rollback)
+            instance = (place.workflow, place.instance_id)
+            self._evidence = [Evidence(self.engine.options.owner, [instance], [accused], is_certain=True)]
         self.store._database.close()
         self.engine._commits.on_failure = None
         self.deaths, self._is_dead = self.deaths + 1, True

@@ -48,6 +48,13 @@ class FailureData(msgspec.Struct, omit_defaults=True):
     abandoned: bool = False
 
 
+class DeathData(msgspec.Struct, omit_defaults=True):
+    """Data of PROCESS_DIED."""
+
+    #: The attempt is one of the step's rollback.
+    rollback: bool = False
+
+
 class ResumeData(msgspec.Struct):
     """Data of WORKFLOW_RESUMED: every pending timer moves by this much."""
 
@@ -86,6 +93,7 @@ class _Tagged(msgspec.Struct, rename={"checkpoint": "$stream"}):
 encode_data = msgspec.json.Encoder().encode
 _start = msgspec.json.Decoder(StartData)
 _failure = msgspec.json.Decoder(FailureData)
+_death = msgspec.json.Decoder(DeathData)
 _resume = msgspec.json.Decoder(ResumeData)
 _message = msgspec.json.Decoder(MessageData)
 _group = msgspec.json.Decoder(GroupData)
@@ -119,6 +127,11 @@ def read_start(event: HistoryEvent) -> StartData:
 def read_failure(event: HistoryEvent) -> FailureData:
     """Return the data of a failure event."""
     return _failure.decode(event.data or b"{}")
+
+
+def read_death(event: HistoryEvent) -> DeathData:
+    """Return the data of a PROCESS_DIED event."""
+    return _death.decode(event.data or b"{}")
 
 
 def read_resume(event: HistoryEvent) -> ResumeData:

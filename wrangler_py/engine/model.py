@@ -157,10 +157,12 @@ class HistoryType(StrEnum):
     RESULT_GROUP = "RESULT_GROUP"
     #: The same: `run()` gave a step up while its stored result was on the way to it.
     RESULT_ABANDONED = "RESULT_ABANDONED"
+    #: The same: the process died, and the attempt of this ``name`` and number was executing (`engine.quarantine`).
+    PROCESS_DIED = "PROCESS_DIED"
 
 
 #: Kept for replays alone: no reader of a history, and no observer, is given these.
-INTERNAL = frozenset({HistoryType.RESULT_GROUP, HistoryType.RESULT_ABANDONED})
+INTERNAL = frozenset({HistoryType.RESULT_GROUP, HistoryType.RESULT_ABANDONED, HistoryType.PROCESS_DIED})
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):

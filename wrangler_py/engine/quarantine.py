@@ -1,8 +1,13 @@
 """Suspects: instances that were executing when their process died, and how they are tried again.
 
 The start of an attempt is written and not waited for, so a step that kills its process in the very turn in which it
-begins leaves no trace. The death itself does: the process that takes its instances over counts it for those that
-were executing (`Store.reap`). Such an instance is a *suspect* until it makes progress. Two rules follow:
+begins leaves no trace in the history. Two things do:
+
+* The record of what executes (`engine.executing`), if there is one, names the attempt. Whoever buries the process
+  stores that, and a replay counts the attempt when it comes to the step.
+* The death itself: the process that takes its instances over counts it for those that were executing (`Store.reap`).
+
+Such an instance is a *suspect* until it makes progress. Two rules follow:
 
 * The start of each of its attempts is on disk before the callback is called. So every further death is an attempt.
 * It is tried while nothing else of this process executes, so that a killer does not burn its neighbours' attempts.
@@ -33,15 +38,27 @@ FIRST_DELAY_MS, LONGEST_DELAY_MS = 500, 10_000
 HOLD_MS, PAUSE_MS, PATIENCE_MS = 2_000, 20_000, 600_000
 
 
+class Accused(msgspec.Struct, frozen=True):
+    """An attempt that was executing when its process died; ``step`` is the display name."""
+
+    workflow: str
+    instance_id: str
+    step: str
+    attempt: int
+    is_rollback: bool = False
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """The report on the death of the process ``owner``.
 
-    The death counts for the ``instances`` (workflow, id), whose code was executing. Where there are none, something
-    else may have ended the process: whatever was under way is tried again as after a first death, and no more.
+    The death counts for the ``instances`` (workflow, id), whose code was executing, and the ``attempts`` of their
+    steps have been made. Where there are none, something else may have ended the process: whatever was under way is
+    tried again as after a first death, and no more.
     """
 
     owner: str
     instances: list[tuple[str, str]] = []
+    attempts: list[Accused] = []
     #: There is one, and nothing else was executing.
     is_certain: bool = False
 

@@ -85,6 +85,8 @@ class Death(msgspec.Struct, frozen=True):
 
     owner: str
     instances: list[tuple[str, str]] = []
+    #: Workflow, instance, step, number, whether it is one of the rollback.
+    attempts: list[tuple[str, str, str, int, bool]] = []
     is_certain: bool = False
     #: Its supervisor ended it: that counts for no instance.
     is_stopped: bool = False

@@ -17,18 +17,26 @@ NAMED = 3
 
 def ends_of(deaths: Sequence[Death]) -> Ends:
     """Return the report on deaths that the engine gets."""
-    from wrangler_py.engine.quarantine import Ends, Evidence
+    from wrangler_py.engine.quarantine import Accused, Ends, Evidence
 
     return Ends(
         stopped=[one.owner for one in deaths if one.is_stopped],
-        evidence=[Evidence(one.owner, one.instances, one.is_certain) for one in deaths if not one.is_stopped],
+        evidence=[
+            Evidence(
+                one.owner, one.instances, [Accused(*attempt) for attempt in one.attempts], one.is_certain
+            )
+            for one in deaths
+            if not one.is_stopped
+        ],
     )
 
 
 def death_of(owner: str, last_words: LastWords) -> Death:
     """Return the death of the worker whose leases are named ``owner``."""
-    instances = dict.fromkeys((one.workflow, one.instance_id) for one in last_words.suspects)
-    return Death(owner, list(instances), last_words.is_certain)
+    suspects = last_words.suspects
+    instances = dict.fromkeys((one.workflow, one.instance_id) for one in suspects)
+    attempts = [(*one[:4], one.is_rollback) for one in suspects if one.step]
+    return Death(owner, list(instances), attempts, last_words.is_certain)
 
 
 def told(last_words: LastWords) -> str:

@@ -104,11 +104,13 @@ class Attempts:
 
     async def _run(self, callback: Callback) -> Any:
         retry_at = None if self.recorded is None else await self._recover(self.recorded)
+        if self.context.replay.fatal_attempts and self._was_fatal():
+            self._begin()
+            retry_at = await self._failed(self._counted_death())
         while True:
             if retry_at is not None:
                 await self.context.waits.until_time(retry_at)
                 await self.context.gate.enter()
-            self.attempt += 1
             outcome = await self._try(callback)
             if isinstance(outcome, bytes):
                 return restore(self.context, outcome)
@@ -120,11 +122,24 @@ class Attempts:
             return await self._failed(self._death())
         return None if recorded.retry_at is None else recorded.retry_at + recorded.shift_ms
 
+    def _was_fatal(self) -> bool:
+        """Return True if the next attempt was made already, and killed its process before its start was stored."""
+        return self.context.replay.fatal_attempts.get((self.is_rollback, self.display)) == self.attempt + 1
+
+    def _begin(self) -> None:
+        self.attempt += 1
+        self._log(HistoryType.ATTEMPT_START)
+        self.is_open = True
+
     def _death(self) -> WorkflowInternalError:
         """Return the error of an attempt that an earlier process began and did not end."""
         if not self.context.suspicion.is_suspect:
             return WorkflowInternalError()
-        self.context.suspicion.count_as_attempt()
+        return self._counted_death()
+
+    def _counted_death(self) -> WorkflowInternalError:
+        if self.context.suspicion.is_suspect:
+            self.context.suspicion.count_as_attempt()
         return WorkflowInternalError.by_death()
 
     async def _try(self, callback: Callback) -> bytes | int:
@@ -132,8 +147,7 @@ class Attempts:
         context = self.context
         context.step_begins()
         try:
-            self._log(HistoryType.ATTEMPT_START)
-            self.is_open = True
+            self._begin()
             try:
                 # It may kill the process at once: on disk first, so that the attempt counts.
                 if context.suspicion.is_suspect:

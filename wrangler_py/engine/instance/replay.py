@@ -14,6 +14,7 @@ from wrangler_py.engine.entries import (
     StartData,
     decode_start,
     read_checkpoint,
+    read_death,
     read_failure,
     read_group,
     read_resume,
@@ -114,6 +115,9 @@ class Replay:
         #: The group in which the result of each ended step was handed to user code, and its place among all results,
         #: both counted from 1, by step number.
         self.ranks: dict[int, tuple[int, int]] = {}
+        #: The last attempt of each step that was executing when its process died, by whether it was one of the
+        #: rollback, and the step's display name.
+        self.fatal_attempts: dict[tuple[bool, str], int] = {}
         self._ends = 0
         #: The highest count of each kind and name.
         self._counts: dict[tuple[Kind, str], int] = {}
@@ -138,12 +142,17 @@ class Replay:
                 self._fold_step(event, steps, stored)
             elif event.type is HistoryType.WORKFLOW_RESUMED:
                 self._shift(steps.values(), read_resume(event).paused_ms)
+            elif event.type is HistoryType.PROCESS_DIED:
+                self._fold_death(event)
         self.last_step = max(steps, default=0)
 
     def _fold_group(self, steps: list[int]) -> None:
         known = [step for step in steps if step in self.ranks]
         first = min((self.ranks[step][0] for step in known), default=0)
         self.ranks.update((step, (first, self.ranks[step][1])) for step in known)
+
+    def _fold_death(self, event: HistoryEvent) -> None:
+        self.fatal_attempts[read_death(event).rollback, event.name or ""] = event.attempt
 
     def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded], stored: dict[Place, int]) -> None:
         kind = _START_KINDS.get(event.type)

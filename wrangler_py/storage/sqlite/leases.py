@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Evidence
+from wrangler_py.engine.entries import DeathData, encode_data
+from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Accused, Evidence
 from wrangler_py.errors import StaleEpochError
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
@@ -67,6 +68,8 @@ def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int
         for workflow, instance_id in evidence.instances:
             one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "least": evidence.least_deaths}
             database.execute(_Q["blame"], one)
+        for attempt in evidence.attempts:
+            _accuse(database, epoch, attempt, now=now)
     else:
         more = 1 if evidence is None else 0
         database.execute(_Q["blame_all"], {"epoch": epoch, "now": now, "more": more})
@@ -74,6 +77,20 @@ def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int
     delay = {"first": FIRST_DELAY_MS, "longest": LONGEST_DELAY_MS}
     postponed = database.execute(_Q["postpone"], {"epoch": epoch, "now": now, **delay}).rowcount
     return postponed + database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
+
+
+def _accuse(database: Database, epoch: int, accused: Accused, *, now: int) -> None:
+    """Store which attempt was executing: its start may not have come so far."""
+    one = {
+        "epoch": epoch,
+        "workflow": accused.workflow,
+        "id": accused.instance_id,
+        "at": now,
+        "attempt": accused.attempt,
+        "name": accused.step,
+        "data": encode_data(DeathData(rollback=accused.is_rollback)),
+    }
+    database.execute(_Q["accuse"], one)
 
 
 def set_deaths(database: Database, changes: Sequence[tuple[int, int]]) -> None:

@@ -4,7 +4,7 @@ SELECT
     coalesce(history.name, '') AS stepName,
     instances.workflow AS workflowName, instances.id AS instanceId, instances.created_at AS created
 FROM history JOIN instances ON instances.number = history.instance
-WHERE instances.workflow != '' AND history.type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED') AND {narrow}
+WHERE instances.workflow != '' AND history.type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED', 'PROCESS_DIED') AND {narrow}
 
 -- measured_events --
 SELECT
@@ -30,6 +30,6 @@ FROM (
         min(CASE WHEN history.type IN ('ATTEMPT_START', 'ROLLBACK_ATTEMPT_START') THEN history.at END)
             OVER (PARTITION BY history.instance, history.step, history.type LIKE 'ROLLBACK%', history.attempt) AS attempt_began
     FROM history JOIN instances ON instances.number = history.instance
-    WHERE instances.workflow != '' AND history.type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED') AND {narrow}
+    WHERE instances.workflow != '' AND history.type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED', 'PROCESS_DIED') AND {narrow}
     WINDOW course AS (PARTITION BY history.instance, history.step, history.type LIKE 'ROLLBACK%')
 )

@@ -3,6 +3,12 @@
 UPDATE instances SET deaths = max(deaths + 1, :least)
 WHERE epoch = :epoch AND workflow = :workflow AND id = :id
 
+-- accuse --
+-- The attempt that a process was executing when it died.
+INSERT INTO history (instance, type, at, step, attempt, name, data)
+SELECT number, 'PROCESS_DIED', :at, 0, :attempt, :name, :data FROM instances
+WHERE epoch = :epoch AND workflow = :workflow AND id = :id
+
 -- blame_all --
 -- All that a process was executing, or was about to: those whose timer had come, too.
 UPDATE instances SET deaths = max(deaths, 1, deaths + :more)

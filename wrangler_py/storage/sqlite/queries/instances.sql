@@ -9,7 +9,7 @@ SELECT {instance} FROM instances WHERE workflow = ? AND id = ?
 -- history --
 -- What a reader is given: groups of results are for replays.
 SELECT instance, type, at, step, attempt, name, data, seq FROM history
-WHERE instance = ? AND seq > ? AND type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED') ORDER BY seq LIMIT ?
+WHERE instance = ? AND seq > ? AND type NOT IN ('RESULT_GROUP', 'RESULT_ABANDONED', 'PROCESS_DIED') ORDER BY seq LIMIT ?
 
 -- chunk --
 SELECT data FROM chunks WHERE instance = ? AND step = ? AND number = ?
