@@ -177,6 +177,23 @@ def test_a_handler_that_ends_its_process_accuses_no_instance(project):
     assert len(seen["steps"][0]["attempts"]) == 1
 
 
+@pytest.mark.parametrize("where", ["at_once", "thread"])
+def test_neighbours_under_way_lose_no_attempt_to_a_known_killer(project, where):
+    """Their limit is 0, their steps take a second, and the process dies four times while they try."""
+    session = project.dev().ready()
+    names = [f"n{number}" for number in range(10)]
+    for name in names:
+        create(session, name)
+    effects = project.project.root / "effects"
+    eventually(lambda: effects.exists() and len(effects.read_text().split()) == len(names), "all to begin")
+    trigger(session, "counted", "c", {"where": where, "by": "exit", "limit": 3})
+    assert ended(session, "counted", "c")["status"] == "errored"
+    seen = [ended(session, "neighbour", name) for name in names]
+    assert {one["status"] for one in seen} == {"complete"}
+    assert {len(one["steps"][0]["attempts"]) for one in seen} == {1}
+    assert session.output.count("The worker died") == 4
+
+
 @pytest.mark.parametrize("where", ["at_once", "later", "thread"])
 def test_neighbours_that_begin_after_the_first_death_lose_nothing_and_requests_go_on(project, where):
     session = project.dev().ready()

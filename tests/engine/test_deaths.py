@@ -103,6 +103,57 @@ def test_a_rollback_that_the_record_names_is_called_as_often_as_it_may_be(tmp_pa
     assert calls == [1, 2]
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_attempts_under_way_count_only_where_the_culprit_is_unknown(tmp_path, is_named):
+    """In other instances, in the culprit's own, in a rollback; with limits of 0."""
+    begun = Counter()
+
+    async def body(world):
+        async def work(ctx):
+            begun[ctx.step.name, ctx.attempt] += 1
+            await asyncio.sleep(1)
+
+        async def crunch(ctx):
+            await asyncio.sleep(0.5)
+            if is_named:
+                await world.die(attempt=ctx.attempt)
+            await world.die()
+
+        async def neighbour(event, step):
+            await step.do("work", ONCE, work)
+
+        async def undone(event, step):
+            await step.do("pay", ONCE, lambda: 1, rollback=work, rollback_config=ONCE)
+            raise ValueError("no")
+
+        async def both(event, step):
+            config = {"retries": {"limit": 3, "delay": 0}}
+            results = await asyncio.gather(
+                step.do("beside", ONCE, work), step.do("crunch", config, crunch), return_exceptions=True
+            )
+            return [None if one is None else type(one).__name__ for one in results]
+
+        await world.define(neighbour, "n")
+        await world.define(undone, "u")
+        await world.define(both)
+        rows = [await world.engine.create(name) for name in ("n", "u", "w")]
+        await world.live_on(300)
+        return [await world.engine.detail(one.workflow, one.id) for one in rows]
+
+    alone, undone, both = in_world(tmp_path, body)
+    names = ("work", "pay", "beside")
+    if is_named:
+        assert (alone.status, undone.rollback.outcome, both.status) == ("complete", "complete", "complete")
+        assert both.output == [None, "WorkflowInternalError"]
+        assert min(begun[name, 1] for name in names) > 1
+        assert {attempt for _, attempt in begun} == {1}
+        assert [len(one.steps[0].attempts) for one in (alone, both)] == [1, 1]
+        assert alone.steps[0].attempts[0].success is True
+    else:
+        assert (alone.status, undone.rollback.outcome) == ("errored", "failed")
+        assert {begun[name, 1] for name in names} == {1}
+
+
 def test_a_second_life_of_an_instance_knows_nothing_of_the_deaths_of_the_first(tmp_path):
     calls = []
 

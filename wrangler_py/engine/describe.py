@@ -228,6 +228,8 @@ class _Fold:
     def start_attempt(self, event: HistoryEvent, view: StepView) -> None:
         self._planned.pop(event.step, None)
         view.retry_at = None
+        # One that was under way when another step killed the process begins again under its number.
+        del view.attempts[max(0, event.attempt - 1) :]
         view.attempts.append(AttemptView(iso(event.at)))
 
     def end_attempt(self, event: HistoryEvent, view: StepView) -> None:

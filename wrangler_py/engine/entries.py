@@ -53,6 +53,8 @@ class DeathData(msgspec.Struct, omit_defaults=True):
 
     #: The attempt is one of the step's rollback.
     rollback: bool = False
+    #: It is known what killed the process: no other attempt that was under way counts.
+    is_certain: bool = False
 
 
 class ResumeData(msgspec.Struct):

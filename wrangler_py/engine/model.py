@@ -157,7 +157,8 @@ class HistoryType(StrEnum):
     RESULT_GROUP = "RESULT_GROUP"
     #: The same: `run()` gave a step up while its stored result was on the way to it.
     RESULT_ABANDONED = "RESULT_ABANDONED"
-    #: The same: the process died, and the attempt of this ``name`` and number was executing (`engine.quarantine`).
+    #: The same: the process died. The attempt of this ``name`` and number was executing; or, without a name, what
+    #: killed it was none of this instance (`engine.quarantine`).
     PROCESS_DIED = "PROCESS_DIED"
 
 

@@ -12,6 +12,9 @@ Such an instance is a *suspect* until it makes progress. Two rules follow:
 * The start of each of its attempts is on disk before the callback is called. So every further death is an attempt.
 * It is tried while nothing else of this process executes, so that a killer does not burn its neighbours' attempts.
 
+Where it is certain which step killed the process, the attempts of all others that were under way do not count: they
+begin again under the same number.
+
 What is decided here is pure; the scheduler carries it out.
 """
 

@@ -88,6 +88,14 @@ class Recorded:
         return decode_start(self.data)
 
 
+def spare(records: Iterable[Recorded], culprit: str | None) -> None:
+    """Forget the attempts that were under way when their process died of ``culprit``; its own counts."""
+    for record in records:
+        if record.attempt_open and record.name != culprit:
+            record.attempt_open = False
+            record.attempts -= 1
+
+
 _START_KINDS = {
     HistoryType.STEP_START: Kind.DO,
     HistoryType.SLEEP_START: Kind.SLEEP,
@@ -152,7 +160,11 @@ class Replay:
         self.ranks.update((step, (first, self.ranks[step][1])) for step in known)
 
     def _fold_death(self, event: HistoryEvent) -> None:
-        self.fatal_attempts[read_death(event).rollback, event.name or ""] = event.attempt
+        death = read_death(event)
+        if event.name is not None:
+            self.fatal_attempts[death.rollback, event.name] = event.attempt
+        if death.is_certain:
+            spare(self._steps.values(), None if death.rollback else event.name)
 
     def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded], stored: dict[Place, int]) -> None:
         kind = _START_KINDS.get(event.type)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from wrangler_py.engine.entries import Cause, read_cause, read_failure, read_resume, read_start
-from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.entries import Cause, read_cause, read_death, read_failure, read_resume, read_start
+from wrangler_py.engine.instance.replay import Recorded, spare
 from wrangler_py.engine.model import HistoryEvent, HistoryType, Kind
 
 
@@ -48,6 +48,9 @@ class RollbackLog:
         elif event.type is HistoryType.WORKFLOW_RESUMED:
             for record in self.recorded.values():
                 record.shift_ms += 0 if record.done else read_resume(event).paused_ms
+        elif event.type is HistoryType.PROCESS_DIED:
+            if (death := read_death(event)).is_certain:
+                spare(self.recorded.values(), event.name if death.rollback else None)
         elif (found := self.recorded.get(event.step)) is not None:
             _progress(event, found)
 

@@ -69,7 +69,12 @@ def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int
             one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "least": evidence.least_deaths}
             database.execute(_Q["blame"], one)
         for attempt in evidence.attempts:
-            _accuse(database, epoch, attempt, now=now)
+            _accuse(database, epoch, attempt, is_certain=evidence.is_certain, now=now)
+        if evidence.is_certain:
+            [(workflow, instance_id)] = evidence.instances
+            data = encode_data(DeathData(is_certain=True))
+            one = {"epoch": epoch, "workflow": workflow, "id": instance_id, "at": now, "data": data}
+            database.execute(_Q["spare_others"], one)
     else:
         more = 1 if evidence is None else 0
         database.execute(_Q["blame_all"], {"epoch": epoch, "now": now, "more": more})
@@ -79,7 +84,7 @@ def _bury(database: Database, epoch: int, evidence: Evidence | None, *, now: int
     return postponed + database.execute(_Q["free_instances"], {"epoch": epoch, "now": now}).rowcount
 
 
-def _accuse(database: Database, epoch: int, accused: Accused, *, now: int) -> None:
+def _accuse(database: Database, epoch: int, accused: Accused, *, is_certain: bool, now: int) -> None:
     """Store which attempt was executing: its start may not have come so far."""
     one = {
         "epoch": epoch,
@@ -88,7 +93,7 @@ def _accuse(database: Database, epoch: int, accused: Accused, *, now: int) -> No
         "at": now,
         "attempt": accused.attempt,
         "name": accused.step,
-        "data": encode_data(DeathData(rollback=accused.is_rollback)),
+        "data": encode_data(DeathData(accused.is_rollback, is_certain)),
     }
     database.execute(_Q["accuse"], one)
 

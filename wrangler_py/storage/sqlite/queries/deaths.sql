@@ -9,6 +9,19 @@ INSERT INTO history (instance, type, at, step, attempt, name, data)
 SELECT number, 'PROCESS_DIED', :at, 0, :attempt, :name, :data FROM instances
 WHERE epoch = :epoch AND workflow = :workflow AND id = :id
 
+-- spare_others --
+-- Instances that had an attempt under way when another one killed their process. One that waits has none.
+INSERT INTO history (instance, type, at, step, attempt, name, data)
+SELECT number, 'PROCESS_DIED', :at, 0, 0, NULL, :data FROM instances
+WHERE epoch = :epoch AND status IN ('running', 'waitingForPause') AND NOT (workflow = :workflow AND id = :id)
+    AND EXISTS (
+        SELECT 1 FROM history AS begun
+        WHERE begun.instance = number AND begun.type IN ('ATTEMPT_START', 'ROLLBACK_ATTEMPT_START')
+            AND NOT EXISTS (
+                SELECT 1 FROM history AS later
+                WHERE later.instance = number AND later.seq > begun.seq AND later.step = begun.step
+                    AND later.type NOT LIKE '%START'))
+
 -- blame_all --
 -- All that a process was executing, or was about to: those whose timer had come, too.
 UPDATE instances SET deaths = max(deaths, 1, deaths + :more)
