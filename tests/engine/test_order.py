@@ -67,6 +67,25 @@ def test_equal_names_keep_their_results_without_a_crash_too(tmp_path):
     assert in_world(tmp_path, body, hibernate_after_ms=0) == [["a", "A"], ["b", "B"], ["c", "C"]]
 
 
+def test_equal_names_keep_their_results_where_each_is_taken_up_as_it_completes(tmp_path):
+    """`asyncio.as_completed` makes its tasks from a set of coroutines, which has another order each time."""
+
+    async def run(event, step):
+        async def branch(number):
+            loaded = await step.do("load", lambda: number)
+            await step.sleep("nap", (loaded + 1) * 100)
+            return [number, await step.do("check", lambda: number)]
+
+        branches = [branch(number) for number in range(8)]
+        return [await first for first in asyncio.as_completed(branches)]
+
+    async def body(world):
+        return decode((await world.run(run)).output)
+
+    expected = [[number, number] for number in range(8)]
+    assert in_world(tmp_path, body, hibernate_after_ms=0) == expected
+
+
 def test_a_step_whose_task_was_cancelled_before_it_began_is_no_forgotten_await(tmp_path):
     async def run(event, step):
         reminder = asyncio.create_task(step.sleep("remind", "1 hour"))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from functools import wraps
 from math import ceil
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -147,6 +148,26 @@ def _goes_on(task: asyncio.Future[Any]) -> bool:
 
 #: Set in all code of an instance, the tasks it makes included.
 current_tasks: contextvars.ContextVar[Tasks | None] = contextvars.ContextVar("current_tasks", default=None)
+
+
+def _in_given_order(as_completed: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``asyncio.as_completed`` for code of an instance: it makes tasks of coroutines in the order given.
+
+    asyncio takes them from a set, in another order on each replay. Tasks that use one step name would then get each
+    other's stored results.
+    """
+
+    @wraps(as_completed)
+    def ordered(fs: Any, **options: Any) -> Any:
+        if current_tasks.get() is not None and isinstance(fs, Iterable) and not asyncio.iscoroutine(fs):
+            fs = [asyncio.ensure_future(one) for one in fs]
+        return as_completed(fs, **options)
+
+    return ordered
+
+
+# Here and not in `watch`: code of the user may import it by its name before an engine starts.
+asyncio.as_completed = asyncio.tasks.as_completed = _in_given_order(asyncio.as_completed)
 _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
