@@ -13,9 +13,11 @@ from tests.simulation.programs import (
     Catch,
     Do,
     Fail,
+    Finally,
     Gather,
     Local,
     Race,
+    Shield,
     Sleep,
     Try,
     Wait,
@@ -211,6 +213,8 @@ class _Call:
 
     async def gather(self, one: Gather, nested: bool) -> Any:
         branches = [self.body(each, nested=nested) for each in one.branches]
+        if one.how in _SIDE_BY_SIDE:
+            return await _SIDE_BY_SIDE[one.how](branches)
         if one.how == "group":
             try:
                 async with asyncio.TaskGroup() as group:
@@ -264,10 +268,62 @@ class _Call:
         except Exception as error:
             return _shown(error)
 
+    async def finally_(self, one: Finally, nested: bool) -> Any:
+        try:
+            return await self.body(one.body, nested=nested)
+        finally:
+            await self.body(one.cleanup, nested=nested)
+
+    async def shield(self, one: Shield, nested: bool) -> Any:
+        return await asyncio.shield(self.body(one.body, nested=nested))
+
     async def fail(self, one: Fail, nested: bool) -> Any:
         if one.kind == "bad":
             return {"half": "\ud800"}
         raise _FAILURES[one.kind]("run fails")
+
+
+async def _limited(branches: list[Any]) -> list[Any]:
+    """Run branches, two at a time."""
+    semaphore = asyncio.Semaphore(2)
+
+    async def one(branch: Any) -> Any:
+        async with semaphore:
+            return await branch
+
+    return [_shown(value) for value in await asyncio.gather(*map(one, branches), return_exceptions=True)]
+
+
+async def _as_completed(branches: list[Any]) -> list[Any]:
+    """Run branches, and take each up when it is over."""
+    values = []
+    for first in asyncio.as_completed(branches):
+        try:
+            values.append(await first)
+        except Exception as error:
+            values.append(_shown(error))
+    return values
+
+
+async def _queued(branches: list[Any]) -> list[Any]:
+    """Run branches that put their values into a queue, and a task that reads it."""
+    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+
+    async def one(branch: Any) -> None:
+        try:
+            value = await branch
+        except Exception as error:
+            value = _shown(error)
+        await queue.put(value)
+
+    async def read() -> list[Any]:
+        return [await queue.get() for _ in branches]
+
+    *_, values = await asyncio.gather(*map(one, branches), read())
+    return values
+
+
+_SIDE_BY_SIDE = {"limited": _limited, "as-completed": _as_completed, "queue": _queued}
 
 
 class Mute(Exception):
@@ -334,5 +390,7 @@ _MEANING: dict[type, Any] = {
     Within: _Call.within,
     Local: _Call.local,
     Catch: _Call.catch,
+    Finally: _Call.finally_,
+    Shield: _Call.shield,
     Fail: _Call.fail,
 }

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.simulation.programs import MINUTE, SECOND, Program, draw, edited, show
+from tests.simulation.programs import MINUTE, SECOND, Program, draw, edited, enriched, show
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,11 @@ def make_plan(seed: int) -> Plan:
     kinds = [kind for kind, _ in _FAULT_KINDS if rng.random() < 0.5] if faulty else []
     workflows = {"w0": None, "w1": rng.choice((1, 2, 3))}
     programs = []
+    more = random.Random(f"more of {seed}")  # Of its own: most seeds are as they were before there was more.
+    is_enriched = more.random() < 0.4
     for _ in range(rng.choice((2, 3, 4))):
         program = draw(rng, deadly=faulty)
+        program = enriched(program, more) if is_enriched else program
         versions = [program]
         for _ in range(3):
             versions.append(edited(versions[-1], rng))

@@ -75,7 +75,12 @@ class Wait:
 
 @dataclass(frozen=True)
 class Gather:
-    """Branches that run side by side. ``how``: "gather", "gather-all" (return_exceptions) or "group" (TaskGroup)."""
+    """Branches that run side by side.
+
+    ``how``: "gather", "gather-all" (return_exceptions), "group" (TaskGroup), "limited" (a semaphore lets two of them
+    run at once), "as-completed" (each is taken up when it is over), or "queue" (each puts its value in a queue that
+    another task reads).
+    """
 
     branches: tuple[tuple[Any, ...], ...]
     how: str = "gather"
@@ -117,6 +122,21 @@ class Local:
 @dataclass(frozen=True)
 class Catch:
     """``try``/``except Exception`` around statements."""
+
+    body: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Finally:
+    """``try``/``finally``: ``cleanup`` is executed however ``body`` ends, also when it is cancelled."""
+
+    body: tuple[Any, ...]
+    cleanup: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Shield:
+    """``asyncio.shield`` around statements: they go on when what awaits them is cancelled."""
 
     body: tuple[Any, ...]
 
@@ -170,7 +190,9 @@ def children(one: Any) -> tuple[tuple[Any, ...], ...]:
     """Return the bodies inside a statement."""
     if isinstance(one, Gather | Race):
         return one.branches
-    if isinstance(one, Background | Within | Catch | Do):
+    if isinstance(one, Finally):
+        return one.body, one.cleanup
+    if isinstance(one, Background | Within | Catch | Shield | Do):
         return (one.body,)
     return ()
 
@@ -179,6 +201,8 @@ def with_children(one: Any, bodies: tuple[tuple[Any, ...], ...]) -> Any:
     """Return a statement with other bodies inside."""
     if isinstance(one, Gather | Race):
         return replace(one, branches=bodies)
+    if isinstance(one, Finally):
+        return replace(one, body=bodies[0], cleanup=bodies[1])
     return replace(one, body=bodies[0]) if bodies else one
 
 
@@ -363,6 +387,28 @@ _DRAWN = {
 }
 
 
+def enriched(program: Program, rng: random.Random) -> Program:
+    """Return a program in some of whose statements other means of asyncio are used: clean-up, shields, semaphores."""
+    sites = max((one.site for one in walk(program.body) if hasattr(one, "site")), default=0)
+    drawing = Drawing(rng, program.pure, program.shared_names, 0, False, False, sites)
+    return replace(program, body=tuple(_enriched(one, drawing) for one in program.body))
+
+
+def _enriched(one: Any, drawing: Drawing) -> Any:
+    rng = drawing.rng
+    if not isinstance(one, Do) and (bodies := children(one)):
+        inner = tuple(tuple(_enriched(each, drawing) for each in body) for body in bodies)
+        one = with_children(one, inner)
+    chance = rng.random()
+    if isinstance(one, Gather) and chance < 0.5:
+        return replace(one, how=rng.choice(("limited", "as-completed", "queue")))
+    if chance < 0.15:
+        return Finally((one,), (rng.choice((_sleep, _do))(drawing, 2, False),))
+    if chance < 0.25 and not drawing.pure:
+        return Shield((one,))
+    return one
+
+
 # changing and showing -------------------------------------------------------------------------------------------------
 
 
@@ -388,7 +434,7 @@ def show(body: tuple[Any, ...], indent: str = "") -> list[str]:
         fields = {
             name: value
             for name, value in vars(one).items()
-            if name not in ("body", "branches", "site") and value != getattr(type(one), name, None)
+            if name not in ("body", "branches", "cleanup", "site") and value != getattr(type(one), name, None)
         }
         site = f" #{one.site}" if hasattr(one, "site") else ""
         told = " ".join(f"{name}={_short(value)}" for name, value in fields.items())
