@@ -206,6 +206,49 @@ def test_a_pause_takes_an_instance_whose_run_has_ended_while_a_step_beside_it_un
     assert unwound == [True]
 
 
+@pytest.mark.parametrize("command", ["terminate", "restart", "pause"])
+@pytest.mark.parametrize("form", ["step", "gather", "nested", "group", "wait_for", "timeout"])
+def test_the_clean_up_of_a_step_is_not_cut_off(tmp_path, form, command):
+    """Clean-up awaits, as `await client.aclose()` does: a second cancellation would hit it there."""
+    cleaned = []
+
+    async def run(event, step):
+        async def work():
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                await asyncio.sleep(2)
+                cleaned.append(True)
+
+        working = step.do("work", {"timeout": "1 day"}, work)
+        if form == "step":
+            await working
+        elif form == "gather":
+            await asyncio.gather(working, step.sleep("night", "8 hours"))
+        elif form == "nested":
+            await asyncio.gather(asyncio.gather(working, step.sleep("night", "8 hours")), asyncio.sleep(3600))
+        elif form == "group":
+            async with asyncio.TaskGroup() as group, asyncio.TaskGroup() as inner:
+                inner.create_task(working)
+                group.create_task(asyncio.sleep(3600))
+        elif form == "wait_for":
+            await asyncio.wait_for(asyncio.create_task(working), 7200)
+        else:
+            async with asyncio.timeout(7200):
+                await working
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        await getattr(world.engine, command)("w", row.id)
+        if command == "pause":
+            await world.engine.terminate("w", row.id)
+        return cleaned[:1]
+
+    assert in_world(tmp_path, body) == [True]
+
+
 def test_the_end_of_the_event_loop_is_no_end_of_an_instance(tmp_path):
     """`asyncio.run` cancels all tasks of a process that goes down by an error: to an instance that is a crash."""
     called = []

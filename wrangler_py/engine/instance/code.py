@@ -11,8 +11,8 @@ from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import RUN, Scope
 from wrangler_py.engine.instance.tasks import Tasks
 
-#: Time for user code to unwind when the instance stops, in seconds.
-UNWIND_S = 5.0
+#: Time for user code to unwind when the instance stops, in seconds, and for what goes on beside `run()`, within that.
+UNWIND_S, BESIDE_S = 5.0, 4.0
 
 
 class UserCode:
@@ -69,20 +69,55 @@ class UserCode:
 
     def cancel(self, *, except_for: asyncio.Task[Any] | None = None) -> None:
         """Cancel everything that user code does, except ``except_for``."""
-        for task in [*self.beside_run(), self.main if self.is_awaited else None]:
-            if task is not None and task is not except_for and not task.done():
-                task.cancel()
+        main = [self.main] if self.main is not None and self.is_awaited else []
+        self._cancel_once([task for task in [*main, *self.beside_run()] if task is not except_for])
 
     async def end_beside_run(self) -> None:
-        """Cancel the tasks that go on beside `run()` and give them `UNWIND_S` seconds to unwind."""
-        left = self.beside_run()
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=UNWIND_S)
+        """Cancel the tasks that go on beside `run()` and give them `BESIDE_S` seconds to unwind."""
+        self._cancel_once(self.beside_run())
+        await self.unwind_beside_run()
+
+    async def unwind_beside_run(self) -> None:
+        """Give cancelled tasks beside `run()` `BESIDE_S` seconds: `gather` waits for none but the first."""
+        if left := self.beside_run():
+            await asyncio.wait(left, timeout=BESIDE_S)
+
+    def _cancel_once(self, tasks: Collection[asyncio.Future[Any]]) -> None:
+        """Cancel each of ``tasks`` once: a second time would cut off its clean-up where that awaits something.
+
+        What awaits others with `gather` passes it on at once; a TaskGroup does when its own task has its turn.
+        """
+        before = {task: _cancellations(task) for task in tasks}
+        for task, count in before.items():
+            if not task.done() and _cancellations(task) == count and not _is_in_group(task):
+                task.cancel()
+        asyncio.get_running_loop().call_soon(self._cancel_rest, before, idle.SETTLE_TURNS)
+
+    def _cancel_rest(self, before: dict[asyncio.Future[Any], int], turns: int) -> None:
+        """Cancel those that nobody has passed it on to, for example where code has swallowed it."""
+        rest = {
+            task: count for task, count in before.items() if not task.done() and _cancellations(task) == count
+        }
+        if rest and turns:
+            asyncio.get_running_loop().call_soon(self._cancel_rest, rest, turns - 1)
+        else:
+            for task in rest:
+                task.cancel()
 
     async def stopped(self) -> bool:
         """Wait until user code has unwound; False if it will not, and goes on without being able to write."""
         if self.main is not None:
             await asyncio.wait([self.main], timeout=UNWIND_S)
         return self.has_ended
+
+
+def _cancellations(task: asyncio.Future[Any]) -> int:
+    return task.cancelling() if isinstance(task, asyncio.Task) else 0
+
+
+def _is_in_group(task: asyncio.Future[Any]) -> bool:
+    """Return True if a TaskGroup waits for a task, and cancels it when it is cancelled itself."""
+    callbacks = getattr(task, "_callbacks", None) or ()
+    return any(
+        isinstance(getattr(callback, "__self__", None), asyncio.TaskGroup) for callback, _ in callbacks
+    )

@@ -114,6 +114,8 @@ class Runner:
         ending = None if context.stop_reason else await self._outcome(self._run())
         if context.stop_reason is None:
             await context.quiet()
+        else:
+            await context.code.unwind_beside_run()
         if context.stop_reason is None and ending is not None and self._rollbacks.is_due(ending):
             ending = await self._outcome(self._rollbacks.run(ending))
         context.calls.close()
