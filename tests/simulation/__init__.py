@@ -8,4 +8,7 @@ A run is a `plan.Plan`, which is plain data: the programs that instances run (`p
 and a script of commands, deaths and faults. Two witnesses outside the engine record what happens: the `ledger` every
 call of user code, the `journal` every committed change. `laws` compares them. A plan that breaks a law is made smaller
 by `shrink` before it is printed.
+
+`season` puts situations into some of the plans that chance brings about too seldom. `mutants` are faults put back into
+the engine (`faulty` holds its old parts); `hunt` counts the seeds until each is found.
 """

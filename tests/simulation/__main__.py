@@ -35,17 +35,17 @@ def main() -> int:
         print(f"no such law: {', '.join(sorted(unknown))}; there are {', '.join([*LAWS, *WATCHED])}")
         return 2
     if options.mutants is not None:
-        from tests.simulation.mutants import table
+        from tests.simulation.hunt import PATIENCE, table
 
-        return table(options.mutants, options.seeds, without=without)
+        return table(options.mutants, options.seeds or PATIENCE, without=without)
     if options.seed is not None:
         return _one(options.seed, without, shrinks=not options.no_shrink)
-    return _many(range(options.first, options.first + options.seeds), options, without)
+    return _many(range(options.first, options.first + (options.seeds or 300)), options, without)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=300, help="number of seeds to run")
+    parser.add_argument("--seeds", type=int, help="number of seeds to run (300; mutants: 5000)")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seed", type=int, help="run this seed only, and print all of it")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
@@ -54,7 +54,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shown", type=int, default=3, help="number of failures to print in full")
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument(
-        "--mutants", nargs="*", metavar="NAME", help="put mended faults back and count seeds until found"
+        "--mutants",
+        nargs="*",
+        metavar="NAME",
+        help="put mended faults back and count seeds until found (all, mended, or by name)",
     )
     return parser.parse_args()
 

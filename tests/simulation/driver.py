@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.simulation.journal import Record
 from tests.simulation.plan import Action, Plan
 from tests.simulation.world import Process, Stuck, World
 from wrangler_py.engine import Kind, NewInstance, StepRef
@@ -58,6 +59,7 @@ class Driver:
     def __init__(self, plan: Plan, path: Path) -> None:
         self.plan = plan
         self.world = World(plan, path)
+        self.world.steer = self._steer
         self.commands: list[Command] = []
         self.instances: list[tuple[str, str]] = []
         self.followers: list[Follower] = []
@@ -127,7 +129,13 @@ class Driver:
         process.spawn(self._ask(command, process, do, place), f"{kind} {place[1]}")
 
     async def _ask(
-        self, command: Command, process: Process, do: Callable[..., Awaitable[Any]], place: tuple[str, str]
+        self,
+        command: Command,
+        process: Process,
+        do: Callable[..., Awaitable[Any]],
+        place: tuple[str, str],
+        *,
+        of_its_own: bool = False,
     ) -> None:
         world = self.world
         try:
@@ -142,10 +150,18 @@ class Driver:
                 f"{command.kind} raised {type(error).__name__}: {error}",
             )
         except BaseException:
+            if of_its_own:
+                raise
             return
         if not process.dead:
             command.ended = world.tick()
             world.log(f"{command.kind} {command.instance} -> {command.error or command.answer!r:.60}")
+
+    async def _steer(self, kind: str, record: Record, process: Process) -> None:
+        """Give a command on an instance that gives it itself."""
+        command = Command(kind, record.id, process.name, self.world.tick())
+        self.commands.append(command)
+        await self._ask(command, process, _COMMANDS[kind], (record.workflow, record.id), of_its_own=True)
 
     def _place(self, action: Action) -> tuple[str, str] | None:
         return self.instances[action.target % len(self.instances)] if self.instances else None

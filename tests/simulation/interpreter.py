@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.ledger import Effect, Run
 from tests.simulation.programs import (
+    STEERING,
     Background,
     Catch,
     Do,
@@ -19,6 +21,7 @@ from tests.simulation.programs import (
     Race,
     Shield,
     Sleep,
+    Steer,
     Try,
     Wait,
     Within,
@@ -168,10 +171,15 @@ class _Call:
                 await asyncio.sleep(trial.ms / 1000)
             except asyncio.CancelledError:
                 await asyncio.sleep(STUBBORN_S)
+        elif trial.outcome == "late":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(trial.ms / 1000)
         elif trial.ms:
             await asyncio.sleep(trial.ms / 1000)
+        if trial.outcome in STEERING:
+            await self._process.world.steer(trial.outcome, self._run.record, self._process)
         if trial.outcome == "die":
-            effect.killed = True
+            self._ledger.kill(effect)
             self._process.kill("a step")
             await asyncio.get_running_loop().create_future()
 
@@ -181,7 +189,7 @@ class _Call:
             outcome = "ok"
             try:
                 if trial.outcome == "die":
-                    effect.killed = True
+                    self._ledger.kill(effect)
                     self._process.kill("a step in a thread")
                     return None
                 return self._result(effect, trial, None)
@@ -201,6 +209,8 @@ class _Call:
             raise NonRetryableError(told)
         if trial.outcome == "exit":
             raise SystemExit(told)
+        if trial.outcome == "stop":
+            raise StopIteration(told)
         if trial.outcome == "cancel":
             raise asyncio.CancelledError(told)
         if trial.outcome == "bad":
@@ -242,7 +252,12 @@ class _Call:
 
     async def background(self, one: Background, nested: bool) -> Any:
         loop = asyncio.get_running_loop()
-        self._background.append((loop.create_task(self.body(one.body, nested=nested)), one.cancel))
+        if one.eager:
+            leaf = one.body[0]
+            work = self._step.do(leaf.name, _config(leaf), self._async(leaf))
+        else:
+            work = self.body(one.body, nested=nested)
+        self._background.append((loop.create_task(work), one.cancel))
         return "background"
 
     async def within(self, one: Within, nested: bool) -> Any:
@@ -276,6 +291,9 @@ class _Call:
 
     async def shield(self, one: Shield, nested: bool) -> Any:
         return await asyncio.shield(self.body(one.body, nested=nested))
+
+    async def steer(self, one: Steer, nested: bool) -> None:
+        await self._process.world.steer(one.kind, self._run.record, self._process)
 
     async def fail(self, one: Fail, nested: bool) -> Any:
         if one.kind == "bad":
@@ -393,4 +411,5 @@ _MEANING: dict[type, Any] = {
     Finally: _Call.finally_,
     Shield: _Call.shield,
     Fail: _Call.fail,
+    Steer: _Call.steer,
 }

@@ -65,6 +65,8 @@ class Record:
     #: When each life after the first began, and the numbers of the lines it took over from the one before.
     restarts: list[tuple[int, set[int]]] = field(default_factory=list)
     deleted: int | None = None
+    #: Deaths of processes that count for it now.
+    deaths: int = 0
     output: bytes | None = None
     error: bytes | None = None
 
@@ -85,6 +87,8 @@ class Sent:
 
     tick: int
     time: int
+    #: Virtual seconds, whatever the wall clock says.
+    moment: float
     number: int
     record: Record
     life: int
@@ -93,7 +97,8 @@ class Sent:
 
 
 _INSTANCES = (
-    "SELECT number, workflow, id, status, epoch, due_at, output, error FROM instances WHERE workflow <> ''"
+    "SELECT number, workflow, id, status, epoch, due_at, output, error, deaths FROM instances "
+    "WHERE workflow <> ''"
 )
 _HISTORY = "SELECT seq, instance, type, at, step, attempt, name, data FROM history WHERE seq > ? ORDER BY seq"
 _EVENTS = "SELECT number, instance, type, payload FROM events WHERE number > ? ORDER BY number"
@@ -154,10 +159,18 @@ class Journal:
 
     def _look_at_instances(self, process: Process, op: str, epoch: int | None, again: set[int]) -> None:
         world, found = self._world, {}
-        for row, workflow, instance, status, driver, due_at, output, error in self._connection.execute(
-            _INSTANCES
-        ):
-            values = (status, driver, due_at, output, error)
+        for (
+            row,
+            workflow,
+            instance,
+            status,
+            driver,
+            due_at,
+            output,
+            error,
+            deaths,
+        ) in self._connection.execute(_INSTANCES):
+            values = (status, driver, due_at, output, error, deaths)
             found[row] = values
             if self._seen.get(row) == values:
                 continue
@@ -165,6 +178,9 @@ class Journal:
             if record is None:
                 record = self.present[row] = Record(row, workflow, instance, world.tick())
                 self.records.append(record)
+            record.deaths = deaths
+            if self._seen.get(row, ())[:-1] == values[:-1]:
+                continue
             record.states.append(
                 State(
                     world.tick(),
@@ -235,5 +251,5 @@ class Journal:
             self._last_event = number
             record = self.present[row]
             self.events.append(
-                Sent(world.tick(), world.clock.now(), number, record, record.life, kind, payload)
+                Sent(world.tick(), world.clock.now(), world.now, number, record, record.life, kind, payload)
             )

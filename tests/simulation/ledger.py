@@ -9,9 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wrangler_py.engine.quarantine import ALONE
+
 if TYPE_CHECKING:
     from tests.simulation.journal import Record
     from tests.simulation.world import Process, World
+
+#: Seconds in which a known killer is tried alone, and a little less.
+TRIAL_S = 25.0
 
 
 @dataclass
@@ -25,6 +30,9 @@ class Effect:
     attempt: int
     began: int
     at: int
+    #: Virtual seconds at its beginning and end.
+    moment: float
+    ended_moment: float | None = None
     ended: int | None = None
     outcome: str | None = None
     #: The lease it was executed under still stood, and the instance was held under it.
@@ -80,6 +88,8 @@ class Run:
     version: int
     program: int
     began: int
+    #: Virtual seconds.
+    moment: float
     handed: list[Handed] = field(default_factory=list)
     #: ("ok", output), ("error", name, message), ("cancelled",) or None while it goes on.
     outcome: tuple[Any, ...] | None = None
@@ -129,6 +139,7 @@ class Ledger:
             process.version,
             program,
             self._world.tick(),
+            self._world.now,
         )
         self.runs.append(run)
         return run
@@ -136,7 +147,7 @@ class Ledger:
     def begin(self, run: Run, kind: str, site: int, key: str, attempt: int) -> Effect:
         """Record that a callback was called."""
         world = self._world
-        effect = Effect(run, kind, site, key, attempt, world.tick(), world.clock.now())
+        effect = Effect(run, kind, site, key, attempt, world.tick(), world.clock.now(), world.now)
         if not run.process.dead:
             effect.owned = world.journal.owns(run)
             self.effects.append(effect)
@@ -146,6 +157,31 @@ class Ledger:
         """Record how a callback ended."""
         if not effect.run.process.dead and effect.ended is None:
             effect.ended, effect.outcome = self._world.tick(), outcome
+            effect.ended_moment = self._world.now
+
+    def kill(self, effect: Effect) -> None:
+        """Record that a callback ends its process; one that is known for that does so alone."""
+        effect.killed = True
+        run = effect.run
+        is_known = run.record.deaths >= ALONE and effect.owned and self._world.now - run.moment < TRIAL_S
+        if not is_known or any(other.run is run and other.ended for other in self.effects):
+            return
+        for other in self.effects:
+            if self._is_beside(other, run):
+                self._world.report(
+                    "killers-alone",
+                    run.record.id,
+                    f"{effect.key} ends its process again, while {other.key} of {other.run.record.id} executes there",
+                )
+
+    def _is_beside(self, other: Effect, run: Run) -> bool:
+        return (
+            other.ended is None
+            and other.run.process is run.process
+            and other.run.record is not run.record
+            and other.run.life == other.run.record.life
+            and self._world.journal.owns(other.run)
+        )
 
     def hand(self, run: Run, site: int, nth: int, nested: bool, *outcome: Any) -> None:
         """Record what `run()` was given."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 from unittest import mock
 
-from tests.simulation.driver import Folder
-from tests.simulation.plan import make_plan
-from tests.simulation.run import quiet, simulate
-from wrangler_py.engine.entries import FailureData, encode_data
+from tests.simulation import faulty
 from wrangler_py.engine.instance.replay import RUN
-from wrangler_py.engine.model import HistoryType
-from wrangler_py.errors import StepAbandonedError
-from wrangler_py.sdk.failures import capture
+
+_INSTANCE = "wrangler_py.engine.instance"
+_SQLITE = "wrangler_py.storage.sqlite"
+_COMMITS = "wrangler_py.engine.commits"
+_CONTROL = "wrangler_py.engine.control.Control"
+_ATTEMPTS = f"{_INSTANCE}.attempts.Attempts"
+_RUNNER = f"{_INSTANCE}.runner.Runner"
+_CONTEXT = f"{_INSTANCE}.context.InstanceContext"
 
 
 @dataclass(frozen=True)
@@ -31,303 +32,305 @@ class Mutant:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Have the fault in the engine for a while; each patch is given what it takes the place of."""
-        with _all([mock.patch(target, make(resolve_name(target))) for target, make in self.patches]):
+        with ExitStack() as stack:
+            for target, make in self.patches:
+                stack.enter_context(mock.patch(target, make(resolve_name(target))))
             yield
 
 
-@contextmanager
-def _all(patches: list[Any]) -> Iterator[None]:
-    for patch in patches:
-        patch.start()
-    try:
-        yield
-    finally:
-        for patch in reversed(patches):
-            patch.stop()
+def _one(name: str, what: str, target: str, make: Callable[[Any], Any]) -> Mutant:
+    return Mutant(name, what, ((target, make),))
 
 
-def _returns(value: Any) -> Callable[[Any], Any]:
-    def make(_: Any) -> Any:
-        return lambda *args, **kwargs: value
-
-    return make
-
-
-def _never(_: Any) -> Any:
-    async def nothing(*args: Any, **kwargs: Any) -> None:
-        return None
-
-    return nothing
-
-
-def _done(_: Any) -> Any:
-    def durable(self: Any) -> asyncio.Future[None]:
-        self._schedule()
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        return future
-
-    return durable
-
-
-def _one_more(_: Any) -> Any:
-    return lambda retries, attempt: retries.limit is None or attempt <= retries.limit + 1
-
-
-def _steer_without_stopping(original: Any) -> Any:
-    async def steer(self: Any, context: Any, request: Any) -> None:
-        if request != "letGo":
-            await original(self, context, request)
-
-    return steer
-
-
-def _free_at_once(_: Any) -> Any:
-    async def is_free(self: Any, instance: Any, attempt: Any) -> bool:
-        return True
-
-    return is_free
-
-
-def _unconditional(original: Any) -> Any:
-    async def change(self: Any, seen: Any, change: Any, *, now: int) -> bool:
-        fresh = await self.look(seen.instance.workflow, seen.instance.id)
-        return fresh is not None and bool(await original(self, fresh, change, now=now))
-
-    return change
-
-
-def _overtaking(_: Any) -> Any:
-    async def flush(self: Any) -> None:
-        if self._dirty:
-            waiter = asyncio.get_running_loop().create_future()
-            self._gathering.flushed.append(waiter)
-            await waiter
-
-    return flush
-
-
-def _not_poisoned(_: Any) -> Any:
-    def poison(self: Any) -> None:
-        return None
-
-    return poison
-
-
-def _by_wall_only(original: Any) -> Any:
-    def loop_ms() -> float:
-        return -1e15
-
-    return staticmethod(loop_ms)
-
-
-def _at_once(_: Any) -> Any:
-    async def pass_on(self: Any, *args: Any) -> None:
-        return None
-
-    return pass_on
-
-
-def _no_deaths(original: Any) -> Any:
-    async def claim(self: Any, *args: Any, **kwargs: Any) -> Any:
-        claimed = await original(self, *args, **kwargs)
-        for one in claimed:
-            one.deaths = 0
-        return claimed
-
-    return claim
-
-
-def _tried_again(_: Any) -> Any:
-    def abandon(self: Any) -> None:
-        if self.is_open and not self.context.is_stopping:
-            self.is_open = False
-            self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(capture(StepAbandonedError()))))
-
-    return abandon
-
-
-def _any_cancellation(_: Any) -> Any:
-    return lambda self, error: isinstance(error, asyncio.CancelledError)
-
-
-def _forgiving(_: Any) -> Any:
-    async def claim(self: Any, definition: Any, most: int, *, suspects: bool) -> Any:
-        limit = min(most, self._free(definition))
-        if limit <= 0:
-            return []
-        now = self._shared.clock.now()
-        return await self._store.claim(definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects)
-
-    return claim
-
-
-def _runner_too(original: Any) -> Any:
-    def cancel(self: Any, *, except_for: Any = None) -> None:
-        original(self, except_for=except_for)
-        if (
-            self.main.get_coro().cr_await is not None and self.main is not except_for
-        ):  # It has begun, and waits.
-            self.main.cancel()
-
-    return cancel
-
-
-def _everywhere(_: Any) -> Any:
-    return property(lambda self: RUN)
-
-
-MUTANTS = (
-    # Faults that were mended.
+#: Faults that were mended.
+MENDED = (
+    # An end that is never written, or that something follows.
+    Mutant(
+        "output-not-stored",
+        "run() returns what cannot be stored: no end is written",
+        ((f"{_RUNNER}._live", faulty.live_without_net), (f"{_RUNNER}._completed", faulty.completed_naively)),
+    ),
+    Mutant(
+        "error-not-stored",
+        "run() raises an error without a text: no end is written",
+        (
+            (f"{_RUNNER}._live", faulty.live_without_net),
+            (f"{_INSTANCE}.runner.capture", faulty.captured_naively),
+        ),
+    ),
+    Mutant(
+        "tasks-outlive-run",
+        "tasks go on, and write, after run() has ended",
+        ((f"{_CONTEXT}.quiet", faulty.awaits()), (f"{_CONTEXT}.may_write", faulty.may_always_write)),
+    ),
+    _one(
+        "group-behind-the-end",
+        "a group of results is recorded behind the end",
+        f"{_COMMITS}._record_groups",
+        faulty.groups_behind_the_end,
+    ),
+    # An end that is overwritten.
+    _one(
+        "commands-on-stale-reads",
+        "a command writes what it decided before it waited",
+        f"{_CONTROL}._carry_out",
+        faulty.decided_once,
+    ),
+    _one(
+        "change-without-condition",
+        "the store carries a command out on any status",
+        f"{_SQLITE}.SqliteStore.change",
+        faulty.changed_whatever_happened,
+    ),
+    _one(
+        "reused-row-numbers",
+        "a command hits the instance that got its row number",
+        f"{_CONTROL}._carry_out",
+        faulty.held_by_row,
+    ),
+    _one(
+        "commands-beside-a-driver",
+        "a command writes while a driver holds the instance",
+        f"{_CONTROL}._is_free",
+        faulty.awaits(True),
+    ),
+    _one(
+        "old-life-runs-on",
+        "restart, terminate, delete leave the old run going",
+        f"{_CONTROL}._steer",
+        faulty.steer_without_stopping,
+    ),
+    _one(
+        "newer-run-released",
+        "an older request releases an instance driven anew",
+        f"{_CONTROL}._is_newer",
+        faulty.returns(False),
+    ),
+    _one(
+        "last-words-overtaken",
+        "a command overtakes the last writes of a run",
+        f"{_COMMITS}.GroupCommit.writes_for",
+        faulty.returns(False),
+    ),
+    _one(
+        "runner-cancelled",
+        "a cancellation meant for run() hits what stores its end",
+        f"{_INSTANCE}.code.UserCode.cancel",
+        faulty.cancels_the_runner_too,
+    ),
+    _one(
+        "next-life-forgotten",
+        "the old run's end removes the new one from memory",
+        "wrangler_py.engine.scheduler.Scheduler._ended",
+        faulty.ended_whoever_runs,
+    ),
+    _one(
+        "steered-by-itself",
+        "a command is cancelled with the step that gives it",
+        f"{_CONTROL}._command",
+        faulty.command_in_its_callers_task,
+    ),
+    _one(
+        "lines-of-others",
+        "lines are written for an instance driven elsewhere",
+        f"{_SQLITE}.store.write_batch",
+        faulty.checks_changes_only,
+    ),
+    # An instance that nobody drives.
+    _one(
+        "halted-and-forgotten",
+        "a command fails, the run it stopped is not resumed",
+        f"{_CONTROL}._set_going",
+        faulty.returns(None),
+    ),
+    _one(
+        "released-for-nobody",
+        "who asked for an instance dies: nobody takes it up",
+        f"{_SQLITE}.SqliteStore.let_go",
+        faulty.let_go_for_nobody,
+    ),
+    _one(
+        "lost-claim-forgiven",
+        "the answer of a claim is lost: nobody drives those",
+        "wrangler_py.engine.scheduler.Scheduler._claim",
+        faulty.claim_forgiven,
+    ),
+    # A commit that fails.
+    _one(
+        "refused-batch-forgiven",
+        "after a refused batch the same lease writes on",
+        f"{_COMMITS}.GroupCommit.poison",
+        faulty.returns(None),
+    ),
+    _one(
+        "flush-overtakes-a-batch",
+        "a flush does not wait for the batch under way",
+        f"{_COMMITS}.GroupCommit.flush",
+        faulty.flush_that_overtakes,
+    ),
+    Mutant(
+        "store-felt-by-user-code",
+        "a refused batch raises the store's error in run()",
+        (
+            (f"{_COMMITS}.Abort", faulty.store_error),
+            ("wrangler_py.engine.engine.Engine._lease_lost", faulty.lost_a_turn_later),
+        ),
+    ),
+    _one(
+        "result-after-lost-lease",
+        "a result reaches run() after the lease is lost",
+        f"{_CONTEXT}.hand_over",
+        faulty.handed_over_unchecked,
+    ),
+    _one(
+        "rollback-cut-off",
+        "a refused batch in a rollback ends the instance",
+        f"{_RUNNER}._outcome",
+        faulty.fatal_ends_rollbacks,
+    ),
+    # Attempts that do not count.
+    _one(
+        "deaths-not-counted",
+        "a step that kills its process at once is not counted",
+        f"{_SQLITE}.SqliteStore.claim",
+        faulty.claim_without_deaths,
+    ),
+    _one(
+        "killers-beside-others",
+        "a known killer is tried beside other instances",
+        "wrangler_py.engine.trials.Trials.admits",
+        faulty.admits_all,
+    ),
+    _one(
+        "exit-ends-the-instance",
+        "sys.exit() in a step is no failed attempt",
+        f"{_ATTEMPTS}._is_asked_for",
+        faulty.exit_too,
+    ),
+    _one(
+        "cancelled-by-itself",
+        "a CancelledError nobody asked for ends the instance",
+        f"{_ATTEMPTS}._is_asked_for",
+        faulty.any_cancellation,
+    ),
+    _one(
+        "abandoned-step-again",
+        "a step that run() gave up is called on each replay",
+        f"{_ATTEMPTS}._abandon",
+        faulty.tried_again,
+    ),
+    # Replays that swap.
     Mutant(
         "results-in-program-order",
-        "a replay hands results out as the program asks for them, not as history recorded them",
+        "a replay hands results out in the program's order",
         (
-            ("wrangler_py.engine.instance.order.Order.recorded", _at_once),
-            ("wrangler_py.engine.instance.order.Order.live", _at_once),
-            ("wrangler_py.engine.instance.order.Order.rest", _at_once),
+            (f"{_INSTANCE}.order.Order.recorded", faulty.awaits()),
+            (f"{_INSTANCE}.order.Order.live", faulty.awaits()),
+            (f"{_INSTANCE}.order.Order.rest", faulty.awaits()),
         ),
     ),
     Mutant(
         "steps-by-name-alone",
-        "two tasks that use one step name get each other's stored result",
+        "tasks with one step name get each other's result",
         (
-            ("wrangler_py.engine.instance.replay.Recorded.scope", _everywhere),
-            ("wrangler_py.engine.instance.code.UserCode.scope", _returns(RUN)),
+            (f"{_INSTANCE}.replay.Recorded.scope", faulty.everywhere),
+            (f"{_INSTANCE}.code.UserCode.scope", faulty.returns(RUN)),
         ),
     ),
-    Mutant(
-        "asleep-with-a-timer",
-        "an instance whose own code has a timer pending leaves memory",
-        (("wrangler_py.engine.instance.tasks.Tasks.next_timer_ms", _returns(None)),),
+    _one(
+        "cancelled-before-begun",
+        "a step cancelled before it began counts as forgotten",
+        f"{_INSTANCE}.calls.Calls.names",
+        faulty.names_of_closed_too,
     ),
-    Mutant(
+    _one(
+        "given-up-on-the-way",
+        "a result given up on its way is handed to a replay",
+        f"{_CONTEXT}.hand_over",
+        faulty.handed_over_or_not,
+    ),
+    # Time.
+    _one(
+        "asleep-with-a-timer",
+        "an instance with a timer of its own leaves memory",
+        f"{_INSTANCE}.tasks.Tasks.next_timer_ms",
+        faulty.returns(None),
+    ),
+    _one(
         "waits-by-the-wall-clock",
         "a clock that is set back stalls waits in memory",
-        (("wrangler_py.engine.timers.Timers._loop_ms", _by_wall_only),),
+        "wrangler_py.engine.timers.Timers._loop_ms",
+        faulty.by_wall_only,
     ),
-    Mutant(
-        "commands-on-stale-reads",
-        "a command writes whatever has become of the instance since it was decided on",
-        (("wrangler_py.storage.sqlite.SqliteStore.change", _unconditional),),
+    _one(
+        "timeout-swallowed",
+        "a step that swallows its timeout goes on",
+        f"{_INSTANCE}.executor._Drive._bound",
+        faulty.returns(None),
     ),
-    Mutant(
-        "commands-beside-a-driver",
-        "a command writes without the driver of the instance having let go",
-        (("wrangler_py.engine.control.Control._is_free", _free_at_once),),
+    _one(
+        "late-result-kept",
+        "a result that comes after the timeout is stored",
+        f"{_INSTANCE}.executor.AttemptExecutor._check",
+        faulty.returns(None),
     ),
-    Mutant(
-        "refused-batch-forgiven",
-        "after a refused batch the next one is written under the same lease",
-        (("wrangler_py.engine.commits.GroupCommit.poison", _not_poisoned),),
+    _one(
+        "stop-iteration-in-a-thread",
+        "next() on an empty iterator hangs a def step",
+        f"{_INSTANCE}.executor.AttemptExecutor._in_thread",
+        faulty.result_as_it_is,
     ),
-    Mutant(
-        "flush-overtakes-a-batch",
-        "a flush does not wait for the batch that is being written",
-        (("wrangler_py.engine.commits.GroupCommit.flush", _overtaking),),
+    # Events.
+    _one(
+        "events-lost-on-timeouts",
+        "a wait times out though its event is stored",
+        f"{_CONTEXT}.collect_events",
+        faulty.awaits(),
     ),
-    Mutant(
-        "deaths-not-counted",
-        "a step that kills its process in the turn in which it begins is not counted",
-        (("wrangler_py.storage.sqlite.SqliteStore.claim", _no_deaths),),
-    ),
-    Mutant(
-        "abandoned-step-again",
-        "a step that run() gave up is called again on each replay",
-        (("wrangler_py.engine.instance.attempts.Attempts._abandon", _tried_again),),
-    ),
-    Mutant(
-        "cancelled-by-itself",
-        "a CancelledError that nobody asked for ends the instance",
-        (("wrangler_py.engine.instance.attempts.Attempts._is_asked_for", _any_cancellation),),
-    ),
-    Mutant(
-        "lost-claim-forgiven",
-        "a claim whose answer was lost leaves instances that nobody drives",
-        (("wrangler_py.engine.scheduler.Scheduler._claim", _forgiving),),
-    ),
-    Mutant(
-        "newer-run-released",
-        "an instance that is driven anew is released for an older request",
-        (("wrangler_py.engine.control.Control._is_newer", _returns(False)),),
-    ),
-    Mutant(
-        "last-words-overtaken",
-        "a command takes an instance for free while the last writes of its runner are on their way to the disk",
-        (("wrangler_py.engine.commits.GroupCommit.writes_for", _returns(False)),),
-    ),
-    Mutant(
-        "runner-cancelled",
-        "a cancellation that is meant for run() hits the runner behind it",
-        (("wrangler_py.engine.instance.code.UserCode.cancel", _runner_too),),
-    ),
-    # Faults that were never there.
-    Mutant(
-        "result-before-commit",
-        "a step's result reaches run() before it is on disk",
-        (("wrangler_py.engine.commits.GroupCommit.durable", _done),),
-    ),
-    Mutant(
-        "event-kept",
-        "a delivered event is not taken out of the mailbox on disk",
-        (("wrangler_py.engine.commits.GroupCommit.consume", _returns(None)),),
-    ),
-    Mutant(
-        "old-life-runs-on",
-        "restart, terminate and delete leave the old run going",
-        (("wrangler_py.engine.control.Control._steer", _steer_without_stopping),),
-    ),
-    Mutant(
-        "one-attempt-too-many",
-        "a step is tried once more than its limit says",
-        (("wrangler_py.engine.instance.attempts.may_retry", _one_more),),
-    ),
-    Mutant(
-        "no-fence",
-        "a process writes on after its lease is gone",
-        (("wrangler_py.storage.sqlite.batches._not_driven", _returns(frozenset())),),
+    _one(
+        "events-passed-over",
+        "an event of another process is passed over",
+        f"{_CONTROL}._collect",
+        faulty.only_the_last_event,
     ),
 )
-
-
-@dataclass(frozen=True)
-class Sight:
-    """How a mutant was found."""
-
-    mutant: Mutant
-    #: Seeds until one failed that does not fail without the mutant; None: not found.
-    seeds: int | None
-    law: str = ""
-    text: str = ""
-
-
-def search(mutant: Mutant, most: int, *, without: frozenset[str] = frozenset(), first: int = 0) -> Sight:
-    """Run seeds with a mutant until a law is broken that the same seed keeps without it."""
-    with quiet():
-        folder = Folder()
-        try:
-            for seed in range(first, first + most):
-                plan = make_plan(seed)
-                with mutant.applied():
-                    broken = simulate(plan, folder, without=without).violations
-                if not broken:
-                    continue
-                known = simulate(plan, folder, without=without).laws
-                if found := next((one for one in broken if one.law not in known), None):
-                    return Sight(mutant, seed - first + 1, found.law, str(found))
-        finally:
-            folder.close()
-    return Sight(mutant, None)
-
-
-def table(names: list[str], most: int, *, without: frozenset[str] = frozenset()) -> int:
-    """Print how many seeds each mutant takes to be found; return 1 if one is not."""
-    missed = 0
-    for mutant in MUTANTS:
-        if names and mutant.name not in names:
-            continue
-        sight = search(mutant, most, without=without)
-        missed += sight.seeds is None
-        told = "not found" if sight.seeds is None else f"{sight.seeds} seeds, {sight.text:.150}"
-        print(f"{mutant.name:>24}: {told}", flush=True)
-    return 1 if missed else 0
+#: Faults that were never there.
+INVENTED = (
+    _one(
+        "result-before-commit",
+        "a result reaches run() before it is on disk",
+        f"{_COMMITS}.GroupCommit.durable",
+        faulty.durable_at_once,
+    ),
+    _one(
+        "batch-written-again",
+        "a batch whose answer was lost is written again",
+        f"{_COMMITS}.GroupCommit._write",
+        faulty.written_again,
+    ),
+    _one(
+        "event-kept",
+        "a delivered event stays in the mailbox on disk",
+        f"{_COMMITS}.GroupCommit.consume",
+        faulty.returns(None),
+    ),
+    _one(
+        "lost-wake-up",
+        "an event that comes while a wait parks is not seen",
+        f"{_SQLITE}.batches._Q",
+        faulty.replaced("park", "signal <> :signal", ":signal IS NULL"),
+    ),
+    _one(
+        "one-attempt-too-many",
+        "a step is tried once more than its limit says",
+        f"{_INSTANCE}.attempts.may_retry",
+        faulty.one_more,
+    ),
+    _one(
+        "no-fence",
+        "a batch is written whoever drives the instance",
+        f"{_SQLITE}.batches._not_driven",
+        faulty.returns(frozenset()),
+    ),
+)
+MUTANTS = (*MENDED, *INVENTED)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.programs import MINUTE, SECOND, Program, draw, edited, enriched, show
+from tests.simulation.season import seasoned
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def make_plan(seed: int) -> Plan:
         for _ in range(3):
             versions.append(edited(versions[-1], rng))
         programs.append(tuple(versions))
-    return Plan(
+    drawn = Plan(
         seed=seed,
         engines=engines,
         hibernate_after_ms=rng.choice((0, 50, 1000, 10_000, 10_000)),
@@ -124,6 +125,7 @@ def make_plan(seed: int) -> Plan:
         programs=tuple(programs),
         script=tuple(_script(rng, len(programs), kinds)),
     )
+    return seasoned(drawn)
 
 
 def _script(rng: random.Random, programs: int, kinds: list[str]) -> list[Action]:

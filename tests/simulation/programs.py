@@ -13,6 +13,8 @@ from typing import Any
 
 SECOND = 1000
 MINUTE = 60 * SECOND
+#: Commands that a step gives on its own instance.
+STEERING = ("terminate", "pause", "delete")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Try:
 
     ``outcome``: "ok", "fail", "final" (NonRetryableError), "die" (the process ends), "stubborn" (swallows its
     cancellation and goes on for long), "exit" (raises SystemExit), "cancel" (raises a CancelledError of its own), "bad"
-    (returns what cannot be stored), "stream" (returns a stream of bytes), "big" (a stream of two chunks).
+    (returns what cannot be stored), "stream" (returns a stream of bytes), "big" (a stream of two chunks), "late"
+    (swallows its cancellation and returns), "stop" (raises StopIteration), or a command of `STEERING` that the step
+    gives on its own instance.
     """
 
     ms: int = 0
@@ -101,6 +105,8 @@ class Background:
     body: tuple[Any, ...]
     #: Cancel it at the end instead of awaiting it.
     cancel: bool = False
+    #: Its body is one step, and the task is given the call of that itself.
+    eager: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,13 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """A command, "terminate" or "delete", that `run()` gives on its own instance."""
+
+    kind: str = "terminate"
+
+
+@dataclass(frozen=True)
 class Program:
     """The program of one kind of instance."""
 
@@ -171,7 +184,7 @@ class Program:
 def _is_certain(one: Any) -> bool:
     if isinstance(one, Do):
         return all(each.outcome in ("ok", "stream") and each.ms < one.timeout for each in one.tries)
-    return not isinstance(one, Race | Within | Wait | Fail | Background) and not (
+    return not isinstance(one, Race | Within | Wait | Fail | Background | Steer) and not (
         isinstance(one, Sleep) and one.until
     )
 

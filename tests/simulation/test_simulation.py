@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.simulation.driver import Folder
-from tests.simulation.mutants import MUTANTS, search
+from tests.simulation.hunt import search
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import make_plan
 from tests.simulation.run import quiet, simulate
 

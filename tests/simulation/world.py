@@ -320,6 +320,8 @@ class World:
         self.processes: list[Process] = []
         self.buried: list[Process] = []
         self.version = 0
+        #: Has a user give a command on an instance, through a process.
+        self.steer: Callable[[str, Record, Process], Coroutine[Any, Any, Any]]
         #: Faults armed by the script: (slot or None, kind, how many more writes until it strikes).
         self.armed: list[list[Any]] = []
 

@@ -1,0 +1,83 @@
+"""The search for mutants: how many seeds until a law is broken that the engine keeps without the fault."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.simulation.driver import Folder
+from tests.simulation.mutants import MENDED, MUTANTS, Mutant
+from tests.simulation.plan import make_plan
+from tests.simulation.run import COLLECT_EVERY, quiet, simulate
+from tests.simulation.world import Violation
+
+#: Seeds after which a mutant counts as not found.
+PATIENCE = 5000
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a mutant was found."""
+
+    mutant: Mutant
+    #: Seeds until one failed that does not fail without the mutant; None: not found.
+    seeds: int | None
+    law: str = ""
+    text: str = ""
+
+    @property
+    def row(self) -> str:
+        """The sight as a row of a table in Markdown."""
+        return (
+            f"| {self.mutant.what} | `{self.law}` | {self.seeds} |"
+            if self.seeds
+            else f"| {self.mutant.what} | | |"
+        )
+
+
+def search(mutant: Mutant, most: int, *, without: frozenset[str] = frozenset(), first: int = 0) -> Sight:
+    """Run seeds with a mutant until a law is broken that the same seed keeps without it."""
+    with quiet():
+        folder = Folder()
+        try:
+            for count, seed in enumerate(range(first, first + most), start=1):
+                if found := notice(mutant, seed, folder, without):
+                    return Sight(mutant, count, found.law, str(found))
+                if not count % COLLECT_EVERY:
+                    gc.collect()
+        finally:
+            folder.close()
+    return Sight(mutant, None)
+
+
+def notice(
+    mutant: Mutant, seed: int, folder: Folder, without: frozenset[str] = frozenset()
+) -> Violation | None:
+    """Return what a seed breaks with a mutant and keeps without it, None for nothing."""
+    plan = make_plan(seed)
+    with mutant.applied():
+        broken = simulate(plan, folder, without=without).violations
+    known = simulate(plan, folder, without=without).laws if broken else []
+    return next((one for one in broken if one.law not in known), None)
+
+
+def table(names: list[str], most: int, *, without: frozenset[str] = frozenset()) -> int:
+    """Print how many seeds each mutant takes to be found, ``all`` for every one; return 1 if one is not."""
+    sights = []
+    for mutant in _chosen(names):
+        sight = search(mutant, most, without=without)
+        sights.append(sight)
+        told = "not found" if sight.seeds is None else f"{sight.seeds} seeds, {sight.text:.150}"
+        print(f"{mutant.name:>26}: {told}", flush=True)
+    print("\n".join(("", "| fault put back | law | seeds |", "|---|---|---|", *(one.row for one in sights))))
+    return 1 if any(sight.seeds is None for sight in sights) else 0
+
+
+def _chosen(names: list[str]) -> Iterator[Mutant]:
+    every = {mutant.name: mutant for mutant in MUTANTS}
+    if unknown := set(names) - {*every, "all", "mended"}:
+        raise SystemExit(f"no such mutant: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    for mutant in MUTANTS:
+        if not names or "all" in names or mutant.name in names or ("mended" in names and mutant in MENDED):
+            yield mutant
