@@ -7,16 +7,19 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.runtime.conftest import CONFIG, ENTRY, Project, eventually, is_running
+from tests.support.locker import locked
 from wrangler_py.runtime.options import DEV_GRACE
-from wrangler_py.runtime.script import LAST_LINGER, PATIENCE
+from wrangler_py.runtime.script import LAST_PATIENCE
 from wrangler_py.runtime.sessions import find_session
 
 API = "/client/v4/accounts/local/workflows/my-workflow/instances"
@@ -360,9 +363,54 @@ def test_a_second_ctrl_c_does_not_wait_for_code_that_never_ends(dev, project):
     eventually(lambda: not (project.state / "session.json").exists(), "the session begins to end")
     began = time.monotonic()
     assert session.stop(signal.SIGINT) == 130
-    assert time.monotonic() - began < DEV_GRACE + LAST_LINGER + PATIENCE, (
-        "it waited as long as after the first"
-    )
+    assert time.monotonic() - began < DEV_GRACE + LAST_PATIENCE, "it waited as long as after the first"
+
+
+SWALLOWS = """\
+import asyncio
+from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
+
+class MyWorkflow(WorkflowEntrypoint):
+    async def run(self, event, step):
+        print("stuck", flush=True)
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                print("no", flush=True)
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("ok")
+"""
+
+
+def test_ctrl_c_ends_a_session_whose_code_swallows_cancellations(dev, project):
+    """Its worker leaves by itself: it is given a second to unwind, and is not waited for any longer."""
+    project.write("src/entry.py", SWALLOWS)
+    session = dev().ready()
+    assert session.get(API, "POST", "{}")[0] == 200
+    session.wait_for("stuck")
+    began = time.monotonic()
+    assert session.stop(signal.SIGINT) == 130
+    assert time.monotonic() - began < DEV_GRACE + LAST_PATIENCE + 1.5
+    with closing(sqlite3.connect(project.state / "workflows.sqlite")) as state:
+        assert state.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+
+
+def test_ctrl_c_ends_a_session_while_its_database_is_locked(dev, project):
+    project.write("src/entry.py", TWO_STEPS)
+    session = dev().ready()
+    assert session.get() == (200, "i1")
+    session.wait_for('step "first" completed')
+    with locked(project.state / "workflows.sqlite") as process:
+        began = time.monotonic()
+        assert session.stop(signal.SIGINT) == 130
+        assert time.monotonic() - began < DEV_GRACE + LAST_PATIENCE + 1.5
+        assert process.poll() is None
+    again = dev().ready()
+    project.write("go", "")
+    eventually(lambda: status_of(again) == "complete", "the instance ends")
 
 
 def test_a_port_in_use_is_named_with_what_to_do(dev, project):

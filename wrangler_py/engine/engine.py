@@ -25,6 +25,7 @@ from wrangler_py.engine.creation import (
 )
 from wrangler_py.engine.definition import Definition
 from wrangler_py.engine.describe import describe, public_stream
+from wrangler_py.engine.instance.code import LAST_UNWIND_S, UNWIND_S
 from wrangler_py.engine.instance.context import EngineContext, Stop
 from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.instance.streams import StepStream, read_chunks
@@ -176,7 +177,8 @@ class Engine:
         for context in contexts:
             context.stop(reason)
         if contexts:
-            await asyncio.gather(*(context.code.stopped() for context in contexts))
+            within = LAST_UNWIND_S if reason is Stop.DRAIN else UNWIND_S
+            await asyncio.gather(*(context.code.stopped(within) for context in contexts))
         if reason is not Stop.LOST:
             await self._commits.flush()
 

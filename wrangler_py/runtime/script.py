@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from wrangler_py.runtime.spawn import Child
 
 #: Seconds that requests in flight get after the steps in flight: when code is replaced, and when the session ends.
-LINGER, LAST_LINGER = 30.0, 2.0
-#: Seconds beyond all grace until a worker that does not leave is killed.
-PATIENCE = 2.0
+LINGER, LAST_LINGER = 30.0, 1.5
+#: Seconds until a worker that does not leave is killed: beyond all grace when code is replaced; beyond the grace of
+#: steps when the session ends, whatever holds the worker up (its code, a locked database). What is stored stays whole.
+PATIENCE, LAST_PATIENCE = 2.0, 2.0
 #: Seconds after a hand-over until the next worker is started in advance, out of the way of what answers now.
 SPARE_DELAY = 0.3
 #: Workers that may die in a row before a script that was never ready gives up.

@@ -28,7 +28,7 @@ from wrangler_py.runtime.listening import bind, url_of
 from wrangler_py.runtime.options import DEV_GRACE, DevOptions
 from wrangler_py.runtime.report import Opening, Report
 from wrangler_py.runtime.screen import Screen
-from wrangler_py.runtime.script import LAST_LINGER, PATIENCE, Script
+from wrangler_py.runtime.script import LAST_PATIENCE, Script
 from wrangler_py.runtime.sessions import (
     Session,
     SessionFile,
@@ -249,7 +249,7 @@ class Supervisor:
             script.say_goodbye()
         self._look_for_dead()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._nobody.wait(), DEV_GRACE + LAST_LINGER + PATIENCE)
+            await asyncio.wait_for(self._nobody.wait(), DEV_GRACE + LAST_PATIENCE)
         self._kill_all()
         self.desk.close()
 

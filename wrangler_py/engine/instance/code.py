@@ -11,8 +11,9 @@ from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import RUN, Scope
 from wrangler_py.engine.instance.tasks import Tasks
 
-#: Time for user code to unwind when the instance stops, in seconds, and for what goes on beside `run()`, within that.
-UNWIND_S, BESIDE_S = 5.0, 4.0
+#: Time for user code to unwind when the instance stops, in seconds, and for what goes on beside `run()`, within that;
+#: and for all of it when the process leaves, behind the grace of the steps.
+UNWIND_S, BESIDE_S, LAST_UNWIND_S = 5.0, 4.0, 1.0
 
 
 class UserCode:
@@ -104,10 +105,10 @@ class UserCode:
             for task in rest:
                 task.cancel()
 
-    async def stopped(self) -> bool:
+    async def stopped(self, within_s: float = UNWIND_S) -> bool:
         """Wait until user code has unwound; False if it will not, and goes on without being able to write."""
         if self.main is not None:
-            await asyncio.wait([self.main], timeout=UNWIND_S)
+            await asyncio.wait([self.main], timeout=within_s)
         return self.has_ended
 
 
