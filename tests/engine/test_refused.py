@@ -14,7 +14,8 @@ from tests.support.world import World, in_world
 from wrangler_py.engine import Status
 from wrangler_py.engine.model import HistoryType
 from wrangler_py.engine.store import Batch
-from wrangler_py.errors import StoreUnavailableError
+from wrangler_py.errors import StoreUnavailableError, WorkflowTimeoutError
+from wrangler_py.serde import decode
 
 RETRIED = {"retries": {"limit": 3, "delay": "1 second", "backoff": "constant"}}
 
@@ -119,6 +120,41 @@ def test_what_waits_for_a_refused_batch_is_told_to_no_user_code(tmp_path: Path) 
 
     in_world(tmp_path, body)
     assert seen == []
+
+
+def test_user_code_waits_where_the_store_cannot_be_read(tmp_path: Path) -> None:
+    """The last look for an event before a wait times out, and the chunks of a stream, are asked for again."""
+    refused = Counter[str]()
+
+    async def run(event: Any, step: Any) -> list[Any]:
+        async def pieces() -> Any:
+            yield b"a stream"
+
+        stream = await step.do("make", pieces)
+        read = b"".join([chunk async for chunk in stream]).decode()
+        try:
+            return [read, (await step.wait_for_event("go", "go", timeout="1 second")).payload]
+        except WorkflowTimeoutError:
+            return [read, "timed out"]
+
+    async def body(world: World) -> Any:
+        def fails_twice(name: str) -> Any:
+            ask = getattr(world.store, name)
+
+            async def read(*args: Any, **options: Any) -> Any:
+                refused[name] += 1
+                if refused[name] <= 2:
+                    raise StoreUnavailableError("the database cannot be read")
+                return await ask(*args, **options)
+
+            return read
+
+        for name in ("events", "chunk"):
+            setattr(world.store, name, fails_twice(name))
+        return decode((await world.run(run)).output or b"")
+
+    assert in_world(tmp_path, body) == ["a stream", "timed out"]
+    assert refused == {"events": 3, "chunk": 3}
 
 
 def test_a_creation_in_a_refused_batch_is_told_and_the_next_goes_on(tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def _many(numbers: range, options: argparse.Namespace, without: frozenset[str]) 
     for more, failed in in_batches(numbers, options.jobs, without):
         figures.update(more)
         failures.extend(failed)
+        for seed, _, text in failed:
+            print(f"seed {seed}: {text}", flush=True)
         if time.monotonic() - told_at > 10:
             told_at = time.monotonic()
             print(f"{figures['seeds']} seeds, {len(failures)} failed, {told_at - began:.0f} s", flush=True)

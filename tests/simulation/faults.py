@@ -45,6 +45,8 @@ class FaultyStore:
         async def call(*args: Any, **kwargs: Any) -> Any:
             if (delay := process.delay()) is not None:
                 await asyncio.sleep(delay)
+            if process.is_deaf():
+                raise StoreUnavailableError(f"the simulated database cannot be read ({method.__name__})")
             return await method(*args, **kwargs)
 
         return call

@@ -38,6 +38,8 @@ class Plan:
     max_wait: float
     #: Which part of the store's calls is not answered in the same turn.
     slow_rate: float
+    #: Which part of its calls that only read is refused.
+    deaf_rate: float
     #: Workflows, and how many of their instances may execute at once.
     workflows: dict[str, int | None]
     #: Programs, each in all its versions.
@@ -47,14 +49,15 @@ class Plan:
     @property
     def with_faults(self) -> bool:
         """True if something else than users acts on instances."""
-        return any(action.kind in FAULTS for action in self.script)
+        return self.deaf_rate > 0 or any(action.kind in FAULTS for action in self.script)
 
     def show(self) -> str:
         """Return the plan as text to read."""
         lines = [
             (
                 f"seed {self.seed}: {self.engines} engines, hibernate after {self.hibernate_after_ms} ms, "
-                f"look every {self.look_s} s, slow rate {self.slow_rate}, workflows {self.workflows}"
+                f"look every {self.look_s} s, slow rate {self.slow_rate}, deaf rate {self.deaf_rate}, "
+                f"workflows {self.workflows}"
             )
         ]
         used = {action.args[1] for action in self.script if action.kind == "create"}
@@ -121,6 +124,7 @@ def make_plan(seed: int) -> Plan:
         look_s=rng.choice((0.5, 2.0, 4.0)),
         max_wait=rng.choice((5.0, 30.0)),
         slow_rate=rng.choice((0.0, 0.0, 0.05, 0.3)),
+        deaf_rate=more.choice((0.0, 0.0, 0.0, 0.02)) if faulty else 0.0,
         workflows=workflows,
         programs=tuple(programs),
         script=tuple(_script(rng, len(programs), kinds)),

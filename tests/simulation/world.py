@@ -222,6 +222,11 @@ class Process:
             return None
         return rng.choice((0.0, 0.0, 0.003, 0.05, 0.6))
 
+    def is_deaf(self) -> bool:
+        """Return True if the next call of the store that only reads is refused."""
+        rate = self.world.plan.deaf_rate
+        return rate > 0 and not self.world.is_calm and self.world.rng.random() < rate
+
     def next_fault(self, name: str) -> str | None:
         """Return what goes wrong with this call."""
         return self.world.next_fault(self, name)

@@ -391,7 +391,7 @@ class Engine:
         checkpoint = public_stream(await self.store.history(row), name)
         if checkpoint is None:
             return None
-        return StepStream(checkpoint.size, read_chunks(self.store, row, checkpoint))
+        return StepStream(checkpoint.size, read_chunks(self.store.chunk, row, checkpoint))
 
     async def subscribe(
         self, workflow: str, instance_id: str, *, after: int = 0, only: Collection[HistoryType] | None = None

@@ -7,8 +7,9 @@ steps during a pause, and notices when only waits are left. `instance.runner` st
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from wrangler_py.clock import Clock
 from wrangler_py.engine.commits import GroupCommit
@@ -27,7 +28,7 @@ from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits, is_step_name
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, Status
 from wrangler_py.engine.store import Claimed, StatusChange
 from wrangler_py.engine.timers import Timers
-from wrangler_py.errors import Abort, FatalStepError, Suspend
+from wrangler_py.errors import Abort, FatalStepError, StoreUnavailableError, Suspend
 from wrangler_py.sdk.failures import rebuild, record_of
 from wrangler_py.serde import show
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 #: Extra time, in milliseconds, that a replay leaves user code to give a step up as it did the first time.
 _GIVEN_UP_MS = 1000
+#: Delay before the store is asked again for what user code waits for, in seconds.
+_ASK_AGAIN_S = 0.5
+_Answer = TypeVar("_Answer")
 #: Checkpoints that a replay returns in one turn of the event loop; about two milliseconds.
 _CHECKPOINTS_A_TURN = 200
 
@@ -287,9 +291,19 @@ class InstanceContext:
         if self.phase is not _UNDOING or self.stop_reason is not None:
             self.check_open()
 
+    async def answered(self, read: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Return what the store answers, however often it must be asked: user code would catch its failure as one of
+        its own step."""
+        while True:
+            try:
+                return await read()
+            except StoreUnavailableError:
+                await asyncio.sleep(_ASK_AGAIN_S)
+
     async def collect_events(self) -> None:
         """Take in the events stored for the instance that are not in the mailbox yet."""
-        events, _ = await self.shared.store.events(self.row, after=self.mailbox.last_number)
+        after = self.mailbox.last_number
+        events, _ = await self.answered(lambda: self.shared.store.events(self.row, after=after))
         for event in events:
             self.mailbox.receive(event)
 

@@ -6,16 +6,13 @@ an attempt that a crash ended, the next stream of the step drops before it store
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple
 
 from wrangler_py.engine.entries import Checkpoint, encode_checkpoint, read_checkpoint
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.errors import StoreError
 from wrangler_py.serde import NotSerialisableError, decode
-
-if TYPE_CHECKING:
-    from wrangler_py.engine.store import Store
 
 #: Size of a chunk in bytes; the last one of a stream may be smaller.
 CHUNK_BYTES = 256 * 1024
@@ -45,17 +42,22 @@ def restore(context: InstanceContext, data: bytes) -> Any:
         return decode(data)
     from wrangler_py.sdk.web.streams import ReadableStream, RepeatableStream
 
+    def chunk(row: int, step: int, number: int) -> Awaitable[bytes | None]:
+        return context.answered(lambda: context.shared.store.chunk(row, step, number))
+
     def reading() -> AsyncIterator[bytes]:
-        return read_chunks(context.shared.store, context.row, checkpoint)
+        return read_chunks(chunk, context.row, checkpoint)
 
     return ReadableStream(reading()) if context.shared.strict else RepeatableStream(reading)
 
 
-async def read_chunks(store: Store, row: int, checkpoint: Checkpoint) -> AsyncGenerator[bytes, None]:
-    """Give the stored chunks in order; raise StoreError if they are gone."""
+async def read_chunks(
+    read: Callable[[int, int, int], Awaitable[bytes | None]], row: int, checkpoint: Checkpoint
+) -> AsyncGenerator[bytes, None]:
+    """Give the stored chunks in order, as ``read`` (`Store.chunk`) returns them; raise StoreError if they are gone."""
     left, number = checkpoint.size, 0
     while left > 0:
-        chunk = await store.chunk(row, checkpoint.step, number)
+        chunk = await read(row, checkpoint.step, number)
         if chunk is None:
             raise StoreError("The stream this step stored is gone: its instance was restarted or deleted")
         yield chunk
