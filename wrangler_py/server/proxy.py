@@ -2,14 +2,19 @@
 
 Bodies stream in both directions. The next request goes to the next worker; one that died is not asked again until it is
 back, and what it certainly has not begun is sent to another.
+
+A worker may also be there and answer nothing: stopped, or blocked by its code. A request may take as long as it likes,
+so that is no sign. While one is under way, a worker from which nothing comes is asked for its health; where that is not
+answered either, the others come first, and after `SILENT_S` seconds what it was sent is given up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -42,31 +47,65 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 TRIES = 3
 #: Connections to a worker that are kept, and for how many seconds: fewer than it keeps them itself.
 KEPT, KEPT_FOR = 64, 30.0
+#: Seconds until a connection to a worker is given up: nobody takes it from the kernel's queue, and that is full.
+CONNECT_S = 5.0
+#: Seconds between two looks at a worker that has requests, and those that it has to say that it is well.
+LOOK_S, PROBE_S = 2.0, 2.0
+#: Seconds without any sign of life after which requests are given up: as long as a lease lasts (`engine.lease`).
+SILENT_S = 10.0
+_HEALTH = b"/cdn-cgi/pywrangler/health"
 Headers = list[tuple[bytes, bytes]]
+
+_log = logging.getLogger(__name__)
 
 
 class TooLargeError(Exception):
     """The request's body has more bytes than may be."""
 
 
+class SilentError(Exception):
+    """The worker has shown no sign of life for too long."""
+
+
 class Upstream:
-    """The connections to one worker."""
+    """The connections to one worker.
+
+    Used as a context by the task of each request: a task whose worker falls silent gets `SilentError`.
+    """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=KEPT_FOR)
         # Nothing is encrypted on the way; so the certificates of the world need not be read, which takes a while.
         self._transport = httpx.AsyncHTTPTransport(uds=path, limits=limits, verify=False)
-        self._in_flight = 0
+        #: The tasks of the requests in flight, and those of them that were given up.
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._given_up: set[asyncio.Task[Any]] = set()
         self._is_left = asyncio.Event()
         self._is_leaving = False
+        #: True once it has not answered the question for its health, until it shows a sign of life.
+        self.is_silent = False
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = 0.0
+        self._watching: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        self._in_flight += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight.add(task)
+        if self._watching is None:
+            self._watching = self._loop.create_task(self._watch())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._in_flight -= 1
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight.discard(task)
         self._look()
+        if task in self._given_up:
+            self._given_up.discard(task)
+            if isinstance(error, asyncio.CancelledError) and not task.uncancel():
+                raise SilentError from None
 
     def _look(self) -> None:
         if self._is_leaving and not self._in_flight:
@@ -74,14 +113,76 @@ class Upstream:
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response, whose body is not read yet."""
-        return await self._transport.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
+        self._heard()
+        return response
 
     async def leave(self) -> None:
         """Wait for the requests in flight, then close all connections."""
         self._is_leaving = True
         self._look()
         await self._is_left.wait()
+        if self._watching is not None:
+            self._watching.cancel()
         await self._transport.aclose()
+
+    # signs of life
+
+    def _heard(self) -> None:
+        self._heard_at = self._loop.time()
+        if self.is_silent:
+            self.is_silent = False
+            _log.warning("the worker at %s answers again", self._path)
+
+    async def _watch(self) -> None:
+        """Look after the worker while it has requests, or is silent: it gets new ones once it answers again."""
+        self._heard_at = self._loop.time()
+        while self._in_flight or self.is_silent:
+            await asyncio.sleep(LOOK_S)
+            if self._loop.time() - self._heard_at >= LOOK_S:
+                await self._ask()
+        self._watching = None
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                response = await self.send(httpx.Request("GET", "http://localhost/", extensions=_PROBE))
+                await response.aclose()
+        except httpx.TransportError as error:
+            if _is_death(error):
+                self.is_silent, self._heard_at = False, self._loop.time()
+            else:
+                self._unheard()
+        except TimeoutError:
+            self._unheard()
+
+    def _unheard(self) -> None:
+        silent_s = self._loop.time() - self._heard_at
+        if not self.is_silent:
+            self.is_silent = True
+            _log.warning(
+                "the worker at %s does not answer: it was stopped, or its code blocks the event loop. "
+                "Requests go to the others first",
+                self._path,
+            )
+        if silent_s >= SILENT_S:
+            self._given_up |= self._in_flight
+            for task in self._in_flight:
+                task.cancel()
+
+
+def _is_death(error: BaseException | None) -> bool:
+    """Return True if a worker has died, which whoever has sent it something hears of; False if its queue is full."""
+    if not isinstance(error, httpx.ConnectError):
+        return True
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_PROBE = {"target": _HEALTH, "timeout": {}}
 
 
 class Proxy:
@@ -138,13 +239,20 @@ class Proxy:
         """Return the workers to try, the one whose turn it is first."""
         sockets = self._scripts[script].sockets
         first = next(self._turn)
-        return [self._upstream(sockets[(first + more) % len(sockets)]) for more in range(TRIES)]
+        found = [
+            self._upstream(sockets[(first + more) % len(sockets)]) for more in range(max(TRIES, len(sockets)))
+        ]
+        return sorted(found, key=_is_silent)[:TRIES]
 
     def _upstream(self, path: str) -> Upstream:
         found = self._upstreams.get(path)
         if found is None:
             found = self._upstreams[path] = Upstream(path)
         return found
+
+
+def _is_silent(upstream: Upstream) -> bool:
+    return upstream.is_silent
 
 
 class _Exchange:
@@ -183,6 +291,12 @@ class _Exchange:
                 await self._refuse(413, "The request body is too large.")
             except ConnectionResetError:
                 return  # The client has gone before it had sent its whole request.
+            except SilentError:
+                if self._has_begun:
+                    raise
+                if any(not one.is_silent for one in upstreams[tried:]) and self._is_repeatable:
+                    continue
+                await self._refuse(504, _SILENT)
             except httpx.TransportError as error:
                 if self._has_begun:
                     raise  # Half a response: the connection breaks, so that nobody takes it for a whole one.
@@ -193,8 +307,12 @@ class _Exchange:
 
     def _may_repeat(self, error: httpx.TransportError) -> bool:
         """Return True if nothing was begun, or nothing is changed by beginning again."""
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return not self._has_body or not self._incoming.has_begun
+        return self._is_repeatable
+
+    @property
+    def _is_repeatable(self) -> bool:
         return not self._has_body and self._scope["method"] in SAFE
 
     async def _refuse(self, status: int, message: str) -> None:
@@ -224,7 +342,7 @@ class _Exchange:
             "http://localhost/",
             headers=self._headers(),
             content=self._body() if self._has_body else None,
-            extensions={"target": target, "timeout": {}},
+            extensions={"target": target, "timeout": {"connect": CONNECT_S}},
         )
 
     def _headers(self) -> Headers:
@@ -246,6 +364,12 @@ class _Exchange:
             if self._room < 0:
                 raise TooLargeError
             yield chunk
+
+
+_SILENT = (
+    "The worker that this request was sent to does not answer: it was stopped, or its code blocks the event loop. "
+    "Whether it carries the request out is not known."
+)
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -261,6 +263,43 @@ def test_a_killed_workers_instances_go_on_at_once(server):
         server.until("complete", "flow", f"i{number}")
     eventually(lambda: len({server.get("/pid")[1] for _ in range(4)}) == 2, "there are two again")
     assert server.get()[0] == 200
+
+
+def test_a_stopped_worker_holds_up_no_request_for_ever(server):
+    server.deploy("shop", "v1", entry("one"))
+    server.start("--workers", "2")
+    eventually(lambda: len({server.get("/pid")[1] for _ in range(4)}) == 2, "both answer")
+    stopped, other = {int(server.get("/pid")[1]) for _ in range(4)}
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        answers = [Patient(server) for _ in range(4)]
+        assert {one.answer() for one in answers} == {(200, str(other))}
+        server.says("the worker at .* does not answer")
+        # It is known by now: nobody waits for it any more.
+        assert {server.get("/pid") for _ in range(6)} == {(200, str(other))}
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    eventually(lambda: len({server.get("/pid")[1] for _ in range(4)}) == 2, "both answer again")
+
+
+class Patient(threading.Thread):
+    """A client that waits for its answer for longer than the front may take to give a worker up."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=4 * DEADLINE)
+        self._found: tuple[int, str] | None = None
+        self.start()
+
+    def run(self) -> None:
+        self._connection.request("GET", "/pid", headers={"Host": "localhost"})
+        answer = self._connection.getresponse()
+        self._found = (answer.status, answer.read().decode())
+        self._connection.close()
+
+    def answer(self) -> tuple[int, str] | None:
+        self.join(4 * DEADLINE)
+        return self._found
 
 
 def test_a_killed_front_is_replaced_and_nothing_else_happens(server):
