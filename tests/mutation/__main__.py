@@ -24,7 +24,10 @@ from tests.mutation.runs import ROOT, Session, TestRun, Trace
 
 ACCEPTED = Path(__file__).parent / "accepted.txt"
 SEEDS = "tests/mutation/seeds.py"
-STORE = [f"tests/storage/test_{name}.py" for name in ("store", "schema", "commands", "leases")]
+STORE = [
+    f"tests/storage/test_{name}.py"
+    for name in ("store", "schema", "commands", "leases", "suspects", "batches")
+]
 #: Tests of a folder, where they do not lie in the folder of the same name.
 TESTS = {
     "wrangler_py/engine": ["tests/engine", SEEDS],
