@@ -6,6 +6,7 @@ User code may take a while to unwind, and some never does; a command waits for t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -297,3 +298,24 @@ def test_code_of_an_instance_cannot_stop_the_event_loop(tmp_path):
     row, detail = in_world(tmp_path, body)
     assert row.status is Status.ERRORED
     assert "cannot stop the event loop" in detail.error.message
+
+
+def test_steps_that_end_together_although_they_were_stopped_leave_nothing_to_write(tmp_path):
+    """Both swallow the cancellation, and their results come in a turn in which nobody writes anything."""
+
+    async def run(event, step):
+        async def swallows():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+        names = ("one", "two") if event.payload else ()
+        await asyncio.gather(*(step.do(name, {"timeout": "1 day"}, swallows) for name in names))
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w", params=True)
+        await world.settle()
+        ended = await world.engine.terminate("w", row.id)
+        return ended, (await world.finish(await world.engine.create("w", params=False))).status
+
+    assert in_world(tmp_path, body) == (Status.TERMINATED, Status.COMPLETE)

@@ -228,8 +228,8 @@ class GroupCommit:
         turn, self._gathering = self._gathering, _Turn()
         self._dirty, self._under_way = False, turn
         self.transaction += 1
-        _record_groups(turn.batch)
         try:
+            _record_groups(turn.batch, self._clock.now())
             await self._write(turn)
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on
             self._refuse(turn, error)
@@ -369,12 +369,10 @@ def _unwritable(row: int, at: int, error: Exception) -> Batch:
     return batch
 
 
-def _record_groups(batch: Batch) -> None:
+def _record_groups(batch: Batch, now: int) -> None:
     """Record which results of an instance are handed to its tasks together (`engine.instance.order`)."""
     ended = {end.row for end in batch.endings} if batch.results else ()
     for row, steps in batch.results.items():
         if len(steps) > 1 and row not in ended:  # Nothing stands behind an end, and nothing replays it.
             data = encode_data(GroupData(steps))
-            batch.history.append(
-                (row, HistoryType.RESULT_GROUP, batch.history[-1][2], max(steps), 0, None, data)
-            )
+            batch.history.append((row, HistoryType.RESULT_GROUP, now, max(steps), 0, None, data))

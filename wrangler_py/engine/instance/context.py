@@ -251,7 +251,7 @@ class InstanceContext:
         """
         commits = self.shared.commits
         transaction = commits.transaction
-        if self.code.own:
+        if self.code.own and self.may_write:
             commits.result(self.row, step)
         try:
             await commits.durable()
