@@ -285,9 +285,16 @@ class _Call:
 
     async def finally_(self, one: Finally, nested: bool) -> Any:
         try:
-            return await self.body(one.body, nested=nested)
-        finally:
+            values = await self.body(one.body, nested=nested)
+        except asyncio.CancelledError:
+            with self._ledger.cleaning_up():
+                await self.body(one.cleanup, nested=nested)
+            raise
+        except BaseException:
             await self.body(one.cleanup, nested=nested)
+            raise
+        await self.body(one.cleanup, nested=nested)
+        return values
 
     async def shield(self, one: Shield, nested: bool) -> Any:
         return await asyncio.shield(self.body(one.body, nested=nested))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.engine.quarantine import ALONE
+from wrangler_py.errors import ControlFlow
 
 if TYPE_CHECKING:
     from tests.simulation.journal import Record
@@ -63,17 +64,19 @@ class Timing:
     cancelled: bool = False
     #: The deadline around it.
     outer: Timing | None = None
+    #: Code inside it cleans up after a cancellation that user code asked for: it may have fired.
+    is_over: bool = False
 
     @property
     def is_given_up(self) -> bool:
         """True if user code went on without it: a deadline around it was over before it had unwound."""
         outer = self.outer
         if outer is None:
-            return False
+            return self.is_over
         expired = (
             outer.ended is not None and not outer.cancelled and outer.ended < (self.ended or outer.ended)
         )
-        return expired or outer.is_given_up
+        return self.is_over or expired or outer.is_given_up
 
 
 @dataclass
@@ -207,6 +210,20 @@ class Ledger:
             _around.reset(inside)
             if not run.process.dead:
                 timing.ended = self._world.tick()
+
+    @contextmanager
+    def cleaning_up(self) -> Iterator[None]:
+        """Record that code cleans up after a cancellation; where the instance itself stops, it may call no step."""
+        over, timing = [], _around.get()
+        while timing is not None:
+            over.append(timing)
+            timing.is_over, timing = True, timing.outer
+        try:
+            yield
+        except ControlFlow:
+            for timing in over:
+                timing.is_over = False
+            raise
 
     def end_run(self, run: Run, *outcome: Any) -> None:
         """Record how `run()` ended."""

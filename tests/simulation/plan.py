@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-from tests.simulation.programs import MINUTE, SECOND, Program, draw, edited, enriched, show
+from tests.simulation.programs import MINUTE, SECOND, Program, deadly_attempts, draw, edited, enriched, show
 from tests.simulation.season import seasoned
 
 
@@ -50,6 +51,17 @@ class Plan:
     def with_faults(self) -> bool:
         """True if something else than users acts on instances."""
         return self.deaf_rate > 0 or any(action.kind in FAULTS for action in self.script)
+
+    @cached_property
+    def deadly_attempts(self) -> int:
+        """The number of attempts that end their process, in all lives of all instances at most."""
+        lives = 1 + sum(action.kind.startswith("restart") for action in self.script)
+        created = [action for action in self.script if action.kind in ("create", "batch")]
+        return lives * sum(
+            (1 + (action.kind == "batch"))
+            * max(map(deadly_attempts, self.programs[int(str(action.args[1]))]))
+            for action in created
+        )
 
     def show(self) -> str:
         """Return the plan as text to read."""

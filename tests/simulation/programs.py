@@ -199,6 +199,12 @@ def walk(body: tuple[Any, ...]) -> list[Any]:
     return found
 
 
+def deadly_attempts(program: Program) -> int:
+    """Return how many attempts of a program end their process at most."""
+    steps = [one for one in walk(program.body) if isinstance(one, Do)]
+    return sum(one.limit + 1 for one in steps if any(each.outcome == "die" for each in one.tries))
+
+
 def children(one: Any) -> tuple[tuple[Any, ...], ...]:
     """Return the bodies inside a statement."""
     if isinstance(one, Gather | Race):

@@ -32,7 +32,7 @@ TURN_S = 1e-6
 IDLE_S = 1.0
 #: More callbacks in one moment of virtual time than this, and something spins.
 MOST_TURNS = 60_000
-#: More deaths than any plan asks for: a step that kills its process is not counted.
+#: Deaths beside those that a plan's programs ask for: with more, a step that kills its process is not counted.
 MOST_DEATHS = 60
 
 
@@ -362,7 +362,7 @@ class World:
         """Start another process where one has ended."""
         if self.processes[old.slot] is not old:
             return
-        if self.deaths > MOST_DEATHS:
+        if self.deaths > MOST_DEATHS + self.plan.deadly_attempts:
             self.report("ends", old.name, "its steps kill process after process")
             raise Stuck("too many deaths")
         self.buried.append(old)
