@@ -108,13 +108,14 @@ def decode_start(data: bytes | None) -> StartData:
     return _start.decode(data) if data else StartData()
 
 
-def read_scope(data: bytes | None) -> tuple[str, int]:
+def read_scope(data: bytes) -> tuple[str, int] | None:
     """Return the task path and the parent of a start event by its stored data, without decoding all of it.
 
-    In JSON a quote inside of a string is escaped, so these marks stand where they are keys and nowhere else.
+    None for a step in `run()` itself, whose data names neither. In JSON a quote inside of a string is escaped, so these
+    marks stand where they are keys and nowhere else.
     """
-    if data is None or (b'"task"' not in data and b'"parent"' not in data):
-        return "", 0
+    if b'"task"' not in data and b'"parent"' not in data:
+        return None
     _, found, path = data.rpartition(b'"task":"')
     task = path.partition(b'"')[0].decode() if found else ""
     _, found, number = data.rpartition(b'"parent":')

@@ -7,8 +7,11 @@ running instance is legal but must be *seen* (engine-semantics, section 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+
+import msgspec
 
 from wrangler_py.engine.entries import (
     StartData,
@@ -22,9 +25,6 @@ from wrangler_py.engine.entries import (
 )
 from wrangler_py.engine.model import ErrorRecord, HistoryEvent, HistoryType, Kind
 
-#: The key of a step that is shown: its kind and ``<name>-<count>``.
-StepKey = tuple[Kind, str]
-
 
 class Scope(NamedTuple):
     """Where a step is called: the path of the task, and the number of the step in whose callback, 0 for none."""
@@ -34,53 +34,34 @@ class Scope(NamedTuple):
 
 
 RUN = Scope()
-#: The key of a step, with a count: its kind, its name and where it is called.
-Place = tuple[Kind, str, Scope]
 
 
-class Recorded:
+class Recorded(msgspec.Struct, eq=False):
     """The history of one step."""
 
-    __slots__ = (
-        "abandoned_ms",
-        "attempt_open",
-        "attempts",
-        "data",
-        "done",
-        "ended_at",
-        "error",
-        "kind",
-        "name",
-        "output",
-        "retry_at",
-        "shift_ms",
-        "started_at",
-        "step",
-        "visited",
-    )
-
-    def __init__(self, kind: Kind, name: str, step: int, data: bytes | None, started_at: int = 0) -> None:
-        self.started_at = self.ended_at = started_at
-        #: After how many milliseconds `run()` gave it up; None: it did not.
-        self.abandoned_ms: int | None = None
-        self.kind = kind
-        self.name = name
-        self.step = step
-        self.data = data
-        self.attempts = 0
-        self.attempt_open = False
-        self.retry_at: int | None = None
-        #: Milliseconds the instance was paused while this step was pending.
-        self.shift_ms = 0
-        self.done = False
-        self.output: bytes | None = None
-        self.error: ErrorRecord | None = None
-        self.visited = False
+    kind: Kind
+    name: str
+    step: int
+    data: bytes | None
+    started_at: int = 0
+    ended_at: int = 0
+    #: After how many milliseconds `run()` gave it up; None: it did not.
+    abandoned_ms: int | None = None
+    attempts: int = 0
+    attempt_open: bool = False
+    retry_at: int | None = None
+    #: Milliseconds the instance was paused while this step was pending.
+    shift_ms: int = 0
+    done: bool = False
+    output: bytes | None = None
+    error: ErrorRecord | None = None
+    visited: bool = False
 
     @property
     def scope(self) -> Scope:
         """Where it was called."""
-        return Scope(*read_scope(self.data))
+        named = read_scope(self.data) if self.data else None
+        return RUN if named is None else Scope(*named)
 
     @property
     def start(self) -> StartData:
@@ -96,25 +77,46 @@ def spare(records: Iterable[Recorded], culprit: str | None) -> None:
             record.attempts -= 1
 
 
-_START_KINDS = {
-    HistoryType.STEP_START: Kind.DO,
-    HistoryType.SLEEP_START: Kind.SLEEP,
-    HistoryType.WAIT_START: Kind.WAIT,
-}
-_DONE = {HistoryType.STEP_SUCCESS, HistoryType.SLEEP_COMPLETE, HistoryType.WAIT_COMPLETE}
-_FAILED = {
-    HistoryType.STEP_FAILURE,
-    HistoryType.SLEEP_ABANDONED,
-    HistoryType.WAIT_TIMED_OUT,
-    HistoryType.WAIT_ABANDONED,
-}
+class _Namesakes:
+    """The stored steps of one kind and name, in the order of their starts."""
+
+    __slots__ = ("_expected", "_highest", "records", "visited")
+
+    def __init__(self) -> None:
+        self.records: list[Recorded] = []
+        #: How many of them have come up.
+        self.visited = 0
+        #: Those of each place that it has not asked for yet.
+        self._expected: dict[Scope, deque[Recorded]] | None = None
+        self._highest: int | None = None
+
+    def next_at(self, scope: Scope) -> Recorded | None:
+        """Return what a place asks for when it asks once more, None if it asked less often the first time."""
+        if self._expected is None:
+            self._expected = defaultdict(deque)
+            for record in self.records:
+                self._expected[record.scope].append(record)
+        expected = self._expected.get(scope)
+        return expected.popleft() if expected else None
+
+    def next_count(self) -> int:
+        """Return the count of a step that starts for the first time."""
+        if self._highest is None:
+            self._highest = max((_count(record.name) for record in self.records), default=0)
+        self._highest += 1
+        return self._highest
+
+
+def _count(display: str) -> int:
+    return int(display.rpartition("-")[2] or 0)
 
 
 class Replay:
     """The folded history of an instance, and which of its steps this lifetime has visited."""
 
     def __init__(self, history: Iterable[HistoryEvent] = ()) -> None:
-        self.recorded: dict[StepKey, Recorded] = {}
+        #: By the number of the step.
+        self.recorded: dict[int, Recorded] = {}
         self.last_step = 0
         self.steps_taken = 0
         self.stored_bytes = 0
@@ -127,13 +129,7 @@ class Replay:
         #: rollback, and the step's display name.
         self.fatal_attempts: dict[tuple[bool, str], int] = {}
         self._ends = 0
-        #: The highest count of each kind and name.
-        self._counts: dict[tuple[Kind, str], int] = {}
-        self._by_place: dict[tuple[Place, int], Recorded] = {}
-        self._by_name: dict[tuple[Kind, str], list[Recorded]] = {}
-        self._visits: dict[Place, int] = {}
-        self._unvisited: dict[tuple[Kind, str], int] = {}
-        self._steps: dict[int, Recorded] = {}
+        self._names: defaultdict[tuple[Kind, str], _Namesakes] = defaultdict(_Namesakes)
         self._children: dict[int, list[Recorded]] | None = None
         self._order = _Order()
         self._fold(history)
@@ -141,18 +137,23 @@ class Replay:
     # folding
 
     def _fold(self, history: Iterable[HistoryEvent]) -> None:
-        steps = self._steps
-        stored: dict[Place, int] = {}
         for event in history:
-            if event.type is HistoryType.RESULT_GROUP:
-                self._fold_group(read_group(event))
-            elif event.step:
-                self._fold_step(event, steps, stored)
-            elif event.type is HistoryType.WORKFLOW_RESUMED:
-                self._shift(steps.values(), read_resume(event).paused_ms)
-            elif event.type is HistoryType.PROCESS_DIED:
-                self._fold_death(event)
-        self.last_step = max(steps, default=0)
+            kind = _START_KINDS.get(event.type)
+            if kind is not None:
+                self._fold_start(event, kind)
+            elif (fold := _PROGRESS.get(event.type)) is None:
+                self._fold_rare(event)
+            elif (record := self.recorded.get(event.step)) is not None:
+                fold(self, event, record)
+        self.last_step = max(self.recorded, default=0)
+
+    def _fold_rare(self, event: HistoryEvent) -> None:
+        if event.type is HistoryType.RESULT_GROUP:
+            self._fold_group(read_group(event))
+        elif event.type is HistoryType.WORKFLOW_RESUMED:
+            self._shift(self.recorded.values(), read_resume(event).paused_ms)
+        elif event.type is HistoryType.PROCESS_DIED:
+            self._fold_death(event)
 
     def _fold_group(self, steps: list[int]) -> None:
         known = [step for step in steps if step in self.ranks]
@@ -164,47 +165,31 @@ class Replay:
         if event.name is not None:
             self.fatal_attempts[death.rollback, event.name] = event.attempt
         if death.is_certain:
-            spare(self._steps.values(), None if death.rollback else event.name)
+            spare(self.recorded.values(), None if death.rollback else event.name)
 
-    def _fold_step(self, event: HistoryEvent, steps: dict[int, Recorded], stored: dict[Place, int]) -> None:
-        kind = _START_KINDS.get(event.type)
-        if kind is not None:
-            record = steps[event.step] = Recorded(kind, event.name or "", event.step, event.data, event.at)
-            self.recorded[kind, record.name] = record
-            self._index(record, stored)
-            self.steps_taken += kind is not Kind.SLEEP
-            if _mentions(event.data, b'"rollback":true') and record.start.rollback:
-                self.reversible.add(event.step)
-        elif (found := steps.get(event.step)) is not None:
-            self._fold_progress(event, found)
+    def _fold_start(self, event: HistoryEvent, kind: Kind) -> None:
+        name, data = event.name or "", event.data
+        record = self.recorded[event.step] = Recorded(kind, name, event.step, data, event.at)
+        self._names[kind, name.rpartition("-")[0]].records.append(record)
+        self.steps_taken += kind is not _SLEEP
+        if _mentions(data, b'"rollback":true') and record.start.rollback:
+            self.reversible.add(event.step)
 
-    def _index(self, record: Recorded, stored: dict[Place, int]) -> None:
-        name, _, count = record.name.rpartition("-")
-        self._counts[record.kind, name] = max(self._counts.get((record.kind, name), 0), int(count or 0))
-        self._by_name.setdefault((record.kind, name), []).append(record)
-        self._unvisited[record.kind, name] = self._unvisited.get((record.kind, name), 0) + 1
-        place = (record.kind, name, record.scope)
-        number = stored[place] = stored.get(place, 0) + 1
-        self._by_place[place, number] = record
+    def _fold_attempt(self, event: HistoryEvent, record: Recorded) -> None:
+        record.attempts, record.attempt_open, record.retry_at = event.attempt, True, None
+        record.shift_ms = 0
 
-    def _fold_progress(self, event: HistoryEvent, record: Recorded) -> None:
-        kind = event.type
-        if kind is HistoryType.ATTEMPT_START:
-            record.attempts, record.attempt_open, record.retry_at = event.attempt, True, None
-            record.shift_ms = 0
-        elif kind in _DONE:
-            record.done, record.attempt_open, record.output = True, False, event.data
-            self._rank(record, event.at)
-            self.stored_bytes += len(event.data or b"")
-            if (stream := read_checkpoint(event.data)) is not None:
-                self.stored_bytes += stream.size
-        elif kind is HistoryType.ATTEMPT_FAILURE:
-            record.attempt_open, record.retry_at = False, read_failure(event).retry_at
-            record.shift_ms = 0
-        elif kind is HistoryType.RESULT_ABANDONED:
-            self._fold_given_up(event, record)
-        elif kind in _FAILED:
-            self._fold_failure(event, record)
+    def _fold_attempt_failure(self, event: HistoryEvent, record: Recorded) -> None:
+        record.attempt_open, record.retry_at = False, read_failure(event).retry_at
+        record.shift_ms = 0
+
+    def _fold_result(self, event: HistoryEvent, record: Recorded) -> None:
+        data = event.data or b""
+        record.done, record.attempt_open, record.output = True, False, event.data
+        self._rank(record, event.at)
+        self.stored_bytes += len(data)
+        if (stream := read_checkpoint(data)) is not None:
+            self.stored_bytes += stream.size
 
     def _fold_failure(self, event: HistoryEvent, record: Recorded) -> None:
         failure = read_failure(event)
@@ -235,14 +220,13 @@ class Replay:
         """Return what is known of the step that a task reaches now, None if that is no stored one of this place."""
         if not self.recorded:
             return None
-        place = (kind, name, scope)
-        count = self._visits[place] = self._visits.get(place, 0) + 1
-        found = self._by_place.get((place, count))
+        found = self._names[kind, name].next_at(scope)
         return None if found is None or found.visited else self._visited(found, scope)
 
     def may_have_moved(self, kind: Kind, name: str) -> bool:
         """Return True if a stored step of this kind and name has not come up yet."""
-        return self._unvisited.get((kind, name), 0) > 0
+        same = self._names[kind, name]
+        return same.visited < len(same.records)
 
     def adopt(self, kind: Kind, name: str, scope: Scope) -> Recorded | None:
         """Return the first stored step of a kind and name that did not come up where it was, None if there is none.
@@ -250,7 +234,7 @@ class Replay:
         Code that changed may call it from another task, and histories of old versions do not say from which. A step
         in a callback never takes the place of one outside, nor of one in another callback.
         """
-        for record in self._by_name.get((kind, name), ()):
+        for record in self._names[kind, name].records:
             if not record.visited and record.scope.parent == scope.parent:
                 self._order.adopted(record)
                 return self._visited(record, scope)
@@ -267,13 +251,11 @@ class Replay:
     def _mark(self, record: Recorded) -> None:
         if not record.visited:
             record.visited = True
-            self._unvisited[record.kind, record.name.rpartition("-")[0]] -= 1
+            self._names[record.kind, record.name.rpartition("-")[0]].visited += 1
 
     def new_name(self, kind: Kind, name: str, scope: Scope) -> str:
         """Return the display name ``<name>-<count>`` of a step that starts for the first time."""
-        key = (kind, name)
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        display = f"{name}-{count}"
+        display = f"{name}-{self._names[kind, name].next_count()}"
         if self.recorded and not scope.parent:
             self._order.new(scope.task, display)
         return display
@@ -300,7 +282,7 @@ class Replay:
     def _is_missed(self, record: Recorded) -> bool:
         if record.visited:
             return False
-        outer = self._steps.get(record.scope.parent)
+        outer = self.recorded.get(record.scope.parent)
         # A step inside a callback comes up when that is called again, if it then goes the same way.
         return outer is None or (outer.done and (outer.visited or self._is_missed(outer)))
 
@@ -311,6 +293,27 @@ class Replay:
         """
         missed = [record.name for record in self.recorded.values() if self._is_missed(record)]
         return self._order.messages() + ([_missed(missed)] if missed else [])
+
+
+#: By their class, the members of an Enum are found by Python code (3.11), which every stored step would pay for.
+_SLEEP = Kind.SLEEP
+_START_KINDS = {
+    HistoryType.STEP_START: Kind.DO,
+    HistoryType.SLEEP_START: Kind.SLEEP,
+    HistoryType.WAIT_START: Kind.WAIT,
+}
+_PROGRESS: dict[HistoryType, Callable[[Replay, HistoryEvent, Recorded], None]] = {
+    HistoryType.ATTEMPT_START: Replay._fold_attempt,
+    HistoryType.ATTEMPT_FAILURE: Replay._fold_attempt_failure,
+    HistoryType.STEP_SUCCESS: Replay._fold_result,
+    HistoryType.SLEEP_COMPLETE: Replay._fold_result,
+    HistoryType.WAIT_COMPLETE: Replay._fold_result,
+    HistoryType.RESULT_ABANDONED: Replay._fold_given_up,
+    HistoryType.STEP_FAILURE: Replay._fold_failure,
+    HistoryType.SLEEP_ABANDONED: Replay._fold_failure,
+    HistoryType.WAIT_TIMED_OUT: Replay._fold_failure,
+    HistoryType.WAIT_ABANDONED: Replay._fold_failure,
+}
 
 
 def _mentions(data: bytes | None, field: bytes) -> bool:
