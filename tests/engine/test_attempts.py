@@ -375,10 +375,13 @@ def test_a_callback_that_blocks_for_longer_than_its_timeout_comes_too_late(form)
     async def main() -> None:
         executor = AttemptExecutor(clock)
         with pytest.raises(WorkflowTimeoutError):
-            await executor.call(Callback(work, is_async=True, wants_context=False), {}, 500)
+            await executor.call(Callback(work, is_async=True, wants_context=False), {}, executor.due(500))
         executor.extend_deadlines(3)
         clock.seconds += 100
-        assert await executor.call(Callback(work, is_async=True, wants_context=False), {}, 2500) == "too late"
+        assert (
+            await executor.call(Callback(work, is_async=True, wants_context=False), {}, executor.due(2500))
+            == "too late"
+        )
 
     if form == "raises":
         with pytest.raises(ValueError):
@@ -398,7 +401,7 @@ def test_a_debugger_may_sit_in_a_callback():
             executor.extend_deadlines(60)
             return "fine"
 
-        return await executor.call(Callback(work, is_async=True, wants_context=False), {}, 500)
+        return await executor.call(Callback(work, is_async=True, wants_context=False), {}, executor.due(500))
 
     assert asyncio.run(main()) == "fine"
 

@@ -234,7 +234,7 @@ MENDED = (
         "tasks with one step name get each other's result",
         (
             (f"{_INSTANCE}.replay.Recorded.scope", faulty.everywhere),
-            (f"{_INSTANCE}.code.UserCode.scope", faulty.returns(RUN)),
+            (f"{_INSTANCE}.code.UserCode._scope", faulty.returns(RUN)),
         ),
     ),
     _one(

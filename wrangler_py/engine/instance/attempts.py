@@ -12,9 +12,9 @@ from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
-from wrangler_py.engine.instance.executor import ask_delay, encode_result
+from wrangler_py.engine.instance.executor import Due, ask_delay, encode_result
 from wrangler_py.engine.instance.place import current_step
-from wrangler_py.engine.instance.replay import RUN, Recorded
+from wrangler_py.engine.instance.replay import RUN, Reached, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Kind, StepConfig
 from wrangler_py.engine.retry import (
@@ -34,6 +34,7 @@ from wrangler_py.errors import (
 from wrangler_py.sdk.failures import capture, final, record_of
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
 
+_DO = Kind.DO
 _DEFAULT_START = encode_data(StartData(config=DEFAULT_CONFIG))
 
 
@@ -41,6 +42,13 @@ class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
     is_rollback = False
+    #: What they write into the history. Here, because an attribute of an Enum class is slow (3.11).
+    STEP_START = HistoryType.STEP_START
+    STEP_SUCCESS = HistoryType.STEP_SUCCESS
+    STEP_FAILURE = HistoryType.STEP_FAILURE
+    ATTEMPT_START = HistoryType.ATTEMPT_START
+    ATTEMPT_SUCCESS = HistoryType.ATTEMPT_SUCCESS
+    ATTEMPT_FAILURE = HistoryType.ATTEMPT_FAILURE
     __slots__ = (
         "attempt",
         "config",
@@ -49,7 +57,7 @@ class Attempts:
         "display",
         "has_ended",
         "is_open",
-        "name",
+        "reached",
         "recorded",
         "step",
     )
@@ -57,32 +65,30 @@ class Attempts:
     def __init__(
         self,
         context: InstanceContext,
-        name: str,
-        display: str,
+        reached: Reached,
         policy: Policy,
-        recorded: Recorded | None,
         *,
         number: int | None = None,
     ) -> None:
         self.context = context
-        self.name = name
-        self.display = display
-        self.recorded = recorded
+        self.reached = reached
+        self.display = reached.display
+        self.recorded = recorded = reached.recorded
         self.config: StepConfig = policy.config
         self.delay_function = policy.delay_function
         self.attempt = 0
         #: True while an attempt has begun and its end is not logged; True once the step's own end is.
         self.is_open = self.has_ended = False
         if recorded is None:
-            self.step = context.new_step(Kind.DO) if number is None else number
-            self._log(HistoryType.STEP_START, self._start_data())
+            self.step = context.new_step(_DO) if number is None else number
+            self._log(self.STEP_START, self._start_data())
         else:
             self.step = recorded.step
             self.attempt = recorded.attempts
             self.config = recorded.start.config or policy.config
 
     def _start_data(self) -> bytes:
-        scope = self.context.code.scope()
+        scope = self.reached.scope
         if self.config is DEFAULT_CONFIG and not scope.parent:
             return (
                 _DEFAULT_START
@@ -97,24 +103,21 @@ class Attempts:
     async def run(self, callback: Callback) -> Any:
         """Go on with the attempts until one succeeds, and return what was stored; raise what the last one ended in."""
         try:
-            return await self._run(callback)
+            retry_at = None if self.recorded is None else await self._recover(self.recorded)
+            if self.context.replay.fatal_attempts and self._was_fatal():
+                self._begin()
+                retry_at = await self._failed(self._counted_death())
+            while True:
+                if retry_at is not None:
+                    await self.context.waits.until_time(retry_at)
+                    await self.context.gate.enter()
+                outcome = await self._try(callback)
+                if isinstance(outcome, bytes):
+                    return restore(self.context, outcome)
+                retry_at = outcome
         except asyncio.CancelledError:
             self._abandon()
             raise
-
-    async def _run(self, callback: Callback) -> Any:
-        retry_at = None if self.recorded is None else await self._recover(self.recorded)
-        if self.context.replay.fatal_attempts and self._was_fatal():
-            self._begin()
-            retry_at = await self._failed(self._counted_death())
-        while True:
-            if retry_at is not None:
-                await self.context.waits.until_time(retry_at)
-                await self.context.gate.enter()
-            outcome = await self._try(callback)
-            if isinstance(outcome, bytes):
-                return restore(self.context, outcome)
-            retry_at = outcome
 
     async def _recover(self, recorded: Recorded) -> int | None:
         """Return when the next attempt may start, for a step an earlier lifetime left unfinished."""
@@ -128,7 +131,7 @@ class Attempts:
 
     def _begin(self) -> None:
         self.attempt += 1
-        self._log(HistoryType.ATTEMPT_START)
+        self._log(self.ATTEMPT_START)
         self.is_open = True
 
     def _death(self) -> WorkflowInternalError:
@@ -168,9 +171,9 @@ class Attempts:
 
     def _store(self, data: bytes) -> Awaitable[None]:
         context = self.context
-        self._log(HistoryType.ATTEMPT_SUCCESS)
+        self._log(self.ATTEMPT_SUCCESS)
         self.is_open, self.has_ended = False, True
-        self._log(HistoryType.STEP_SUCCESS, data)
+        self._log(self.STEP_SUCCESS, data)
         context.count_bytes(len(data))
         return self._hand_over()
 
@@ -184,7 +187,7 @@ class Attempts:
         entered = shared.places.enter(context.place, self.display, self.step)
         try:
             ctx = self.ctx() if callback.wants_context else {}
-            value = await shared.executor.call(callback, ctx, self.config.timeout_ms, self._entry())
+            value = await shared.executor.call(callback, ctx, due, self._entry())
             try:
                 return encode_result(value, self.display)
             except RpcTypeError as error:
@@ -213,18 +216,18 @@ class Attempts:
             is_rollback=self.is_rollback,
         )
 
-    async def _record(self, stream: AsyncIterable[Any], due: float) -> bytes:
+    async def _record(self, stream: AsyncIterable[Any], due: Due) -> bytes:
         """Store the stream a callback returned, in what is left of the attempt's time."""
         recording = record(self.context, self.step, stream)
         try:
-            data: bytes = await self.context.shared.executor.bounded(recording, self.config.timeout_ms, due)
+            data: bytes = await self.context.shared.executor.bounded(recording, due)
         except NotBytesError as error:
             raise self._not_serialisable(error) from None
         return data
 
     def _not_serialisable(self, error: NotSerialisableError) -> Abort:
         text = (
-            f'The execution of the Workflow instance was terminated, as the step "{self.name}" '
+            f'The execution of the Workflow instance was terminated, as the step "{self.reached.name}" '
             f"returned a value which is not serialisable: {error}"
         )
         self._failed_for_good(record_of("WorkflowFatalError", text), attempt_too=True)
@@ -259,10 +262,10 @@ class Attempts:
         is_final = current_step.get() is None or not may_retry(self.config.retries, self.attempt)
         failure = encode_data(FailureData(record, limit=self.config.retries.limit, abandoned=is_final))
         if self.is_open:
-            self._log(HistoryType.ATTEMPT_FAILURE, failure)
+            self._log(self.ATTEMPT_FAILURE, failure)
             self.is_open = False
         if is_final:
-            self._log(HistoryType.STEP_FAILURE, failure)
+            self._log(self.STEP_FAILURE, failure)
 
     # failures
 
@@ -278,7 +281,7 @@ class Attempts:
             return await self._give_up(capture(failure), attempt_error=record)
         retry_at = self.context.now() + delay
         self.is_open = False
-        self._log(HistoryType.ATTEMPT_FAILURE, encode_data(FailureData(record, retry_at, retries.limit)))
+        self._log(self.ATTEMPT_FAILURE, encode_data(FailureData(record, retry_at, retries.limit)))
         await self.context.durable()
         return retry_at
 
@@ -299,7 +302,7 @@ class Attempts:
         self.is_open, self.has_ended = False, True
         if attempt_error is not None or attempt_too:
             self._log(
-                HistoryType.ATTEMPT_FAILURE,
+                self.ATTEMPT_FAILURE,
                 data=encode_data(FailureData(attempt_error or record, None, limit)),
             )
-        self._log(HistoryType.STEP_FAILURE, encode_data(FailureData(record, None, limit)))
+        self._log(self.STEP_FAILURE, encode_data(FailureData(record, None, limit)))

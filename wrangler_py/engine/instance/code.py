@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wrangler_py.engine.instance import idle
-from wrangler_py.engine.instance.place import current_step
+from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.engine.instance.replay import RUN, Scope
 from wrangler_py.engine.instance.tasks import Tasks
 
@@ -37,21 +37,17 @@ class UserCode:
         except RuntimeError:  # No event loop runs.
             return False
 
-    def called_step(self, task: asyncio.Task[Any] | None) -> None:
-        """Note that ``task`` calls a step."""
+    def called_step(self) -> Scope:
+        """Note that the current task calls a step; return where: in which task, and in which step's callback."""
+        task = asyncio.current_task()
         if task is not None and task is not self.main and task not in self._callers:
             self._callers.add(task)
             task.add_done_callback(self._callers.discard)
+        return self._scope(task, current_step.get())
 
-    def scope(self) -> Scope:
-        """Return where user code is now: in which of the instance's tasks, and in which step's callback."""
-        if not self.own and current_step.get() is None:
+    def _scope(self, task: asyncio.Task[Any] | None, outer: StepPlace | None) -> Scope:
+        if task is self.main and outer is None:
             return RUN
-        return self.scope_of(asyncio.current_task())
-
-    def scope_of(self, task: asyncio.Task[Any] | None) -> Scope:
-        """Return where ``task``, the current task, is."""
-        outer = current_step.get()
         path = self.own.path_of(task)
         return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
 

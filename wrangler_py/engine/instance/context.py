@@ -21,7 +21,7 @@ from wrangler_py.engine.instance.gate import Gate
 from wrangler_py.engine.instance.mailbox import Mailbox
 from wrangler_py.engine.instance.order import Order
 from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
-from wrangler_py.engine.instance.replay import Recorded, Replay
+from wrangler_py.engine.instance.replay import Reached, Recorded, Replay
 from wrangler_py.engine.instance.suspicion import Suspicion
 from wrangler_py.engine.instance.waits import Waits
 from wrangler_py.engine.limits import MAX_STEP_NAME, PlanLimits, is_step_name
@@ -75,6 +75,7 @@ class Phase(Enum):
 
 #: By their class, the members of an Enum are found by Python code (3.11), which every step would pay for.
 _COLLECTING, _UNDOING = Phase.COLLECTING, Phase.UNDOING
+_SLEEP = Kind.SLEEP
 
 
 class EngineContext:
@@ -191,11 +192,10 @@ class InstanceContext:
 
     # requests of steps
 
-    async def reach(self, kind: Kind, name: object) -> tuple[str, Recorded | None]:
-        """Note that user code has called a step; return its display name and what history knows of it."""
+    async def reach(self, kind: Kind, name: object) -> Reached:
+        """Note that user code has called a step; return what is known of it."""
         self.check_open()
-        task = asyncio.current_task()
-        self.code.called_step(task)
+        scope, replay = self.code.called_step(), self.replay
         plain = str.__str__(name) if isinstance(name, str) else ""
         if not is_step_name(plain):
             shown = plain if isinstance(name, str) else show(name)
@@ -205,14 +205,14 @@ class InstanceContext:
                 )
             )
         self.order.moved()
-        scope, replay = self.code.scope_of(task), self.replay
         recorded = replay.visit(kind, plain, scope)
         if recorded is None and replay.may_have_moved(kind, plain):
             # The task that recorded it may not have reached it yet: hand every recorded result over first.
             await self.order.rest()
             self.check_open()
             recorded = replay.adopt(kind, plain, scope)
-        return (replay.new_name(kind, plain, scope) if recorded is None else recorded.name), recorded
+        display = replay.new_name(kind, plain, scope) if recorded is None else recorded.name
+        return Reached(plain, display, scope, recorded)
 
     async def stored_end(self, recorded: Recorded) -> bytes:
         """Return a step's stored result when it is its turn; for one that `run()` gave up, wait to be given up again.
@@ -251,7 +251,7 @@ class InstanceContext:
         """
         commits = self.shared.commits
         transaction = commits.transaction
-        if self.code.own and self.may_write:
+        if self.code.own.alive and self.may_write:
             commits.result(self.row, step)
         try:
             await commits.durable()
@@ -316,7 +316,7 @@ class InstanceContext:
     def new_step(self, kind: Kind) -> int:
         """Number a step that starts for the first time; past the step limit, end the instance."""
         replay = self.replay
-        if kind is not Kind.SLEEP:
+        if kind is not _SLEEP:
             replay.steps_taken += 1
             limit = self.definition.steps
             if replay.steps_taken > limit:

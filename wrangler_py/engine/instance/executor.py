@@ -30,6 +30,8 @@ from wrangler_py.serde import encode
 
 #: Time for a callback to clean up after its timeout, in seconds.
 GRACE_S = 1.0
+#: When an attempt is over at the latest, in monotonic seconds, and the timeout in milliseconds that says so.
+Due = tuple[float, int]
 
 
 class AttemptExecutor:
@@ -45,74 +47,64 @@ class AttemptExecutor:
         #: Seconds spent in a debugger, by which all attempts may take longer.
         self._excused = 0.0
 
-    async def call(
-        self, callback: Callback, context: dict[str, Any], timeout_ms: int, entry: bytes = b""
-    ) -> Any:
+    async def call(self, callback: Callback, context: dict[str, Any], due: Due, entry: bytes = b"") -> Any:
         """Call ``callback`` and return its result. ``entry`` is its entry in the record of what executes, if kept.
 
         Raises:
-            WorkflowTimeoutError: it took longer than ``timeout_ms``, whatever it did then. A coroutine is cancelled,
-                and closed if it goes on for `GRACE_S`; a thread is left behind; a late result is dropped.
+            WorkflowTimeoutError: it was not through when ``due``, whatever it did then. A coroutine is cancelled, and
+                closed if it goes on for `GRACE_S`; a thread is left behind; a late result is dropped.
         """
-        due = self.due(timeout_ms)
         if not callback.is_async:
-            return await self.bounded(self._threaded(callback, context, entry), timeout_ms, due)
+            return await self.bounded(self._threaded(callback, context, entry), due)
         coroutine = callback.invoke(context)
         # Begun by hand: most callbacks never wait, and planning a timeout costs as much as all the rest of a step.
         before = RECORD.begin(entry) if entry else b""
         try:
             awaited = coroutine.send(None)
         except StopIteration as stop:
-            self._check(due, timeout_ms)
+            self._check(due)
             return stop.value
         except GeneratorExit as error:
             raise raised_by_code(error) from error
         except Exception as error:
-            self._check(due, timeout_ms, error=error)
+            self._check(due, error=error)
             raise
         finally:
             if entry:
                 RECORD.resume(before)
-        return await self._within(_Drive(coroutine, entry).go_on, awaited, timeout_ms, due)
+        return await self._within(_Drive(coroutine, entry).go_on, awaited, due)
 
-    def due(self, timeout_ms: int) -> float:
-        """Return when an attempt that begins now is over at the latest, for `bounded`."""
-        return self._clock.monotonic() - self._excused + timeout_ms / 1000
+    def due(self, timeout_ms: int) -> Due:
+        """Return when an attempt that begins now is over at the latest."""
+        return self._clock.monotonic() - self._excused + timeout_ms / 1000, timeout_ms
 
-    async def bounded(self, work: Coroutine[Any, Any, Any], timeout_ms: int, due: float) -> Any:
-        """Await ``work`` until ``due``, which `due` returned for ``timeout_ms``; raise as `call`."""
-        return await self._within(_Drive(work, b"").begin, None, timeout_ms, due)
+    async def bounded(self, work: Coroutine[Any, Any, Any], due: Due) -> Any:
+        """Await ``work`` until ``due``; raise as `call`."""
+        return await self._within(_Drive(work, b"").begin, None, due)
 
     async def _within(
-        self,
-        drive: Callable[[Any, asyncio.Timeout], Awaitable[Any]],
-        awaited: Any,
-        timeout_ms: int,
-        due: float,
+        self, drive: Callable[[Any, asyncio.Timeout], Awaitable[Any]], awaited: Any, due: Due
     ) -> Any:
-        left = max(0.0, due + self._excused - self._clock.monotonic())
+        left = max(0.0, due[0] + self._excused - self._clock.monotonic())
         deadline = asyncio.timeout(left)
         try:
             async with deadline:
                 self._deadlines.add(deadline)
                 result = await drive(awaited, deadline)
         except Exception as error:
-            self._check(due, timeout_ms, deadline, error)
+            self._check(due, deadline, error)
             raise
         finally:
             self._deadlines.discard(deadline)
-        self._check(due, timeout_ms, deadline)
+        self._check(due, deadline)
         return result
 
     def _check(
-        self,
-        due: float,
-        timeout_ms: int,
-        deadline: asyncio.Timeout | None = None,
-        error: Exception | None = None,
+        self, due: Due, deadline: asyncio.Timeout | None = None, error: Exception | None = None
     ) -> None:
         """Raise WorkflowTimeoutError if it is later than ``due``: whatever came out of the callback is too late."""
-        if self._clock.monotonic() - self._excused > due or (deadline is not None and deadline.expired()):
+        at, timeout_ms = due
+        if self._clock.monotonic() - self._excused > at or (deadline is not None and deadline.expired()):
             raise WorkflowTimeoutError(timeout_ms) from (None if isinstance(error, TimeoutError) else error)
 
     async def _threaded(self, callback: Callback, context: dict[str, Any], entry: bytes) -> Any:

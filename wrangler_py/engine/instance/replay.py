@@ -77,6 +77,15 @@ def spare(records: Iterable[Recorded], culprit: str | None) -> None:
             record.attempts -= 1
 
 
+class Reached(msgspec.Struct):
+    """A step that user code has called: what it is named and shown as, where it is, and what history knows of it."""
+
+    name: str
+    display: str
+    scope: Scope
+    recorded: Recorded | None
+
+
 class _Namesakes:
     """The stored steps of one kind and name, in the order of their starts."""
 

@@ -12,13 +12,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from wrangler_py.engine.entries import Cause, FailureData, StartData, encode_data
 from wrangler_py.engine.instance import idle
 from wrangler_py.engine.instance.attempts import Attempts
 from wrangler_py.engine.instance.callback import Callback, is_coroutine_function, parameters_of
 from wrangler_py.engine.instance.context import InstanceContext, Phase
 from wrangler_py.engine.instance.place import current_step
-from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.instance.replay import Reached, Recorded
 from wrangler_py.engine.instance.rollback_log import RollbackLog, order
 from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
@@ -28,14 +30,6 @@ from wrangler_py.errors import ControlFlow, FatalStepError
 
 #: What a rollback function may take, by the names of its parameters.
 OFFERED = ("ctx", "error", "output")
-_LOGGED_AS = {
-    HistoryType.STEP_START: HistoryType.ROLLBACK_STEP_START,
-    HistoryType.STEP_SUCCESS: HistoryType.ROLLBACK_STEP_SUCCESS,
-    HistoryType.STEP_FAILURE: HistoryType.ROLLBACK_STEP_FAILURE,
-    HistoryType.ATTEMPT_START: HistoryType.ROLLBACK_ATTEMPT_START,
-    HistoryType.ATTEMPT_SUCCESS: HistoryType.ROLLBACK_ATTEMPT_SUCCESS,
-    HistoryType.ATTEMPT_FAILURE: HistoryType.ROLLBACK_ATTEMPT_FAILURE,
-}
 
 
 class Rollback(NamedTuple):
@@ -66,15 +60,13 @@ class ReversibleAttempts(Attempts):
 
     __slots__ = ("output",)
 
-    def __init__(
-        self, context: InstanceContext, name: str, display: str, policy: Policy, recorded: Recorded | None
-    ) -> None:
+    def __init__(self, context: InstanceContext, reached: Reached, policy: Policy) -> None:
         #: The stored result, None while there is none.
-        self.output = None if recorded is None else recorded.output
-        super().__init__(context, name, display, policy, recorded)
+        self.output = None if reached.recorded is None else reached.recorded.output
+        super().__init__(context, reached, policy)
 
     def _start_data(self) -> bytes:
-        return encode_data(StartData(config=self.config, rollback=True, task=self.context.code.scope().task))
+        return encode_data(StartData(config=self.config, rollback=True, task=self.reached.scope.task))
 
     def _store(self, data: bytes) -> Awaitable[None]:
         self.output = data
@@ -85,23 +77,28 @@ class RollbackAttempts(Attempts):
     """The attempts of one rollback, in the history under the number of the step that it undoes."""
 
     is_rollback = True
+    STEP_START = HistoryType.ROLLBACK_STEP_START
+    STEP_SUCCESS = HistoryType.ROLLBACK_STEP_SUCCESS
+    STEP_FAILURE = HistoryType.ROLLBACK_STEP_FAILURE
+    ATTEMPT_START = HistoryType.ROLLBACK_ATTEMPT_START
+    ATTEMPT_SUCCESS = HistoryType.ROLLBACK_ATTEMPT_SUCCESS
+    ATTEMPT_FAILURE = HistoryType.ROLLBACK_ATTEMPT_FAILURE
     __slots__ = ("failure",)
 
     def __init__(self, undo: Undo, recorded: Recorded | None) -> None:
         made = undo.attempts
         #: Why it was given up.
         self.failure: ErrorRecord | None = None
-        super().__init__(made.context, made.name, made.display, undo.policy, recorded, number=made.step)
-
-    def _log(self, kind: HistoryType, data: bytes | None = None) -> None:
-        super()._log(_LOGGED_AS[kind], data)
+        reached = msgspec.structs.replace(made.reached, recorded=recorded)
+        super().__init__(made.context, reached, undo.policy, number=made.step)
 
     async def _call(self, callback: Callback) -> bytes:
         context = self.context
         shared = context.shared
         entered = shared.places.enter(context.place, self.display, self.step)
         try:
-            await shared.executor.call(callback, self.ctx(), self.config.timeout_ms, self._entry())
+            due = shared.executor.due(self.config.timeout_ms)
+            await shared.executor.call(callback, self.ctx(), due, self._entry())
         except (ControlFlow, asyncio.CancelledError):
             if context.stop_reason is not None:
                 raise
@@ -111,8 +108,8 @@ class RollbackAttempts(Attempts):
         return b"null"
 
     def _store(self, data: bytes) -> Awaitable[None]:  # noqa: ARG002 - a rollback has no result
-        self._log(HistoryType.ATTEMPT_SUCCESS)
-        self._log(HistoryType.STEP_SUCCESS)
+        self._log(self.ATTEMPT_SUCCESS)
+        self._log(self.STEP_SUCCESS)
         return self._hand_over()
 
     def _hand_over(self) -> Awaitable[None]:
@@ -135,19 +132,17 @@ class Rollbacks:
 
     # collecting
 
-    def attempts(
-        self, rollback: Rollback, name: str, display: str, policy: Policy, recorded: Recorded | None
-    ) -> ReversibleAttempts:
+    def attempts(self, rollback: Rollback, reached: Reached, policy: Policy) -> ReversibleAttempts:
         """Return the attempts of a step that now starts or came up in a replay, and remember how to undo it."""
         context = self._context
         if current_step.get() is not None:
-            text = f'Step "{name}" runs inside another step: give its rollback to the outer one'
+            text = f'Step "{reached.name}" runs inside another step: give its rollback to the outer one'
             raise context.end_with(FatalStepError(text))
         try:
-            undo_policy = read_rollback_policy(name, rollback.config)
+            undo_policy = read_rollback_policy(reached.name, rollback.config)
         except FatalStepError as error:
             raise context.end_with(error) from None
-        made = ReversibleAttempts(context, name, display, policy, recorded)
+        made = ReversibleAttempts(context, reached, policy)
         self._undo[made.step] = Undo(made, rollback, undo_policy)
         return made
 

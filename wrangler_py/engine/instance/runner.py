@@ -158,7 +158,9 @@ class Runner:
             if self.context.suspicion.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
                 result = recorded(result, Executing(*self.context.place[:2]).encode())
             output = await result
-            if self.context.code.own:  # A task made last may hold the call of a step and not have begun.
+            if (
+                self.context.code.own.alive
+            ):  # A task made last may hold the call of a step and not have begun.
                 await asyncio.sleep(0)
         except (ControlFlow, asyncio.CancelledError):
             raise

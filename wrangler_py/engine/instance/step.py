@@ -34,6 +34,7 @@ class PortabilityWarning(UserWarning):
     """Code that runs here and would not on Cloudflare; ``--strict`` makes it an error."""
 
 
+_DO = Kind.DO
 #: Of the TypeScript docs, and those of Cloudflare's Python SDK.
 SPELLINGS = {"sleepUntil": "sleep_until", "waitForEvent": "wait_for_event"}
 _NOT_PORTABLE = (
@@ -269,9 +270,10 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
         Exception: the step's final error, rebuilt from what is stored.
     """
     name, rollback = asked.name, asked.rollback
-    display, recorded = await context.reach(Kind.DO, name)
+    reached = await context.reach(_DO, name)
+    recorded = reached.recorded
     if recorded is not None and rollback is not None:
-        rollbacks.attempts(rollback, name, display, DEFAULT_POLICY, recorded)
+        rollbacks.attempts(rollback, reached, DEFAULT_POLICY)
     if recorded is not None and recorded.done:
         data = await context.stored_end(recorded)
         await context.let_others_run()
@@ -283,5 +285,5 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
     if context.is_held:
         await context.gate.enter()
     if rollback is not None:
-        return await rollbacks.attempts(rollback, name, display, policy, recorded).run(asked.callback)
-    return await Attempts(context, name, display, policy, recorded).run(asked.callback)
+        return await rollbacks.attempts(rollback, reached, policy).run(asked.callback)
+    return await Attempts(context, reached, policy).run(asked.callback)

@@ -48,7 +48,8 @@ class Tasks:
     """
 
     def __init__(self) -> None:
-        self._paths: dict[asyncio.Future[Any], str] = {}
+        #: Those that are alive, `run()` itself aside, and their paths.
+        self.alive: dict[asyncio.Future[Any], str] = {}
         self._made: dict[tuple[str, int], int] = {}
         self._timers: list[_OwnTimer] = []
         self._threads: set[asyncio.Future[Any]] = set()
@@ -61,33 +62,29 @@ class Tasks:
     def of_run(self) -> list[asyncio.Future[Any]]:
         """Return the tasks that `run()` made, itself or by way of others: not those of a step's callback, where a
         library may have begun something that others use too."""
-        return [task for task, path in self._paths.items() if _IN_CALLBACK not in path]
+        return [task for task, path in self.alive.items() if _IN_CALLBACK not in path]
 
     def is_turning(self) -> bool | None:
         """Return True if a task is about to go on, False if all wait; None if there are too many to look at each."""
-        if len(self._paths) > _LOOKED_AT:
+        if len(self.alive) > _LOOKED_AT:
             return None
-        return any(_goes_on(task) for task in self._paths)
-
-    def __len__(self) -> int:
-        """Return how many tasks other than `run()` are alive."""
-        return len(self._paths)
+        return any(_goes_on(task) for task in self.alive)
 
     def path_of(self, task: asyncio.Future[Any] | None) -> str:
         """Return the path of a task; empty for `run()` itself."""
-        return self._paths.get(task, "") if task is not None else ""
+        return self.alive.get(task, "") if task is not None else ""
 
     def add(self, task: asyncio.Task[Any], parent: asyncio.Task[Any] | None) -> None:
         """Register a task that code of the instance, running in ``parent``, has made."""
         outer = current_step.get()
         scope = (self.path_of(parent), 0 if outer is None else outer.number)
         number = self._made[scope] = self._made.get(scope, 0) + 1
-        self._paths[task] = path = f"{scope[0]}:{scope[1]}.{number}" if scope[1] else f"{scope[0]}.{number}"
+        self.alive[task] = path = f"{scope[0]}:{scope[1]}.{number}" if scope[1] else f"{scope[0]}.{number}"
         self.moves += _IN_CALLBACK not in path
         task.add_done_callback(self._discard)
 
     def _discard(self, task: asyncio.Future[Any]) -> None:
-        self.moves += _IN_CALLBACK not in self._paths.pop(task, "")
+        self.moves += _IN_CALLBACK not in self.alive.pop(task, "")
         # Taken here where nobody awaits the task: asyncio would print a stop of the instance as an error of it.
         if isinstance(getattr(task, "_exception", None), ControlFlow):
             task.exception()

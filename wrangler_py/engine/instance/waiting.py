@@ -12,7 +12,7 @@ from wrangler_py.clock import naive_utc
 from wrangler_py.engine.durations import parse_duration
 from wrangler_py.engine.entries import FailureData, StartData, encode_data
 from wrangler_py.engine.instance.context import InstanceContext
-from wrangler_py.engine.instance.replay import Recorded
+from wrangler_py.engine.instance.replay import Reached, Recorded
 from wrangler_py.engine.limits import MAX_SLEEP_MS, check_text
 from wrangler_py.engine.model import HistoryType, Kind
 from wrangler_py.errors import (
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 async def sleep(context: InstanceContext, name: str, duration: object) -> None:
     """Sleep for ``duration``, fixed when the sleep first runs; at most 365 days (docs, "Limits")."""
-    display, recorded = await context.reach(Kind.SLEEP, name)
+    reached = await context.reach(Kind.SLEEP, name)
+    recorded = reached.recorded
     if recorded is None:
         try:
             length = parse_duration(duration)
@@ -41,12 +42,13 @@ async def sleep(context: InstanceContext, name: str, duration: object) -> None:
         wake_at = context.now() + length
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
-    await _sleep(context, display, recorded, wake_at)
+    await _sleep(context, reached, wake_at)
 
 
 async def sleep_until(context: InstanceContext, name: str, when: object) -> None:
     """Sleep until a datetime (naive ones are UTC) or epoch milliseconds."""
-    display, recorded = await context.reach(Kind.SLEEP, name)
+    reached = await context.reach(Kind.SLEEP, name)
+    recorded = reached.recorded
     if recorded is None:
         wake_at = _moment(context, name, when)
         now = context.now()
@@ -56,7 +58,7 @@ async def sleep_until(context: InstanceContext, name: str, when: object) -> None
             raise context.end_with(FatalStepError(f'Sleep "{name}" is longer than the limit of 365 days'))
     else:
         wake_at = _planned(recorded, recorded.start.wake_at)
-    await _sleep(context, display, recorded, wake_at)
+    await _sleep(context, reached, wake_at)
 
 
 def _moment(context: InstanceContext, name: str, when: object) -> int:
@@ -73,13 +75,14 @@ def _planned(recorded: Recorded, at: int | None) -> int:
     return (at or 0) + recorded.shift_ms
 
 
-async def _sleep(context: InstanceContext, display: str, recorded: Recorded | None, wake_at: int) -> None:
+async def _sleep(context: InstanceContext, reached: Reached, wake_at: int) -> None:
+    recorded, display, scope = reached.recorded, reached.display, reached.scope
     if recorded is not None and recorded.done:
         await context.stored_end(recorded)
         return
     await context.gate.enter()
     if recorded is None:
-        step, scope = context.new_step(Kind.SLEEP), context.code.scope()
+        step = context.new_step(Kind.SLEEP)
         data = encode_data(StartData(wake_at=wake_at, parent=scope.parent, task=scope.task))
         context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
     else:
@@ -116,40 +119,41 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     Raises:
         WorkflowTimeoutError: none came in time; stored, so that every replay raises it too.
     """
-    display, recorded = await context.reach(Kind.WAIT, name)
+    reached = await context.reach(Kind.WAIT, name)
+    recorded = reached.recorded
     if recorded is not None and recorded.done:
         return _event(decode(await context.stored_end(recorded)))
     await context.gate.enter()
     if recorded is None:
-        step, start = _start_wait(context, name, display, event_type, timeout)
+        step, start = _start_wait(context, reached, event_type, timeout)
         due_at = start.timeout_at or 0
     else:
         step, start = recorded.step, recorded.start
         due_at = _planned(recorded, start.timeout_at)
-    return await _receive(context, display, step, start, due_at)
+    return await _receive(context, reached.display, step, start, due_at)
 
 
 def _start_wait(
-    context: InstanceContext, name: str, display: str, event_type: object, timeout: object
+    context: InstanceContext, reached: Reached, event_type: object, timeout: object
 ) -> tuple[int, StartData]:
     try:
         event_type = check_text("the type of the event", event_type)
         timeout_ms = parse_duration(timeout)
     except InvalidArgumentError as error:
-        raise context.end_with(FatalStepError(f'wait_for_event "{name}": {error}')) from None
+        raise context.end_with(FatalStepError(f'wait_for_event "{reached.name}": {error}')) from None
     if timeout_ms > MAX_SLEEP_MS:
         raise context.end_with(
-            FatalStepError(f'wait_for_event "{name}" waits longer than the limit of 365 days')
+            FatalStepError(f'wait_for_event "{reached.name}" waits longer than the limit of 365 days')
         )
-    step, scope = context.new_step(Kind.WAIT), context.code.scope()
+    step = context.new_step(Kind.WAIT)
     start = StartData(
         timeout_at=context.now() + timeout_ms,
         timeout_ms=timeout_ms,
         event_type=event_type,
-        parent=scope.parent,
-        task=scope.task,
+        parent=reached.scope.parent,
+        task=reached.scope.task,
     )
-    context.log(HistoryType.WAIT_START, step=step, name=display, data=encode_data(start))
+    context.log(HistoryType.WAIT_START, step=step, name=reached.display, data=encode_data(start))
     return step, start
 
 
