@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wrangler_py.engine.model import HistoryType
+from wrangler_py.engine.model import HistoryType, Status, Trigger
 from wrangler_py.engine.store import Batch, ChunkLine, Creation
 from wrangler_py.storage.database import Database
 from wrangler_py.storage.sql import load_queries
@@ -15,6 +15,10 @@ from wrangler_py.storage.sqlite.leases import check_lease, set_deaths
 _Q = load_queries("wrangler_py.storage.sqlite")
 _INSERT_HISTORY = _Q["insert_history"]
 _encode = msgspec.json.Encoder().encode
+#: Members of an Enum as exact str: sqlite3 looks in vain for an adapter of any other class, which costs more than the
+#: insert of a row.
+_TEXTS = {member: member.value for kind in (HistoryType, Status, Trigger) for member in kind}
+_QUEUED = HistoryType.WORKFLOW_QUEUED.value
 
 
 def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int | None]:
@@ -32,7 +36,11 @@ def write_batch(database: Database, batch: Batch, epoch: int | None) -> list[int
     if batch.chunks:
         _write_chunks(database, batch.chunks)
     if batch.history:
-        database.execute_many(_INSERT_HISTORY, batch.history)
+        lines = [
+            (row, _TEXTS[kind], at, step, attempt, name, data)
+            for row, kind, at, step, attempt, name, data in batch.history
+        ]
+        database.execute_many(_INSERT_HISTORY, lines)
     return rows
 
 
@@ -53,7 +61,7 @@ def _create(database: Database, new: Creation) -> int | None:
         new.workflow,
         new.id,
         new.params,
-        new.trigger,
+        _TEXTS[new.trigger],
         None if new.schedule is None else _encode(new.schedule).decode(),
         new.version,
         new.at,
@@ -66,7 +74,7 @@ def _create(database: Database, new: Creation) -> int | None:
     if cursor.rowcount != 1:
         return None
     row = cursor.lastrowid
-    database.execute(_INSERT_HISTORY, (row, HistoryType.WORKFLOW_QUEUED, new.at, 0, 0, None, None))
+    database.execute(_INSERT_HISTORY, (row, _QUEUED, new.at, 0, 0, None, None))
     database.execute(_Q["touch_workflow"], (new.at, new.workflow))
     return row
 
@@ -81,15 +89,18 @@ def _write_chunks(database: Database, lines: Sequence[ChunkLine]) -> None:
 
 def _write_changes(database: Database, batch: Batch) -> None:
     for change in batch.statuses:
-        database.execute(_Q["change_status"], (change.status, change.due_at, change.at, change.row))
+        changed = (_TEXTS[change.status], change.due_at, change.at, change.row)
+        database.execute(_Q["change_status"], changed)
     for event in batch.consumed:
         database.execute(_Q["consume_event"], (event.number,))
     for event in batch.returned:
         database.execute(_Q["return_event"], msgspec.structs.asdict(event))
     for parking in batch.parkings:
-        database.execute(_Q["park"], msgspec.structs.asdict(parking))
+        parked = {**msgspec.structs.asdict(parking), "status": _TEXTS[parking.status]}
+        database.execute(_Q["park"], parked)
     for end in batch.endings:
         error = _encode(end.error) if end.error else None
-        values = (end.status, end.output, error, end.at, end.at, end.at, end.status, end.row)
+        status = _TEXTS[end.status]
+        values = (status, end.output, error, end.at, end.at, end.at, status, end.row)
         database.execute(_Q["finish"], values)
         database.execute(_Q["drop_events"], (end.row,))
