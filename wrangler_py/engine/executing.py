@@ -104,6 +104,8 @@ class Record:
     """The record of this process. The event loop's thread writes it, and the threads of steps their own slots."""
 
     def __init__(self) -> None:
+        #: True if anybody can read it.
+        self.is_kept = False
         self._memory: mmap.mmap | None = None
         self._on_loop = b""
         self._handlers = 0
@@ -112,13 +114,8 @@ class Record:
 
     def keep_in(self, descriptor: int) -> None:
         """Record in the shared memory of a file from now on."""
-        self._memory = mmap.mmap(descriptor, 0)
+        self._memory, self.is_kept = mmap.mmap(descriptor, 0), True
         self._free = deque(range(_THREADS, len(self._memory) // SLOT))
-
-    @property
-    def is_kept(self) -> bool:
-        """Return True if anybody can read it."""
-        return self._memory is not None
 
     def begin(self, entry: bytes) -> bytes:
         """Record what the event loop executes from now on; return what it did before, for `resume`."""

@@ -90,40 +90,25 @@ HistoryLine = tuple[int, HistoryType, int, int, int, str | None, bytes | None]
 ChunkLine = tuple[int, int, int, bytes | None]
 
 
-class Batch:
+class Batch(msgspec.Struct, eq=False):
     """All writes of one turn. All but the creations are a driver's: they need its lease."""
 
-    __slots__ = (
-        "chunks",
-        "consumed",
-        "creations",
-        "deaths",
-        "endings",
-        "history",
-        "lost",
-        "parkings",
-        "results",
-        "returned",
-        "statuses",
-    )
-
-    def __init__(self) -> None:
-        self.creations: list[Creation] = []
-        self.chunks: list[ChunkLine] = []
-        self.history: list[HistoryLine] = []
-        self.statuses: list[StatusChange] = []
-        #: ``(row, deaths)``: what counts from now on for driven instances (`engine.quarantine`).
-        self.deaths: list[tuple[int, int]] = []
-        #: Delivered events.
-        self.consumed: list[EventRow] = []
-        #: Events that were consumed and did not reach user code: they wait again.
-        self.returned: list[EventRow] = []
-        self.parkings: list[Parking] = []
-        self.endings: list[Ending] = []
-        #: Steps that ended, by the row of their instance, where it has several tasks.
-        self.results: dict[int, list[int]] = {}
-        #: Rows that turned out not to be driven under the batch's lease: nothing was written for them.
-        self.lost: frozenset[int] = frozenset()
+    creations: list[Creation] = []
+    chunks: list[ChunkLine] = []
+    history: list[HistoryLine] = []
+    statuses: list[StatusChange] = []
+    #: ``(row, deaths)``: what counts from now on for driven instances (`engine.quarantine`).
+    deaths: list[tuple[int, int]] = []
+    #: Delivered events.
+    consumed: list[EventRow] = []
+    #: Events that were consumed and did not reach user code: they wait again.
+    returned: list[EventRow] = []
+    parkings: list[Parking] = []
+    endings: list[Ending] = []
+    #: Steps that ended, by the row of their instance, where it has several tasks.
+    results: dict[int, list[int]] = {}
+    #: Rows that turned out not to be driven under the batch's lease: nothing was written for them.
+    lost: frozenset[int] = frozenset()
 
     @property
     def is_driving(self) -> bool:

@@ -83,6 +83,7 @@ class Trials:
     def settle(self, *, are_waiting: bool) -> None:
         """Hold others, or let them go on; ``are_waiting``: there are suspects that could not be tried yet."""
         shared, now = self._shared, self._shared.clock.now()
+        was_quarantined = shared.is_quarantined
         self._waiting_since = (self._waiting_since or now) if are_waiting else None
         waited = None if self._waiting_since is None else now - self._waiting_since
         shared.is_quarantined = bool(self._trying) or (waited is not None and holds_others(waited))
@@ -91,6 +92,6 @@ class Trials:
         self._timer = (
             None if waited is None else shared.timers.call_at(now + next_change_ms(waited), self._kick)
         )
-        if not shared.is_quarantined:
+        if was_quarantined and not shared.is_quarantined:
             for context in self._resident.values():
                 context.gate.release()

@@ -63,9 +63,9 @@ def _is_flat(value: object) -> bool:
     if kind is dict:
         assert isinstance(value, dict)
         return (
-            len(value) > 1
-            and _FLAT.issuperset(map(type, value.values()))
+            _FLAT.issuperset(map(type, value.values()))
             and _TEXT.issuperset(map(type, value))
+            and (len(value) != 1 or not next(iter(value)).startswith("$"))
         )
     return kind in _FLAT
 

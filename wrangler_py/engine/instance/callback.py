@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, NamedTuple
 
 #: The parameter that a step's function may have beside the steps it depends on.
@@ -25,7 +26,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a callable's parameters, without ``self``; fast for plain functions, which steps mostly
     are."""
     code = getattr(function, "__code__", None)
-    if code is None or inspect.ismethod(function):
+    if code is None or isinstance(function, MethodType):
         return tuple(inspect.signature(function).parameters)
     names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return names

@@ -39,15 +39,15 @@ class UserCode:
 
     def called_step(self) -> Scope:
         """Note that the current task calls a step; return where: in which task, and in which step's callback."""
-        task = asyncio.current_task()
+        task, outer = asyncio.current_task(), current_step.get()
+        if task is self.main and outer is None:
+            return RUN
         if task is not None and task is not self.main and task not in self._callers:
             self._callers.add(task)
             task.add_done_callback(self._callers.discard)
-        return self._scope(task, current_step.get())
+        return self._scope(task, outer)
 
     def _scope(self, task: asyncio.Task[Any] | None, outer: StepPlace | None) -> Scope:
-        if task is self.main and outer is None:
-            return RUN
         path = self.own.path_of(task)
         return Scope(path, 0 if outer is None else outer.number) if path or outer is not None else RUN
 

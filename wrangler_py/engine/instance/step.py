@@ -201,7 +201,7 @@ class DeclaredStep:
         return declare if function is None else declare(function)
 
     async def _run(self) -> Any:
-        needed = self._needed()
+        needed = self._needed() if self._parameters or self._depends is not None else []
         arguments = await self._results(needed) if needed else {}
         asked = StepCall(self.name, self._config, self._callback(arguments), self._undo)
         return await do(self._owner.context, self._owner.rollbacks, asked)
