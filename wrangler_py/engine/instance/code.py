@@ -62,6 +62,8 @@ class UserCode:
 
     def beside_run(self) -> list[asyncio.Future[Any]]:
         """Return the tasks that go on beside `run()`: those it made, and those that have called a step."""
+        if not self._callers and not self.own.alive:
+            return []
         return [task for task in {*self._callers, *self.own.of_run()} if not task.done()]
 
     def cancel(self, *, except_for: asyncio.Task[Any] | None = None) -> None:

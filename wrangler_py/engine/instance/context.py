@@ -138,7 +138,7 @@ class InstanceContext:
         self.code = UserCode()
         self.gate = Gate(self)
         self.suspicion = Suspicion(self.row, claimed.deaths, shared.commits)
-        self.order = Order(self.code.own, self.replay.ranks, self._at_rest)
+        self.order = Order(self.code.own, self.replay, self._at_rest)
         self.calls = Calls()
         self.phase = phase
         #: Step callbacks and their commits now executing.

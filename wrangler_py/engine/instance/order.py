@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
+from wrangler_py.engine.instance.replay import Replay
 from wrangler_py.engine.instance.tasks import Tasks
 
 #: Turns of the event loop without anything new after which an instance is at rest: the end of one task takes a turn
@@ -42,13 +43,11 @@ class _Waiting(NamedTuple):
 class Order:
     """Hands results over, a group at a time."""
 
-    def __init__(
-        self, tasks: Tasks, ranks: Mapping[int, tuple[int, int]], at_rest: Callable[[], None]
-    ) -> None:
+    def __init__(self, tasks: Tasks, replay: Replay, at_rest: Callable[[], None]) -> None:
         self._tasks = tasks
-        #: The recorded group of each step that has ended, and its place in all, by the step's number.
-        self._ranks = ranks
-        self._after = max((place for _, place in ranks.values()), default=0) + 1
+        self._ranks = replay.ranks
+        #: What is new comes after all that is recorded.
+        self._after = replay.ends + 1
         self._at_rest = at_rest
         self._waiting: dict[int, list[_Waiting]] = {}
         #: The groups that wait, as a heap.
@@ -58,7 +57,6 @@ class Order:
         self._quiet = 0
         self._turns = 0
         self._looking = False
-        self._outside = contextvars.Context()
 
     @property
     def is_busy(self) -> bool:
@@ -110,7 +108,7 @@ class Order:
             self._quiet = 0
         if not self._looking:
             self._looking = True
-            loop.call_soon(self._look, context=self._outside)
+            loop.call_soon(self._look, context=contextvars.Context())
         return future
 
     def _look(self) -> None:
@@ -125,13 +123,13 @@ class Order:
             self._turns += 1
         elif self._waiting:
             if not self._hand_over():
-                asyncio.get_running_loop().call_later(POLL_S, self._look, context=self._outside)
+                asyncio.get_running_loop().call_later(POLL_S, self._look, context=contextvars.Context())
                 return
         else:
             self._looking = False
             self._at_rest()
             return
-        asyncio.get_running_loop().call_soon(self._look, context=self._outside)
+        asyncio.get_running_loop().call_soon(self._look, context=contextvars.Context())
 
     def _hand_over(self) -> bool:
         """Hand the next group over; return False if a step in it is to be given up and nothing can hasten that."""

@@ -134,10 +134,11 @@ class Replay:
         #: The group in which the result of each ended step was handed to user code, and its place among all results,
         #: both counted from 1, by step number.
         self.ranks: dict[int, tuple[int, int]] = {}
+        #: The last of those places.
+        self.ends = 0
         #: The last attempt of each step that was executing when its process died, by whether it was one of the
         #: rollback, and the step's display name.
         self.fatal_attempts: dict[tuple[bool, str], int] = {}
-        self._ends = 0
         self._names: defaultdict[tuple[Kind, str], _Namesakes] = defaultdict(_Namesakes)
         self._children: dict[int, list[Recorded]] | None = None
         self._order = _Order()
@@ -150,22 +151,19 @@ class Replay:
             kind = _START_KINDS.get(event.type)
             if kind is not None:
                 self._fold_start(event, kind)
-            elif (fold := _PROGRESS.get(event.type)) is None:
-                self._fold_rare(event)
             elif (record := self.recorded.get(event.step)) is not None:
-                fold(self, event, record)
+                _PROGRESS.get(event.type, Replay._pass_over)(self, event, record)
+            elif event.type is _RESUMED:
+                self._shift(read_resume(event).paused_ms)
+            elif event.type is _DIED:
+                self._fold_death(event)
         self.last_step = max(self.recorded, default=0)
 
-    def _fold_rare(self, event: HistoryEvent) -> None:
-        if event.type is HistoryType.RESULT_GROUP:
-            self._fold_group(read_group(event))
-        elif event.type is HistoryType.WORKFLOW_RESUMED:
-            self._shift(self.recorded.values(), read_resume(event).paused_ms)
-        elif event.type is HistoryType.PROCESS_DIED:
-            self._fold_death(event)
+    def _pass_over(self, event: HistoryEvent, record: Recorded) -> None:
+        """Make nothing of what says nothing about a step in `run()`: of its rollback, or that an attempt went well."""
 
-    def _fold_group(self, steps: list[int]) -> None:
-        known = [step for step in steps if step in self.ranks]
+    def _fold_group(self, event: HistoryEvent, record: Recorded) -> None:  # noqa: ARG002 - one of its steps
+        known = [step for step in read_group(event) if step in self.ranks]
         first = min((self.ranks[step][0] for step in known), default=0)
         self.ranks.update((step, (first, self.ranks[step][1])) for step in known)
 
@@ -214,12 +212,11 @@ class Replay:
 
     def _rank(self, record: Recorded, at: int) -> None:
         record.ended_at = at
-        self._ends += 1
-        self.ranks[record.step] = (self._ends, self._ends)
+        self.ends += 1
+        self.ranks[record.step] = (self.ends, self.ends)
 
-    @staticmethod
-    def _shift(records: Iterable[Recorded], paused_ms: int) -> None:
-        for record in records:
+    def _shift(self, paused_ms: int) -> None:
+        for record in self.recorded.values():
             if not record.done:
                 record.shift_ms += paused_ms
 
@@ -306,6 +303,7 @@ class Replay:
 
 #: By their class, the members of an Enum are found by Python code (3.11), which every stored step would pay for.
 _SLEEP = Kind.SLEEP
+_RESUMED, _DIED = HistoryType.WORKFLOW_RESUMED, HistoryType.PROCESS_DIED
 _START_KINDS = {
     HistoryType.STEP_START: Kind.DO,
     HistoryType.SLEEP_START: Kind.SLEEP,
@@ -317,6 +315,7 @@ _PROGRESS: dict[HistoryType, Callable[[Replay, HistoryEvent, Recorded], None]] =
     HistoryType.STEP_SUCCESS: Replay._fold_result,
     HistoryType.SLEEP_COMPLETE: Replay._fold_result,
     HistoryType.WAIT_COMPLETE: Replay._fold_result,
+    HistoryType.RESULT_GROUP: Replay._fold_group,
     HistoryType.RESULT_ABANDONED: Replay._fold_given_up,
     HistoryType.STEP_FAILURE: Replay._fold_failure,
     HistoryType.SLEEP_ABANDONED: Replay._fold_failure,

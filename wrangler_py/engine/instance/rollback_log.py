@@ -22,6 +22,10 @@ def can_roll_back(history: Iterable[HistoryEvent]) -> bool:
     return any(event.type is HistoryType.STEP_START and read_start(event).rollback for event in history)
 
 
+#: By its class, a member of an Enum is found by Python code (3.11), which every event would pay for.
+_START = HistoryType.ROLLBACK_START
+
+
 class RollbackLog:
     """The progress of an instance's rollbacks."""
 
@@ -37,7 +41,7 @@ class RollbackLog:
         for event in history:
             if log is not None:
                 log.take(event)
-            elif event.type is HistoryType.ROLLBACK_START:
+            elif event.type is _START:
                 log = cls(read_cause(event))
         return log
 
