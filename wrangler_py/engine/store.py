@@ -118,8 +118,15 @@ class Batch(msgspec.Struct, eq=False):
     @property
     def rows(self) -> frozenset[int]:
         """Return the instances that it writes for, but for those it creates."""
-        lines = {line[0] for name in _LINES for line in getattr(self, name)}
-        return frozenset(lines.union(change.row for name in _CHANGES for change in getattr(self, name)))
+        lines: list[Any] = [*self.history, *self.chunks, *self.deaths]
+        changes: list[Any] = [
+            *self.statuses,
+            *self.consumed,
+            *self.returned,
+            *self.parkings,
+            *self.endings,
+        ]
+        return frozenset({line[0] for line in lines} | {change.row for change in changes})
 
     def by_instance(self) -> dict[int, Batch]:
         """Return all but the creations, one batch an instance, by its row."""

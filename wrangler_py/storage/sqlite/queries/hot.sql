@@ -20,6 +20,11 @@ DELETE FROM chunks WHERE instance = ? AND step = ?
 -- Nothing of the next ones is written for an instance that the process which writes does not drive.
 SELECT 1 FROM instances WHERE number = ? AND epoch = ?
 
+-- not_driven --
+-- The same of many, given as a JSON list: those that it does not drive.
+SELECT value FROM json_each(:rows)
+WHERE NOT EXISTS (SELECT 1 FROM instances WHERE number = value AND epoch = :epoch)
+
 -- change_status --
 UPDATE instances SET status = ?, due_at = ?, modified_at = ? WHERE number = ?
 
