@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ class Database:
         #: Run a statement, once or for each of many rows. Inside `transaction` their sqlite3.Error is translated.
         self.execute, self.execute_many = connection.execute, connection.executemany
         self._data_version = 0
+        self._transaction = Transaction(self)
 
     @classmethod
     def open(
@@ -98,31 +98,38 @@ class Database:
         except sqlite3.Error as last:
             raise self._unavailable(last) from last
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Transaction:
         """Run a block as one write transaction: all of it or, if it raises, nothing.
 
         sqlite3.DataError, a value that is too large, comes out as it is.
         """
-        try:
-            self._begin()
-            try:
-                yield
-                self.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.execute("ROLLBACK")
-                raise
-        except sqlite3.DataError:
-            raise  # A value is too large for a row: the caller's fault, not the file's.
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        return self._transaction
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Begin a write transaction."""
         try:
             self.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._again(error, "BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Commit it, or undo it and say why not."""
+        try:
+            self.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.undo(error)
+            raise
+
+    def undo(self, error: BaseException | None) -> None:
+        """Undo a transaction for the sake of ``error``; raise what a failure of the file is to others."""
+        try:
+            if self.connection.in_transaction:
+                self.execute("ROLLBACK")
+        except sqlite3.Error as failure:
+            raise self._unavailable(failure) from failure
+        # A value that is too large for a row is the caller's fault, not the file's.
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.DataError):
+            raise self._unavailable(error) from error
 
     @property
     def takes_writes(self) -> bool:
@@ -143,6 +150,24 @@ class Database:
             return locked_by_another(self.path)
         meaning = explain(error, self.path)
         return StoreUnavailableError(f"{meaning} ({meaning.hint})")
+
+
+class Transaction:
+    """The block of `Database.transaction`. Each commit has one: a generator would take twice as many calls."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.begin()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._database.commit()
+        else:
+            self._database.undo(error)
 
 
 def _records(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
