@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 #: The parameter that a step's function may have beside the steps it depends on.
 CTX = "ctx"
 
 
-class Callback(NamedTuple):
+class Callback(msgspec.Struct, frozen=True):
     """A step's callback, ready to be called with the step context.
 
     ``is_async``: its result is a coroutine. ``wants_context``: False where it does not look at what it is given.

@@ -108,6 +108,12 @@ class _Namesakes:
         expected = self._expected.get(scope)
         return expected.popleft() if expected else None
 
+    def mark(self, record: Recorded) -> None:
+        """Note that one of them has come up."""
+        if not record.visited:
+            record.visited = True
+            self.visited += 1
+
     def next_count(self) -> int:
         """Return the count of a step that starts for the first time."""
         if self._highest is None:
@@ -140,7 +146,8 @@ class Replay:
         #: rollback, and the step's display name.
         self.fatal_attempts: dict[tuple[bool, str], int] = {}
         self._names: defaultdict[tuple[Kind, str], _Namesakes] = defaultdict(_Namesakes)
-        self._children: dict[int, list[Recorded]] | None = None
+        #: The steps inside the callback of each step, by its number.
+        self._children: defaultdict[int, list[Recorded]] = defaultdict(list)
         self._order = _Order()
         self._fold(history)
 
@@ -179,6 +186,8 @@ class Replay:
         record = self.recorded[event.step] = Recorded(kind, name, event.step, data, event.at)
         self._names[kind, name.rpartition("-")[0]].records.append(record)
         self.steps_taken += kind is not _SLEEP
+        if _mentions(data, b'"parent"') and (parent := record.start.parent):
+            self._children[parent].append(record)
         if _mentions(data, b'"rollback":true') and record.start.rollback:
             self.reversible.add(event.step)
 
@@ -226,8 +235,9 @@ class Replay:
         """Return what is known of the step that a task reaches now, None if that is no stored one of this place."""
         if not self.recorded:
             return None
-        found = self._names[kind, name].next_at(scope)
-        return None if found is None or found.visited else self._visited(found, scope)
+        same = self._names[kind, name]
+        found = same.next_at(scope)
+        return None if found is None or found.visited else self._visited(same, found, scope)
 
     def may_have_moved(self, kind: Kind, name: str) -> bool:
         """Return True if a stored step of this kind and name has not come up yet."""
@@ -240,24 +250,20 @@ class Replay:
         Code that changed may call it from another task, and histories of old versions do not say from which. A step
         in a callback never takes the place of one outside, nor of one in another callback.
         """
-        for record in self._names[kind, name].records:
+        same = self._names[kind, name]
+        for record in same.records:
             if not record.visited and record.scope.parent == scope.parent:
                 self._order.adopted(record)
-                return self._visited(record, scope)
+                return self._visited(same, record, scope)
         return None
 
-    def _visited(self, record: Recorded, scope: Scope) -> Recorded:
-        self._mark(record)
+    def _visited(self, same: _Namesakes, record: Recorded, scope: Scope) -> Recorded:
+        same.mark(record)
         if not scope.parent:  # A callback that is called again may go another way.
             self._order.known(scope.task, record)
         if record.done:
             self._skip_children(record.step)
         return record
-
-    def _mark(self, record: Recorded) -> None:
-        if not record.visited:
-            record.visited = True
-            self._names[record.kind, record.name.rpartition("-")[0]].visited += 1
 
     def new_name(self, kind: Kind, name: str, scope: Scope) -> str:
         """Return the display name ``<name>-<count>`` of a step that starts for the first time."""
@@ -268,17 +274,9 @@ class Replay:
 
     def _skip_children(self, step: int) -> None:
         """Count the steps inside a callback that will not be called again as visited."""
-        for child in self._children_of(step):
-            self._mark(child)
+        for child in self._children.get(step, ()):
+            self._names[child.kind, child.name.rpartition("-")[0]].mark(child)
             self._skip_children(child.step)
-
-    def _children_of(self, step: int) -> list[Recorded]:
-        if self._children is None:
-            self._children = {}
-            for record in self.recorded.values():
-                if _mentions(record.data, b'"parent"'):
-                    self._children.setdefault(record.start.parent, []).append(record)
-        return self._children.get(step, [])
 
     @property
     def is_through(self) -> bool:

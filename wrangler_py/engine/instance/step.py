@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -112,7 +113,7 @@ class WorkflowStep:
             raise TypeError("step.do takes (name, function) or (name, config, function)")
         if len(args) == 2:
             config = args[0]
-        asked = StepCall(name, config, positional_callback(args[-1]), undo)
+        asked = StepCall(name, config, partial(positional_callback, args[-1]), undo)
         return self.context.calls.call(name, do, self.context, self.rollbacks, asked)
 
     def _positional_depends(self, args: tuple[Any, ...]) -> Sequence[object] | None:
@@ -203,7 +204,7 @@ class DeclaredStep:
     async def _run(self) -> Any:
         needed = self._needed() if self._parameters or self._depends is not None else []
         arguments = await self._results(needed) if needed else {}
-        asked = StepCall(self.name, self._config, self._callback(arguments), self._undo)
+        asked = StepCall(self.name, self._config, partial(self._callback, arguments), self._undo)
         return await do(self._owner.context, self._owner.rollbacks, asked)
 
     async def _results(self, needed: list[tuple[str, DeclaredStep]]) -> dict[str, Any]:
@@ -259,7 +260,8 @@ class StepCall(msgspec.Struct, frozen=True):
 
     name: Any
     config: object
-    callback: Callback
+    #: Makes the callback; a replay has no use for it.
+    callback: Callable[[], Callback]
     rollback: Rollback | None = None
 
 
@@ -276,7 +278,8 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
         rollbacks.attempts(rollback, reached, DEFAULT_POLICY)
     if recorded is not None and recorded.done:
         data = await context.stored_end(recorded)
-        await context.let_others_run()
+        if context.has_had_its_turn():
+            await asyncio.sleep(0)
         return restore(context, data)
     try:
         policy = read_policy(name, asked.config)
@@ -285,5 +288,5 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
     if context.is_held:
         await context.gate.enter()
     if rollback is not None:
-        return await rollbacks.attempts(rollback, reached, policy).run(asked.callback)
-    return await Attempts(context, reached, policy).run(asked.callback)
+        return await rollbacks.attempts(rollback, reached, policy).run(asked.callback())
+    return await Attempts(context, reached, policy).run(asked.callback())
