@@ -122,6 +122,34 @@ def test_what_waits_for_a_refused_batch_is_told_to_no_user_code(tmp_path: Path) 
     assert seen == []
 
 
+def test_a_refused_batch_of_nothing_ends_the_lease_where_a_runner_waits_for_it(tmp_path: Path) -> None:
+    """Taken up to be undone, an instance waits for what was written before: by the command, so it writes nothing."""
+    undone = []
+
+    async def run(event: Any, step: Any) -> None:
+        await step.do("a", lambda: 1, rollback=lambda: undone.append("a"))
+        await step.sleep("rest", "1 day")
+
+    async def body(world: World) -> tuple[Status, int]:
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        apply, refused = world.store.apply, []
+
+        async def refuse(batch: Batch, epoch: int | None) -> list[int | None]:
+            if not (refused or batch.is_driving or batch.creations):
+                refused.append(batch)
+                raise StoreUnavailableError("the database is locked")
+            return await apply(batch, epoch)
+
+        world.store.apply = refuse  # type: ignore[method-assign]
+        await world.engine.terminate("w", row.id, rollback=True)
+        return (await world.finish(row)).status, len(refused)
+
+    assert in_world(tmp_path, body) == (Status.TERMINATED, 1)
+    assert undone == ["a"]
+
+
 def test_user_code_waits_where_the_store_cannot_be_read(tmp_path: Path) -> None:
     """The last look for an event before a wait times out, and the chunks of a stream, are asked for again."""
     refused = Counter[str]()

@@ -289,7 +289,8 @@ class GroupCommit:
     def _refuse(self, turn: _Turn, error: Exception) -> None:
         failure = error if isinstance(error, StoreError) else StoreUnavailableError(_named(error))
         failure.__cause__ = None if failure is error else error
-        if turn.batch.is_driving or isinstance(error, StaleEpochError):
+        # Also where a runner only waited: it is told that it cannot go on, and only a new lease lets another one.
+        if turn.waiters or turn.batch.is_driving or isinstance(error, StaleEpochError):
             self.poison()
         for waiter in turn.waiters:
             _fail(waiter, Abort())
