@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -85,18 +84,19 @@ class _Call:
                 if not task.cancelled():
                     raise
                 values.append("cancelled")
-            self._ledger.goes_on(self._run)
         return values
 
     async def body(self, body: Body, *, nested: bool = False) -> list[Any]:
         """Run statements one after the other and return their values."""
         return [await _MEANING[type(one)](self, one, nested) for one in body]
 
+    def _stops(self) -> bool:
+        return self._step.context.stop_reason is not None
+
     # leaves
 
     async def _handed(self, one: Any, nested: bool, call: Any) -> Any:
         nth = self._run.nth(one.site)
-        self._ledger.goes_on(self._run)
         try:
             value = await call
             if hasattr(value, "__aiter__"):
@@ -226,12 +226,8 @@ class _Call:
         if one.how in _SIDE_BY_SIDE:
             return await _SIDE_BY_SIDE[one.how](branches)
         if one.how == "group":
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(each) for each in branches]
-            except Exception:
-                self._ledger.goes_on(self._run)
-                raise
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in branches]
             return [task.result() for task in tasks]
         values = await asyncio.gather(*branches, return_exceptions=one.how == "gather-all")
         return [_shown(value) for value in values]
@@ -247,7 +243,6 @@ class _Call:
                 for task in tasks:
                     task.cancel()
         values = await asyncio.gather(*tasks, return_exceptions=True)
-        self._ledger.goes_on(self._run)
         return [first, *(_shown(value) for value in values)]
 
     async def background(self, one: Background, nested: bool) -> Any:
@@ -262,19 +257,16 @@ class _Call:
 
     async def within(self, one: Within, nested: bool) -> Any:
         try:
-            with self._ledger.timing(self._run, one.ms):
+            with self._ledger.timing(self._run, one.ms, self._stops):
                 if one.how == "timeout":
                     async with asyncio.timeout(one.ms / 1000):
                         return await self.body(one.body, nested=nested)
                 return await asyncio.wait_for(self.body(one.body, nested=nested), one.ms / 1000)
         except TimeoutError:
             return "too late"
-        finally:
-            if not isinstance(sys.exc_info()[1], asyncio.CancelledError):
-                self._ledger.goes_on(self._run)
 
     async def local(self, one: Local, nested: bool) -> Any:
-        with self._ledger.timing(self._run, one.ms):
+        with self._ledger.timing(self._run, one.ms, self._stops):
             await asyncio.sleep(one.ms / 1000)
 
     async def catch(self, one: Catch, nested: bool) -> Any:
@@ -286,11 +278,9 @@ class _Call:
     async def finally_(self, one: Finally, nested: bool) -> Any:
         try:
             values = await self.body(one.body, nested=nested)
-        except asyncio.CancelledError:
-            with self._ledger.cleaning_up():
-                await self.body(one.cleanup, nested=nested)
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and not self._stops():
+                self._ledger.clean_up()
             await self.body(one.cleanup, nested=nested)
             raise
         await self.body(one.cleanup, nested=nested)

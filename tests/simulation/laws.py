@@ -744,9 +744,8 @@ def _late_results(seen: Evidence) -> Found:
 def timers_keep_awake(seen: Evidence) -> Found:
     """An instance whose own code has a timer pending stays in memory: nobody else would fire it.
 
-    A timer inside a deadline that is over pends no more, although the code around it may take some turns to unwind:
-    `gather` goes on when its first branch is cancelled. And only the process that ran the code put it to rest: another
-    may have taken the instance over meanwhile.
+    A timer that user code itself cancelled, or that fired, pends no more, although code inside it may still unwind. And
+    only the process that ran the code put the instance to rest: another may have taken it over meanwhile.
     """
     for life in seen.lives:
         for run in life.runs:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.engine.quarantine import ALONE
-from wrangler_py.errors import ControlFlow
 
 if TYPE_CHECKING:
     from tests.simulation.journal import Record
@@ -58,25 +57,12 @@ class Timing:
     """A timer of the user's own: `asyncio.sleep`, or a deadline around statements."""
 
     ms: int
-    began: int
-    ended: int | None = None
-    #: It ended because what it was in was cancelled.
-    cancelled: bool = False
     #: The deadline around it.
-    outer: Timing | None = None
-    #: Code inside it cleans up after a cancellation that user code asked for: it may have fired.
+    outer: Timing | None
+    #: What it was in was cancelled because the instance stopped, and not by user code.
+    is_cut_off: bool = False
+    #: It may have fired: code inside it cleans up after a cancellation by user code.
     is_over: bool = False
-
-    @property
-    def is_given_up(self) -> bool:
-        """True if user code went on without it: a deadline around it was over before it had unwound."""
-        outer = self.outer
-        if outer is None:
-            return self.is_over
-        expired = (
-            outer.ended is not None and not outer.cancelled and outer.ended < (self.ended or outer.ended)
-        )
-        return self.is_over or expired or outer.is_given_up
 
 
 @dataclass
@@ -99,8 +85,6 @@ class Run:
     ended: int | None = None
     counts: dict[int, int] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
-    #: When user code last went on by itself: began a step, or came out of a race or a deadline.
-    went_on: int = 0
 
     def nth(self, site: int) -> int:
         """Count the calls of a site within this run."""
@@ -111,11 +95,7 @@ class Run:
         """Return the user's timers that were pending when the run was cancelled."""
         if self.outcome is None or self.outcome[0] != "cancelled":
             return []
-        return [
-            one
-            for one in self.timings
-            if one.cancelled and one.ended and one.ended > self.went_on and not one.is_given_up
-        ]
+        return [one for one in self.timings if one.is_cut_off and not one.is_over]
 
 
 #: The deadline that the code which executes is in.
@@ -191,39 +171,25 @@ class Ledger:
         if not run.process.dead:
             run.handed.append(Handed(site, nth, nested, outcome, self._world.tick()))
 
-    def goes_on(self, run: Run) -> None:
-        """Record that user code goes on by itself."""
-        run.went_on = self._world.tick()
-
     @contextmanager
-    def timing(self, run: Run, ms: int) -> Iterator[None]:
-        """Record a timer of the user's own while it is pending."""
-        timing = Timing(ms, self._world.tick(), outer=_around.get())
+    def timing(self, run: Run, ms: int, stops: Callable[[], bool]) -> Iterator[None]:
+        """Record a timer of the user's own while it is pending; ``stops`` says if the instance itself does."""
+        timing = Timing(ms, _around.get())
         run.timings.append(timing)
         inside = _around.set(timing)
         try:
             yield
         except asyncio.CancelledError:
-            timing.cancelled = True
+            timing.is_cut_off = stops()
             raise
         finally:
             _around.reset(inside)
-            if not run.process.dead:
-                timing.ended = self._world.tick()
 
-    @contextmanager
-    def cleaning_up(self) -> Iterator[None]:
-        """Record that code cleans up after a cancellation; where the instance itself stops, it may call no step."""
-        over, timing = [], _around.get()
+    def clean_up(self) -> None:
+        """Record that code cleans up after a cancellation by user code: of the deadlines it is in, one has fired."""
+        timing = _around.get()
         while timing is not None:
-            over.append(timing)
             timing.is_over, timing = True, timing.outer
-        try:
-            yield
-        except ControlFlow:
-            for timing in over:
-                timing.is_over = False
-            raise
 
     def end_run(self, run: Run, *outcome: Any) -> None:
         """Record how `run()` ended."""

@@ -72,7 +72,7 @@ class Plan:
                 f"workflows {self.workflows}"
             )
         ]
-        used = {action.args[1] for action in self.script if action.kind == "create"}
+        used = {action.args[1] for action in self.script if action.kind in ("create", "batch")}
         for number, versions in enumerate(self.programs):
             for version, program in enumerate(versions if number in used else ()):
                 if version and program == versions[version - 1]:
