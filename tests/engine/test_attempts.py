@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
@@ -358,6 +359,32 @@ class Stopwatch(SystemClock):
 
     def monotonic(self) -> float:
         return self.seconds
+
+
+@pytest.mark.parametrize("inner_s", [1, 1.5, 2])
+def test_timeouts_hold_one_inside_the_other(tmp_path, inner_s):
+    """A step inside another that swallows its cancellation, as both are over at once, or one after the other."""
+
+    async def run(event, step):
+        async def swallows():
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3600)
+
+        def config(seconds):
+            return {"retries": {"limit": 0, "delay": 0}, "timeout": round(seconds * 1000)}
+
+        async def outer():
+            await step.do("inner", config(inner_s), swallows)
+
+        try:
+            await step.do("outer", config(1), outer)
+        except WorkflowTimeoutError:
+            await asyncio.sleep(10)
+            return "timed out"
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert (row.status, row.output) == (Status.COMPLETE, b'"timed out"')
 
 
 @pytest.mark.parametrize("form", ["at once", "raises", "after an await"])

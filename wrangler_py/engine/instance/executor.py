@@ -176,7 +176,8 @@ class _Drive:
         self._send = partial(_record, coroutine.send, entry) if entry else coroutine.send
         self._throw = partial(_record, coroutine.throw, entry) if entry else coroutine.throw
         self._grace: asyncio.TimerHandle | None = None
-        self._is_over = False
+        #: The task that was cancelled at the end of the grace: the coroutine is over.
+        self._cancelled: asyncio.Task[Any] | None = None
 
     @types.coroutine
     def begin(self, _: None, deadline: asyncio.Timeout) -> Generator[Any, Any, Any]:
@@ -198,8 +199,8 @@ class _Drive:
                     _close(self._coroutine)
                     raise
                 except BaseException as error:
-                    if self._is_over:
-                        self._leave()
+                    if self._cancelled is not None:  # In place of cancelling it again.
+                        _close(self._coroutine)
                         raise
                     awaited = self._resume(self._throw, error)
                     self._bound(deadline)
@@ -210,6 +211,9 @@ class _Drive:
         finally:
             if self._grace is not None:
                 self._grace.cancel()
+            if self._cancelled is not None:
+                # To the timeout around, there is its own cancellation alone; also where one further out closes this.
+                self._cancelled.uncancel()
 
     @staticmethod
     def _resume(step: Callable[[Any], Any], value: Any) -> Any:
@@ -226,15 +230,8 @@ class _Drive:
             self._grace = asyncio.get_running_loop().call_later(GRACE_S, self._end, task)
 
     def _end(self, task: asyncio.Task[Any]) -> None:
-        self._is_over = True
+        self._cancelled = task
         task.cancel()
-
-    def _leave(self) -> None:
-        """Close a coroutine that has swallowed its cancellation, in place of cancelling it again."""
-        task = asyncio.current_task()
-        assert task is not None
-        task.uncancel()  # That of `_end`: to the timeout around, there is its own alone.
-        _close(self._coroutine)
 
 
 def _record(resume: Callable[[Any], Any], entry: bytes, value: Any) -> Any:
