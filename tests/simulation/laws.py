@@ -840,7 +840,7 @@ def _excuses_silence(seen: Evidence) -> bool:
     stubborn = any(
         isinstance(one, Do) and any(each.outcome == "stubborn" for each in one.tries) for one in steps
     )
-    return stubborn or seen.plan.with_faults
+    return stubborn or seen.plan.with_faults or seen.plan.deadly_attempts > 0
 
 
 def _statuses(seen: Evidence, command: Command) -> list[str]:
