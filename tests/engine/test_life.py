@@ -324,3 +324,28 @@ def test_the_free_plan_runs_so_many_instances_a_day_whatever_crashes(tmp_path, m
         await world.engine.create_batch("w", [NewInstance() for _ in range(5)])
 
     in_world(tmp_path, body, enforce_limits=True, plan="free")
+
+
+def test_nothing_runs_that_was_claimed_while_the_lease_was_given_up(tmp_path):
+    """What it did could not be stored: it is taken up under the next lease."""
+    begun = []
+
+    async def run(event, step):
+        begun.append(event.instanceId)
+        return await step.do("s", lambda: 1)
+
+    async def body(world):
+        claim = world.store.claim
+
+        async def claim_too_late(*args, **options):
+            claimed = await claim(*args, **options)
+            if claimed and world.store.claim is not claim:
+                world.store.claim = claim
+                world.engine._lease_lost()
+            return claimed
+
+        world.store.claim = claim_too_late
+        return (await world.run(run)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+    assert len(begun) == 1

@@ -182,7 +182,7 @@ class Scheduler:
         # Slots are held meanwhile: the store may have to wait for a lock, and others ask for slots.
         self._reserve(definition.name, limit)
         try:
-            return await self._store.claim(
+            claimed = await self._store.claim(
                 definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects
             )
         except StoreError as error:
@@ -190,6 +190,9 @@ class Scheduler:
             raise StaleEpochError(f"instances were claimed and not received: {error}") from error
         finally:
             self._reserve(definition.name, -limit)
+        if self._shared.commits.epoch != self.epoch:
+            raise StaleEpochError("the lease was given up while instances were claimed under it")
+        return claimed
 
     def _reserve(self, workflow: str, slots: int) -> None:
         self._running[workflow] = self._running.get(workflow, 0) + slots
