@@ -220,6 +220,44 @@ def test_a_pause_on_its_way_to_the_disk_does_not_stop_what_a_resume_began(tmp_pa
     assert in_world(tmp_path, body) == (Status.COMPLETE, 0, ["one", "two"])
 
 
+@pytest.mark.parametrize("command", ["terminate", "restart", "delete"])
+def test_a_command_waits_for_a_runner_that_is_about_to_start(tmp_path: Path, command: str) -> None:
+    """The instance is claimed, and the store is slow to say so: a command must not pass its first run over."""
+    undone: set[str] = set()
+    lives: list[str] = []
+
+    async def body(world: World) -> None:
+        async def run(event: Any, step: Any) -> str:
+            lives.append("begins")
+            await step.do("work", lambda: 1)
+            await step.sleep("rest", "1 second")
+            lives.append("ends")
+            return "done"
+
+        await world.define(run)
+        claim, asked = world.store.claim, asyncio.Event()
+
+        async def claim_slowly(*args: Any, **options: Any) -> Any:
+            claimed = await claim(*args, **options)
+            if claimed and not asked.is_set():
+                asked.set()
+                await world.turns(40)
+            return claimed
+
+        world.store.claim = claim_slowly  # type: ignore[method-assign]
+        await world.engine.create("w", id="a")
+        await asked.wait()
+        answer = await give(world.engine, command, "a")
+        lives.append("answered")
+        await asyncio.sleep(60)
+        await check(world.engine, command, "a", answer, undone)
+
+    in_world(tmp_path, body)
+    after = lives[lives.index("answered") + 1 :]
+    assert after[-1:] == (["ends"] if command == "restart" else [])
+    assert after.count("ends") <= 1
+
+
 def test_events_of_two_processes_at_once_are_all_delivered(tmp_path: Path) -> None:
     """One that another process stored just before one of this process is not passed over."""
 

@@ -288,8 +288,9 @@ class Control:
             return True
         if instance.epoch == self._commits.epoch:
             # Its runner may have ended since the flush: what it wrote last, committed after the change, would release
-            # the instance again from whoever claimed it meanwhile under the same lease.
-            return not self._commits.writes_for(instance.row)
+            # the instance again from whoever claimed it meanwhile under the same lease. Or it was claimed just now, and
+            # its runner starts when the store has answered.
+            return not (self._scheduler.is_claiming or self._commits.writes_for(instance.row))
         if instance.request is not attempt.request:
             await self._store.ask(instance, attempt.request)
             attempt.asked = instance.row
