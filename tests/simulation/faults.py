@@ -21,6 +21,8 @@ _READING = frozenset(
         "status_counts", "suspects", "to_terminate", "unfinished_versions", "workflows",
     }
 )  # fmt: skip
+#: Calls whose answer takes its time too, where the store is slow: what they did is stored before anybody knows.
+_ANSWERED_LATE = frozenset({"add_event", "apply", "ask", "change", "claim", "let_go"})
 #: Where the epoch of a call is among its arguments, if it is not passed by name.
 _EPOCH_PLACE = {"apply": 1, "claim": 1, "release_lease": 0, "take_terminations": 0}
 
@@ -70,6 +72,8 @@ class FaultyStore:
                 process.wrote(name, epoch, args)
             if name == "claim":
                 process.claimed(answer, epoch)
+            if name in _ANSWERED_LATE and (delay := process.delay()) is not None:
+                await asyncio.sleep(delay)
             if fault in ("lose", "die-after"):
                 await self._fail(fault, name, epoch)
             return answer
