@@ -39,8 +39,8 @@ def is_locked(error: BaseException) -> bool:
 
 
 @contextmanager
-def before_serving() -> Iterator[None]:
-    """Let an event loop wait inside: it serves nobody yet, so nobody is held up."""
+def serving_nobody() -> Iterator[None]:
+    """Let an event loop wait inside: it answers nobody, or nobody yet, so nobody is held up."""
     token = _serves_nobody.set(True)
     try:
         yield

@@ -22,7 +22,7 @@ from wrangler_py.errors import StoreBusyError, StoreError
 from wrangler_py.storage import waiting
 from wrangler_py.storage.queues import Backlog, HeldMessage, Holder, NewMessage, QueueStore, Settlement
 from wrangler_py.storage.reading import is_reading_only
-from wrangler_py.storage.waiting import PAUSE_S, before_serving
+from wrangler_py.storage.waiting import PAUSE_S, serving_nobody
 
 if TYPE_CHECKING:
     from wrangler_py.bindings.resources import Resources
@@ -71,7 +71,7 @@ class Queues:
         Raises:
             StateError: the file cannot be used.
         """
-        with before_serving():
+        with serving_nobody():
             found = cls(QueueStore.open(path, synchronous=synchronous), clock)
         if not is_reading_only():
             with contextlib.suppress(StoreBusyError):  # The next look takes them along.

@@ -36,6 +36,7 @@ from wrangler_py.runtime.listening import bind, is_open_to_others, names_of, url
 from wrangler_py.runtime.options import ServeOptions
 from wrangler_py.runtime.sessions import Session, SessionFile, StateLock, check_state, close_to_others
 from wrangler_py.storage.deployments import Deployments
+from wrangler_py.storage.waiting import serving_nobody
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Seconds at least that requests in flight get when the session ends, and those that workers then still have.
@@ -67,7 +68,8 @@ def run(options: ServeOptions) -> int:
 async def _run(
     options: ServeOptions, listener: socket.socket, deployments: Deployments, sockets: Path
 ) -> int:
-    return await Supervisor(options, listener, deployments, sockets).run()
+    with serving_nobody():  # The front and the workers do.
+        return await Supervisor(options, listener, deployments, sockets).run()
 
 
 class Supervisor:
