@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from http.client import HTTPException
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.runtime.conftest import eventually
 from tests.support.serving import Hammer, Server
 from tests.support.session import configuration, detail, place, trigger
 
+#: What a client sees whose worker dies: no answer, or half of one.
+LOST = (OSError, HTTPException)
 DIED = "Attempt failed due to internal workflows error: the process died while this step was executing"
 ENTRY = """
 import asyncio, ctypes, os, signal
@@ -169,7 +172,7 @@ def test_a_handler_that_ends_its_process_accuses_no_instance(project):
     session = project.dev().ready()
     trigger(session, "neighbour", "n")
     eventually((project.project.root / "effects").exists, "a step")
-    with pytest.raises(OSError):
+    with pytest.raises(LOST):
         session.get("/die")
     session.wait_for(r"The worker died \(exit code 5\); starting it again")
     # Its step was under way: that attempt is lost, by the rule, and the limit is 0.
@@ -254,7 +257,7 @@ def ended(session, workflow: str, instance_id: str) -> dict[str, Any]:
     def is_over() -> bool:
         try:
             found.update(detail(session, workflow, instance_id))
-        except OSError:
+        except LOST:
             return False
         return found["success"] is not None
 
@@ -265,7 +268,7 @@ def ended(session, workflow: str, instance_id: str) -> dict[str, Any]:
 def ask_once(session) -> str:
     try:
         return session.get("/")[1]
-    except OSError:
+    except LOST:
         return "lost"
 
 
@@ -277,7 +280,7 @@ def create(session, name: str) -> None:
             trigger(session, "neighbour", name)
         except AssertionError as error:
             return "already exists" in str(error)
-        except OSError:
+        except LOST:
             return False
         return True
 
