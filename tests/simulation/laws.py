@@ -524,6 +524,8 @@ def steps_are_tried(seen: Evidence) -> Found:
         for step in life.steps.values():
             if step.start.type != "STEP_START" or step.end is None or step.end.type != "STEP_FAILURE":
                 continue
+            if step.end.life != life.number:
+                continue  # Taken over from the life before, whose programs gave it up.
             error = _failure_data.decode(step.end.data or b"{}").error
             if error.name == "StepAbandonedError" and not _may_give_up(seen, life):
                 yield (
