@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.world import World, in_world
 from wrangler_py.engine import InstanceRow, Status
-from wrangler_py.errors import CannotTerminateError, InstanceNotFoundError
+from wrangler_py.errors import CannotTerminateError, InstanceNotFoundError, StoreUnavailableError
 from wrangler_py.sdk.workers.workflows import NonRetryableError
 
 
@@ -319,3 +319,52 @@ def test_steps_that_end_together_although_they_were_stopped_leave_nothing_to_wri
         return ended, (await world.finish(await world.engine.create("w", params=False))).status
 
     assert in_world(tmp_path, body) == (Status.TERMINATED, Status.COMPLETE)
+
+
+def test_a_restart_that_gave_up_takes_nothing_from_the_life_that_a_later_one_began(tmp_path):
+    """The old code ends while the new life is claimed, and a slow store takes writes that are late in any case last."""
+    lives, unwinds = [], asyncio.Event()
+
+    async def run(event, step):
+        async def work():
+            lives.append("works")
+            try:
+                await asyncio.sleep(1 if len(lives) > 1 else 3600)
+            except asyncio.CancelledError:
+                await unwinds.wait()
+
+        await step.do("work", {"timeout": "1 day"}, work)
+        await step.sleep("rest", "1 second")
+
+    async def refuse(*args, **options):
+        raise StoreUnavailableError("the database is locked")
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        change, world.store.change = world.store.change, refuse
+        with pytest.raises(StoreUnavailableError):
+            await world.engine.restart("w", row.id)
+        world.store.change = change
+        apply, claim, claimed = world.store.apply, world.store.claim, asyncio.Event()
+
+        async def claim_when_all_has_ended(*args, **options):
+            unwinds.set()
+            await world.turns(40)
+            found = await claim(*args, **options)
+            if found:
+                claimed.set()
+            return found
+
+        async def apply_late(batch, epoch):
+            if batch.parkings:
+                await claimed.wait()
+            return await apply(batch, epoch)
+
+        world.store.apply, world.store.claim = apply_late, claim_when_all_has_ended
+        await world.engine.restart("w", row.id)
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+    assert lives == ["works", "works"]

@@ -14,7 +14,7 @@ import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 
@@ -88,6 +88,8 @@ class Control:
         self._published = published
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._under_way: set[asyncio.Task[Status]] = set()
+        #: The command that stopped a context last: what becomes of the instance is for that to say.
+        self._halts: WeakKeyDictionary[InstanceContext, _Attempt] = WeakKeyDictionary()
 
     async def find(self, workflow: str, instance_id: str) -> InstanceRow:
         """Return an instance; raise InstanceNotFoundError, as for what no instance can be called."""
@@ -258,19 +260,18 @@ class Control:
             yield attempt
         finally:
             if attempt.halted is not None:
-                self._set_going(attempt.halted, attempt.status)
+                self._set_going(attempt.halted, attempt)
             if attempt.asked is not None:
                 with suppress(StoreError):
                     await self._store.answered(attempt.asked, request)
 
-    def _set_going(self, context: InstanceContext, status: Status) -> None:
+    def _set_going(self, context: InstanceContext, attempt: _Attempt) -> None:
         """Make an instance due whose context was stopped for a command that then changed nothing."""
 
         def park(_: object = None) -> None:
-            if self._is_newer(context):
-                return
-            now = self._clock.now()
-            self._commits.park(Parking(context.row, status, now, context.mailbox.signal, now))
+            if self._halts.get(context) is attempt:  # Else a later command has taken the context over.
+                now = self._clock.now()
+                self._commits.park(Parking(context.row, attempt.status, now, context.mailbox.signal, now))
 
         if context.stop_reason is Stop.ABORT and context.code.main is not None:
             # Not before its user code has unwound: the next context must not overlap it.
@@ -282,6 +283,7 @@ class Control:
         if context is not None and context is not attempt.halted:
             if attempt.request is Request.LET_GO:
                 attempt.halted, attempt.status = context, instance.status
+                self._halts[context] = attempt
             await self._steer(context, attempt.request)
             return False
         if instance.epoch is None:
