@@ -73,8 +73,9 @@ class UserCode:
 
     async def end_beside_run(self) -> None:
         """Cancel the tasks that go on beside `run()` and give them `BESIDE_S` seconds to unwind."""
-        self._cancel_once(self.beside_run())
-        await self.unwind_beside_run()
+        if left := self.beside_run():
+            self._cancel_once(left)
+            await self.unwind_beside_run()
 
     async def unwind_beside_run(self) -> None:
         """Give cancelled tasks beside `run()` `BESIDE_S` seconds: `gather` waits for none but the first."""

@@ -70,7 +70,7 @@ class Order:
     async def recorded(self, step: int, ended_at: int) -> None:
         """Wait until the stored result of a step, which came at ``ended_at``, is to be handed over."""
         if self._tasks.alive or self._looking:
-            await self._turn(*self._ranks.get(step, (self._after, self._after)))
+            await self._enqueue(*self._ranks.get(step, (self._after, self._after)))
         self._tasks.replayed_to = max(self._tasks.replayed_to, ended_at)
 
     def given_up(self, step: int, given_up_at: int) -> asyncio.Future[None]:
@@ -83,15 +83,12 @@ class Order:
     async def live(self, transaction: int) -> None:
         """Wait until a result that this lifetime stored, in the given transaction, is to be handed over."""
         if self._tasks.alive or self._looking:
-            await self._turn(self._after + transaction)
+            await self._enqueue(self._after + transaction)
 
     async def rest(self) -> None:
         """Wait until all recorded results that tasks wait for are handed over and the instance is at rest."""
         if self._tasks.alive or self._looking:
-            await self._turn(self._after)
-
-    async def _turn(self, rank: int, place: int | None = None) -> None:
-        await self._enqueue(rank, place)
+            await self._enqueue(self._after)
 
     def _enqueue(
         self, rank: int, place: int | None = None, given_up_at: int | None = None

@@ -12,6 +12,7 @@ from wrangler_py.engine.model import ErrorRecord, InstanceRow, Occurrence, Reque
 _error = msgspec.json.Decoder(ErrorRecord)
 _occurrence = msgspec.json.Decoder(Occurrence)
 _STATUSES = {status.value: status for status in Status}
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 
 def read_instance(stored: Mapping[str, Any]) -> InstanceRow:
@@ -23,7 +24,7 @@ def read_instance(stored: Mapping[str, Any]) -> InstanceRow:
         id=stored["id"],
         status=_STATUSES[stored["status"]],
         params=stored["params"],
-        trigger=Trigger(stored["trigger"]),
+        trigger=_TRIGGERS[stored["trigger"]],
         version=stored["version"],
         created_at=stored["created_at"],
         modified_at=stored["modified_at"],
