@@ -368,3 +368,32 @@ def test_a_restart_that_gave_up_takes_nothing_from_the_life_that_a_later_one_beg
 
     assert in_world(tmp_path, body) is Status.COMPLETE
     assert lives == ["works", "works"]
+
+
+def test_a_pause_takes_an_instance_that_goes_on_to_its_next_step_in_the_same_turn(tmp_path):
+    """The step in flight ends, and that stops the instance: the next step is refused before the cancellation comes,
+    which then meets the runner, as it waits for a task that unwinds."""
+
+    async def run(event, step):
+        async def beside():
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(1)
+
+        task = asyncio.create_task(beside())
+        await step.do("one", lambda: asyncio.sleep(1))
+        await step.do("two", lambda: 2)
+        task.cancel()
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        assert await world.engine.pause("w", row.id) is Status.WAITING_FOR_PAUSE
+        await asyncio.sleep(10)
+        paused = await world.status(row)
+        await world.engine.resume("w", row.id)
+        return paused, (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) == (Status.PAUSED, Status.COMPLETE)

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -127,6 +128,16 @@ class Runner:
 
     async def _outcome(self, work: Coroutine[Any, Any, Ending | None]) -> Ending | None:
         """Return how the instance ends after ``work``, None if it does not end by that."""
+        ending = await self._awaited(work)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Asked for while ``work`` executed for the last time, it is still to come, and must not hit the runner.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        return ending
+
+    async def _awaited(self, work: Coroutine[Any, Any, Ending | None]) -> Ending | None:
+        """Await ``work``, which may be cancelled meanwhile."""
         self.context.code.is_awaited = True
         try:
             return await work
