@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.storage.test_commands import TERMINATE, driven, looked
 from tests.storage.test_store import create, with_store
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Request, Status, Trigger
+from wrangler_py.engine.settings import Retention
 from wrangler_py.engine.store import (
     Batch,
     Creation,
@@ -338,3 +340,143 @@ def test_the_versions_that_are_needed_are_those_of_instances_that_have_not_ended
         return await store.unfinished_versions("s"), await store.unfinished_versions("other")
 
     assert with_store(tmp_path, body) == (set() if status.is_final else {"v1"}, set())
+
+
+# which instance, and which of its lines -------------------------------------------------------------------------------
+
+#: What may be different about an instance that has a row's number: it is another then, or another drives it.
+OTHERS = [
+    {"row": 99},
+    {"workflow": "other"},
+    {"id": "b"},
+    {"status": Status.PAUSED},
+    {"epoch": 99},
+    {"epoch": None},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=repr)
+def test_a_command_changes_nothing_of_an_instance_that_is_not_as_it_was_seen(tmp_path, other):
+    async def body(store):
+        await driven(store, "a")
+        seen = await looked(store)
+        elsewhere = replace(seen, instance=replace(seen.instance, **other))
+        assert not await store.change(elsewhere, TERMINATE, now=7)
+        assert await store.change(seen, TERMINATE, now=7)
+
+    with_store(tmp_path, body)
+
+
+@pytest.mark.parametrize("other", OTHERS[:3], ids=repr)
+def test_an_event_for_another_instance_of_its_row_is_not_taken(tmp_path, other):
+    async def body(store):
+        instance, _ = await driven(store, "a")
+        assert await store.add_event(replace(instance, **other), "go", b"1", 9) is None
+        assert await waiting(store, instance.row) == []
+
+    with_store(tmp_path, body)
+
+
+@pytest.mark.parametrize("other", [*OTHERS[:3], *OTHERS[4:]], ids=repr)
+def test_nothing_is_asked_of_a_process_that_drives_another_instance(tmp_path, other):
+    async def body(store):
+        instance, _ = await driven(store, "a")
+        await store.ask(replace(instance, **other), Request.PAUSE)
+        assert (await store.get("w", "a")).request is None
+
+    with_store(tmp_path, body)
+
+
+def test_a_chunk_is_found_by_its_instance_its_step_and_its_number(tmp_path):
+    async def body(store):
+        instance, epoch = await driven(store, "a", "b")
+        rows = [instance.row, (await store.get("w", "b")).row]
+        places = [(row, step, number) for row in rows for step in (1, 2) for number in (0, 1)]
+        batch = Batch()
+        batch.chunks += [(*place, repr(place).encode()) for place in places]
+        await store.apply(batch, epoch)
+        assert [await store.chunk(*place) for place in places] == [repr(place).encode() for place in places]
+        return [await store.chunk(*place) for place in ((rows[0], 1, 2), (rows[0], 3, 0), (99, 1, 0))]
+
+    assert with_store(tmp_path, body) == [None, None, None]
+
+
+def test_events_are_read_behind_a_number_in_their_order(tmp_path):
+    async def body(store):
+        instance, _ = await driven(store, "a", "b")
+        first, *_ = await sent(store, b"1", b"2", b"3")
+        await sent(store, b"other", name="b")
+        events, signal = await store.events(instance.row, after=first.number)
+        return [event.payload for event in events], signal
+
+    assert with_store(tmp_path, body) == ([b"2", b"3"], 3)
+
+
+def test_one_event_is_a_signal(tmp_path):
+    async def body(store):
+        instance, epoch = await driven(store, "a", "b")
+        await sent(store, b"1")
+        return await store.signalled(epoch) == [(instance.row, 1)]
+
+    assert with_store(tmp_path, body)
+
+
+@pytest.mark.parametrize("change", [TERMINATE, PAUSE, Restarting("v1"), Restarting("v1", 1)], ids=repr)
+def test_what_was_asked_of_a_driver_is_over_when_it_has_none(tmp_path, change):
+    async def body(store):
+        instance, _ = await driven(store, "a")
+        await store.ask(instance, Request.LET_GO)
+        assert await store.change(await looked(store), change, now=7)
+        return (await store.get("w", "a")).request
+
+    assert with_store(tmp_path, body) is None
+
+
+async def kept_for(store, **retention):
+    batch = Batch()
+    creation = Creation("w", "a", b"{}", Trigger.API, "v1", 1)
+    batch.creations.append(replace(creation, retention=Retention(**retention)))
+    await store.apply(batch, None)
+
+
+def test_what_is_terminated_is_kept_as_long_as_what_failed(tmp_path):
+    async def body(store):
+        await kept_for(store, success_ms=10, error_ms=100)
+        assert await store.change(await looked(store), TERMINATE, now=7)
+        return await store.next_expiry()
+
+    assert with_store(tmp_path, body) == 107
+
+
+@pytest.mark.parametrize("rest", [TERMINATE, PAUSE], ids=repr)
+@pytest.mark.parametrize("from_step", [None, 1])
+def test_nothing_of_its_last_life_is_left_on_an_instance_that_is_restarted(tmp_path, rest, from_step):
+    """It is kept again for as long as it lives, and starts as a new one does."""
+
+    async def body(store):
+        await kept_for(store, error_ms=100)
+        await store.change(await looked(store), rest, now=7)
+        await store.change(await looked(store), Restarting("v1", from_step), now=9)
+        again = await store.get("w", "a")
+        assert await store.next_expiry() is None
+        assert (again.paused_at, again.ended_at, again.started_at, again.output) == (None, None, None, None)
+        epoch = await store.take_lease("one", 100)
+        (claimed,) = await store.claim(Wanted("w"), epoch, now=9, limit=9)
+        return claimed.fresh
+
+    assert with_store(tmp_path, body) is True
+
+
+def test_deleting_a_workflow_asks_its_drivers_and_no_others(tmp_path):
+    async def body(store):
+        _, epoch = await driven(store, "a")
+        batch = Batch()
+        batch.creations.append(Creation("other", "c", b"{}", Trigger.API, "v1", 1))
+        await store.apply(batch, None)
+        await store.claim(Wanted("other"), epoch, now=5, limit=9)
+        await create(store, "b")
+        assert not await store.delete_workflow("w")
+        assert await store.get("w", "b") is None
+        return (await store.get("w", "a")).request, (await store.get("other", "c")).request
+
+    assert with_store(tmp_path, body) == (Request.LET_GO, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.storage.test_store import with_store
-from wrangler_py.engine.model import Status, Trigger
-from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Evidence
+from wrangler_py.engine.entries import DeathData
+from wrangler_py.engine.model import HistoryType, Request, Status, Trigger
+from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Accused, Evidence
 from wrangler_py.engine.store import Batch, Creation, Parking, StatusChange, Wanted
 
 V1, V2, ANY = Wanted("w", "v1"), Wanted("w", "v2"), Wanted("w")
@@ -63,9 +65,21 @@ def test_a_suspect_is_taken_up_by_who_asks_for_suspects_those_with_fewest_deaths
 def test_a_process_of_one_version_takes_up_no_suspect_of_another(tmp_path):
     async def body(store):
         epoch = await at_rest(store, ("a", "v1", 1, 10, True), ("b", "v2", 1, 10, True))
-        return await claimed(store, V2, epoch, 10, suspects=True), await store.suspects(V1, limit=9)
+        listed = [await store.suspects(wanted, limit=9) for wanted in (V1, V2, ANY)]
+        return listed, await claimed(store, V2, epoch, 10, suspects=True)
 
-    assert with_store(tmp_path, body) == (["b"], [(1, 10)])
+    assert with_store(tmp_path, body) == ([[(1, 10)], [(1, 10)], [(1, 10), (1, 10)]], ["b"])
+
+
+@pytest.mark.parametrize("has_begun", [True, False], ids=["goes on", "starts"])
+def test_a_process_of_one_version_takes_up_nothing_else_of_another(tmp_path, has_begun):
+    async def body(store):
+        epoch = await at_rest(store, ("a", "v1", 0, 10, has_begun), ("b", "v2", 0, 10, has_begun))
+        return await claimed(store, V2, epoch, 10, suspects=False), await claimed(
+            store, V1, epoch, 10, suspects=None
+        )
+
+    assert with_store(tmp_path, body) == (["b"], ["a"])
 
 
 def test_no_more_suspects_are_taken_up_than_asked_for(tmp_path):
@@ -134,6 +148,8 @@ async def driven(store, *instances):
 
 async def after_death(store, evidence=(), now=101):
     """Let the process be found dead; return the deaths of each instance and when it is due."""
+    for (name,) in store._read("SELECT id FROM instances"):
+        await store.ask(await store.get("w", name), Request.PAUSE)
     freed = await store.reap(now=now, keep=(), evidence=evidence)
     rows = store._read("SELECT id, deaths, due_at FROM instances ORDER BY number")
     assert not store._read("SELECT 1 FROM instances WHERE epoch IS NOT NULL OR request IS NOT NULL")
@@ -218,3 +234,110 @@ def test_a_death_that_no_instance_caused_makes_suspects_and_counts_no_second_tim
         return await after_death(store, [Evidence("one")])
 
     assert with_store(tmp_path, body) == {"sound": (1, 101), "suspect": (3, 101 + 2 * FIRST_DELAY_MS)}
+
+
+# which attempts it was ------------------------------------------------------------------------------------------------
+
+
+def deaths_of(store):
+    lines = store._read(
+        "SELECT workflow, id, at, step, attempt, name, history.data FROM history JOIN instances ON number = instance"
+        " WHERE type = 'PROCESS_DIED' ORDER BY seq"
+    )
+    return [(*line[:-1], msgspec.json.decode(line[-1], type=DeathData)) for line in lines]
+
+
+async def begins(store, name, *lines):
+    """Append to the history of a driven instance, given as (type, step)."""
+    instance = await store.get("w", name)
+    batch = Batch()
+    batch.history += [(instance.row, kind, 6, step, 1, "s-1", None) for kind, step in lines]
+    await store.apply(batch, instance.epoch)
+
+
+@pytest.mark.parametrize("is_rollback", [True, False])
+def test_the_attempts_that_executed_are_stored_with_their_instances_and_no_others(tmp_path, is_rollback):
+    async def body(store):
+        epoch = await store.take_lease("one", 100)
+        batch = Batch()
+        batch.creations += [
+            Creation(workflow, name, b"{}", Trigger.API, "v1", 0)
+            for workflow, name in (("w", "a"), ("other", "a"), ("w", "b"))
+        ]
+        await store.apply(batch, None)
+        for workflow in ("w", "other"):
+            await store.claim(Wanted(workflow), epoch, now=0, limit=9)
+        batch = Batch()
+        batch.creations.append(Creation("w", "not driven", b"{}", Trigger.API, "v1", 0))
+        await store.apply(batch, None)
+        attempts = [Accused("w", name, "step-1", 3, is_rollback) for name in ("a", "not driven")]
+        evidence = Evidence("one", [("w", "a"), ("w", "not driven")], attempts)
+        await store.reap(now=101, keep=(), evidence=[evidence])
+        rows = store._read("SELECT workflow, id, deaths FROM instances ORDER BY number")
+        return deaths_of(store), [tuple(row) for row in rows]
+
+    told, rows = with_store(tmp_path, body)
+    assert told == [("w", "a", 101, 0, 3, "step-1", DeathData(is_rollback, is_certain=False))]
+    assert rows == [("w", "a", 1), ("other", "a", 0), ("w", "b", 0), ("w", "not driven", 0)]
+
+
+ATTEMPT, UNDOING = HistoryType.ATTEMPT_START, HistoryType.ROLLBACK_ATTEMPT_START
+SUCCESS, STEP = HistoryType.ATTEMPT_SUCCESS, HistoryType.STEP_START
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "is_spared"),
+    [
+        (((ATTEMPT, 1),), Status.RUNNING, True),
+        (((UNDOING, 1),), Status.RUNNING, True),
+        (((ATTEMPT, 1),), Status.WAITING_FOR_PAUSE, True),
+        (((ATTEMPT, 1),), Status.WAITING, False),
+        (((STEP, 1),), Status.RUNNING, False),
+        (((ATTEMPT, 1), (SUCCESS, 1)), Status.RUNNING, False),
+        (((ATTEMPT, 1), (ATTEMPT, 2), (SUCCESS, 2)), Status.RUNNING, True),
+        (((ATTEMPT, 1), (SUCCESS, 1), (ATTEMPT, 1)), Status.RUNNING, True),
+        (((SUCCESS, 1), (ATTEMPT, 1)), Status.RUNNING, True),
+        (((ATTEMPT, 1), (STEP, 1)), Status.RUNNING, True),
+    ],
+)
+def test_neighbours_with_an_attempt_under_way_are_spared_when_the_culprit_is_certain(
+    tmp_path, lines, status, is_spared
+):
+    async def body(store):
+        await driven(store, ("culprit", Status.RUNNING, None, 0), ("neighbour", status, 500, 0))
+        await begins(store, "culprit", (ATTEMPT, 1))
+        await begins(store, "neighbour", *lines)
+        accused = [Accused("w", "culprit", "step-1", 1)]
+        await after_death(store, [Evidence("one", [("w", "culprit")], accused, is_certain=True)])
+        return deaths_of(store)
+
+    culprit = ("w", "culprit", 101, 0, 1, "step-1", DeathData(is_certain=True))
+    neighbour = ("w", "neighbour", 101, 0, 0, None, DeathData(is_certain=True))
+    assert with_store(tmp_path, body) == [culprit, *([neighbour] if is_spared else [])]
+
+
+def test_nobody_is_spared_when_no_culprit_is_certain(tmp_path):
+    async def body(store):
+        await driven(store, ("a", Status.RUNNING, None, 0), ("b", Status.RUNNING, None, 0))
+        await begins(store, "b", (ATTEMPT, 1))
+        await after_death(store, [Evidence("one", [("w", "a")])])
+        return deaths_of(store)
+
+    assert with_store(tmp_path, body) == []
+
+
+def test_another_process_and_its_instances_have_nothing_to_do_with_it(tmp_path):
+    async def body(store):
+        await driven(store, ("culprit", Status.RUNNING, None, 0))
+        batch = Batch()
+        batch.creations.append(Creation("w", "elsewhere", b"{}", Trigger.API, "v1", 0))
+        await store.apply(batch, None)
+        other = await store.take_lease("another", 10_000)
+        await store.claim(ANY, other, now=0, limit=9)
+        await begins(store, "elsewhere", (ATTEMPT, 1))
+        evidence = Evidence("one", [("w", "culprit")], is_certain=True)
+        assert await store.reap(now=101, keep=(), evidence=[evidence]) == 1
+        instance = await store.get("w", "elsewhere")
+        return deaths_of(store), instance.epoch == other
+
+    assert with_store(tmp_path, body) == ([], True)
