@@ -397,3 +397,35 @@ def test_a_pause_takes_an_instance_that_goes_on_to_its_next_step_in_the_same_tur
         return paused, (await world.finish(row)).status
 
     assert in_world(tmp_path, body) == (Status.PAUSED, Status.COMPLETE)
+
+
+def test_a_command_that_gives_up_after_a_new_lease_leaves_the_instance_to_its_new_runner(tmp_path):
+    """It stopped the runner, then the lease was lost, and the instance is driven under the next one already."""
+    lives = []
+
+    async def run(event, step):
+        lives.append("begins")
+        await step.do("work", lambda: asyncio.sleep(60))
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        look, looks = world.store.look, []
+
+        async def fails_when_driven_again(*args):
+            looks.append(args)
+            if len(looks) == 2:
+                world.engine._lease_lost()
+                await asyncio.sleep(5)
+                raise StoreUnavailableError("the database cannot be read")
+            return await look(*args)
+
+        world.store.look = fails_when_driven_again
+        with pytest.raises(StoreUnavailableError):
+            await world.engine.terminate("w", row.id)
+        await world.finish(row)
+        return (await world.types(row)).count("WORKFLOW_SUCCESS")
+
+    assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
+    assert lives == ["begins", "begins"]

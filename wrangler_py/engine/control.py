@@ -269,7 +269,10 @@ class Control:
         """Make an instance due whose context was stopped for a command that then changed nothing."""
 
         def park(_: object = None) -> None:
-            if self._halts.get(context) is attempt:  # Else a later command has taken the context over.
+            # A later command may have taken the context over. What an earlier one left behind drives nothing, and after
+            # a new lease another context drives the instance, or another instance has the row.
+            is_held = attempt.epoch is not None and attempt.epoch == self._commits.epoch
+            if is_held and self._halts.get(context) is attempt:
                 now = self._clock.now()
                 self._commits.park(Parking(context.row, attempt.status, now, context.mailbox.signal, now))
 
@@ -283,6 +286,7 @@ class Control:
         if context is not None and context is not attempt.halted:
             if attempt.request is Request.LET_GO:
                 attempt.halted, attempt.status = context, instance.status
+                attempt.epoch = instance.epoch
                 self._halts[context] = attempt
             await self._steer(context, attempt.request)
             return False
@@ -375,6 +379,8 @@ class _Attempt:
         #: The context of this process that it stopped, and the status stored for it.
         self.halted: InstanceContext | None = None
         self.status = Status.RUNNING
+        #: The lease under which that context held the instance, None if it did not any more.
+        self.epoch: int | None = None
         #: The row for which it asked another process.
         self.asked: int | None = None
 
