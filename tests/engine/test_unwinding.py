@@ -243,9 +243,10 @@ def test_the_clean_up_of_a_step_is_not_cut_off(tmp_path, form, command):
         row = await world.engine.create("w")
         await world.settle()
         await getattr(world.engine, command)("w", row.id)
-        if command == "pause":
+        seen = [] if command == "pause" else list(cleaned)
+        if command != "terminate":
             await world.engine.terminate("w", row.id)
-        return cleaned[:1]
+        return seen or cleaned
 
     assert in_world(tmp_path, body) == [True]
 
