@@ -35,8 +35,10 @@ def main() -> int:
         print(f"no such law: {', '.join(sorted(unknown))}; there are {', '.join([*LAWS, *WATCHED])}")
         return 2
     if options.mutants is not None:
-        from tests.simulation.hunt import PATIENCE, table
+        from tests.simulation.hunt import PATIENCE, pinned, table
 
+        if options.mutants == ["pinned"]:
+            return pinned(without=without)
         return table(options.mutants, options.seeds or PATIENCE, without=without)
     if options.seed is not None:
         return _one(options.seed, without, shrinks=not options.no_shrink)
@@ -57,7 +59,7 @@ def _options() -> argparse.Namespace:
         "--mutants",
         nargs="*",
         metavar="NAME",
-        help="put mended faults back and count seeds until found (all, mended, or by name)",
+        help="put mended faults back and count seeds until found (all, mended, pinned, or by name)",
     )
     return parser.parse_args()
 

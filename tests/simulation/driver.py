@@ -64,7 +64,7 @@ class Driver:
         self.instances: list[tuple[str, str]] = []
         self.followers: list[Follower] = []
         self._events = 0
-        self.calm_at = 0
+        self.calm_at, self.calm_moment = 0, 0.0
         #: It was given up before its end: the world says why.
         self.is_stuck = False
 
@@ -94,7 +94,7 @@ class Driver:
         world = self.world
         world.run(turns=200)
         world.calm()
-        self.calm_at = world.tick()
+        self.calm_at, self.calm_moment = world.tick(), world.now
         end, pause = world.now + PATIENCE_S, 1.0
         world.run(until=world.now + LINGER_S)  # What users asked of stopped processes is done now.
         while world.now < end and not self._is_over():

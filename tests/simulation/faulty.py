@@ -8,22 +8,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from wrangler_py.engine import control
+from wrangler_py.engine import commits, control
 from wrangler_py.engine.entries import FailureData, encode_data
 from wrangler_py.engine.instance.context import Stop
 from wrangler_py.engine.instance.replay import RUN
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.store import Batch, Ending, Seen
 from wrangler_py.errors import (
-    ControlFlow,
+    Abort,
     InstanceNotFoundError,
     StepAbandonedError,
     StoreUnavailableError,
 )
-from wrangler_py.sdk.failures import capture, record_of
+from wrangler_py.sdk.failures import capture
 from wrangler_py.serde import encode
 from wrangler_py.storage.sqlite.leases import check_lease
 
@@ -218,6 +219,16 @@ def written_again(original: Any) -> Any:
     return write
 
 
+def told_and_kept(original: Any) -> Any:
+    def refuse(self: Any, turn: Any, error: Exception) -> None:
+        waiters, turn.waiters = turn.waiters, []
+        original(self, turn, error)
+        for waiter in waiters:
+            commits._fail(waiter, Abort())
+
+    return refuse
+
+
 def store_error(_: Any) -> Any:
     return lambda: StoreUnavailableError("the database is locked")
 
@@ -231,11 +242,11 @@ def lost_a_turn_later(original: Any) -> Any:
 
 def handed_over_unchecked(_: Any) -> Any:
     async def hand_over(self: Any, step: int) -> None:
-        commits = self.shared.commits
-        transaction = commits.transaction
+        shared = self.shared.commits
+        transaction = shared.transaction
         if self.code.own:
-            commits.result(self.row, step)
-        await commits.durable()
+            shared.result(self.row, step)
+        await shared.durable()
         await self.order.live(transaction)
 
     return hand_over
@@ -243,11 +254,11 @@ def handed_over_unchecked(_: Any) -> Any:
 
 def handed_over_or_not(_: Any) -> Any:
     async def hand_over(self: Any, step: int) -> None:
-        commits = self.shared.commits
-        transaction = commits.transaction
+        shared = self.shared.commits
+        transaction = shared.transaction
         if self.code.own:
-            commits.result(self.row, step)
-        await commits.durable()
+            shared.result(self.row, step)
+        await shared.durable()
         await self.order.live(transaction)
         self.check_going()
 
@@ -258,7 +269,8 @@ def checks_changes_only(original: Any) -> Any:
     def write(database: Any, batch: Batch, epoch: int | None) -> Any:
         if batch.statuses or batch.parkings or batch.endings or batch.creations or batch.consumed:
             return original(database, batch, epoch)
-        check_lease(database, epoch)
+        if epoch is not None:
+            check_lease(database, epoch)
         with mock.patch("wrangler_py.storage.sqlite.batches._not_driven", return_value=frozenset()):
             return original(database, batch, epoch)
 
@@ -377,19 +389,5 @@ class _Plain:
 # rollbacks ------------------------------------------------------------------------------------------------------------
 
 
-def fatal_ends_rollbacks(_: Any) -> Any:
-    async def outcome(self: Any, work: Any) -> Any:
-        context = self.context
-        try:
-            return await work
-        except ControlFlow:
-            if context.stop_reason is None and context.fatal is None:
-                context.stop_reason = Stop.LOST
-            return self._fatal_ending()
-        except asyncio.CancelledError:
-            ending = self._fatal_ending()
-            if ending is None and context.stop_reason is None:
-                ending = self._errored(record_of("CancelledError", "run() was cancelled by its own code"))
-            return ending
-
-    return outcome
+def without_undoing(phase: Any) -> Any:
+    return SimpleNamespace(FORWARD=phase.FORWARD, COLLECTING=phase.COLLECTING, UNDOING=None)

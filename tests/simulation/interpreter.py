@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.ledger import Effect, Run
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 Body = tuple[Any, ...]
 #: Seconds for which a stubborn step goes on after its cancellation.
 STUBBORN_S = 20.0
+#: The same for one that is only late: in time to end by itself.
+LATE_S = 0.05
 #: Bytes of a stream that is stored in two pieces.
 BIG = 256 * 1024 + 7
 
@@ -104,6 +105,9 @@ class _Call:
         except Exception as error:
             self._ledger.hand(self._run, one.site, nth, nested, "error", type(error).__name__, _text(error))
             raise
+        except asyncio.CancelledError:
+            self._ledger.give_up(self._run, one.site, nth, nested)
+            raise
         if isinstance(one, Wait):
             value = [value["type"], value["payload"]]
         self._ledger.hand(self._run, one.site, nth, nested, "ok", value)
@@ -172,8 +176,10 @@ class _Call:
             except asyncio.CancelledError:
                 await asyncio.sleep(STUBBORN_S)
         elif trial.outcome == "late":
-            with suppress(asyncio.CancelledError):
+            try:
                 await asyncio.sleep(trial.ms / 1000)
+            except asyncio.CancelledError:
+                await asyncio.sleep(LATE_S)
         elif trial.ms:
             await asyncio.sleep(trial.ms / 1000)
         if trial.outcome in STEERING:

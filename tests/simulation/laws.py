@@ -451,6 +451,43 @@ def replay_order(seen: Evidence) -> Found:
                 longest = order
 
 
+def given_up_stays(seen: Evidence) -> Found:
+    """A step that `run()` gave up, and went on, is given up on every replay: its result does not come after all."""
+    for life in seen.lives:
+        if not seen.same_code(life):
+            continue
+        program = seen.program(life.runs[0])
+        if program.shared_names:
+            continue
+        for run in life.runs:
+            for key, tick in run.given_up.items():
+                if (known := _stored_since(seen, run, tick)) is None:
+                    continue
+                for later in life.runs:
+                    if later.began > known and any(
+                        (one.site, one.nth) == key and one.outcome[0] == "ok" for one in later.handed
+                    ):
+                        yield (
+                            life.name,
+                            f"site {key[0]} was given up in run {run.number}, and got a result in run {later.number}",
+                        )
+
+
+def _stored_since(seen: Evidence, run: Run, tick: int) -> int | None:
+    """Return when it was on disk that `run()` gave a step up and went on to something else; None if it never was.
+
+    The first batch after that may have been under way; the second has it.
+    """
+    if not any(one.at > tick for one in run.handed):
+        return None
+    lines = [line for record in seen.world.journal.records for line in record.lines]
+    commits = {
+        line.commit: line.tick for line in lines if line.writer == run.process.name and line.tick > tick
+    }
+    later = sorted(commits)
+    return commits[later[1]] if len(later) > 1 else None
+
+
 def outputs(seen: Evidence) -> Found:
     """The stored end of an instance is the last result or error of `run()`.
 
@@ -604,8 +641,6 @@ def _overlapped(life: Life, one: Step, completed: Line) -> bool:
 
 def events_arrive(seen: Evidence) -> Found:
     """A wait does not time out while an event of its type is there for it, and gets it soon if nothing disturbs."""
-    # The holder looks once more before it writes that the wait is over; between the two the store may be slow.
-    late_s = (2.0 if seen.plan.slow_rate else 0.1) + _stopped(seen) / 1000
     for life in seen.lives:
         taken = {
             decode(line.data)["payload"] for line in life.lines if line.type == "WAIT_COMPLETE" and line.data
@@ -618,19 +653,29 @@ def events_arrive(seen: Evidence) -> Found:
                     event.record is life.record
                     and event.life == life.number
                     and event.type == step.data.event_type
-                    and event.moment < step.end.moment - late_s
+                    and event.moment < _last_look(seen, step.end)
                     and decode(event.payload) not in taken
                 ):
                     yield (
                         life.name,
                         f"{step.name} timed out, though event {event.number} ({event.type}) was there",
                     )
-    if not seen.plan.with_faults and _undisturbed(seen):
+    if _undisturbed(seen):
         yield from _late_events(seen)
+
+
+def _last_look(seen: Evidence, end: Line) -> float:
+    """Return when, at the latest, the holder looked for an event before it wrote that a wait is over."""
+    if _jumped(seen):  # The time of a line is that of the wall clock.
+        return end.moment - 2.0 - _stopped(seen) / 1000
+    return end.moment - (end.time - end.at) / 1000 - 0.05 - _stopped(seen) / 1000
 
 
 def _late_events(seen: Evidence) -> Found:
     by_payload = {decode(event.payload): event for event in seen.world.journal.events}
+    calm_at, most_s = 0.0, seen.plan.look_s + _SLACK_S
+    if seen.plan.with_faults:  # The last of them is over when the last lease is.
+        calm_at, most_s = seen.driver.calm_moment, 30.0
     for life in seen.lives:
         if seen.plan.workflows[life.record.workflow] is not None:
             continue
@@ -639,8 +684,8 @@ def _late_events(seen: Evidence) -> Found:
             if end is None or end.type != "WAIT_COMPLETE" or end.life != life.number or end.data is None:
                 continue
             event = by_payload[decode(end.data)["payload"]]
-            took = end.moment - max(event.moment, step.start.moment)
-            if took > seen.plan.look_s + _SLACK_S:
+            took = end.moment - max(event.moment, step.start.moment, calm_at)
+            if took > most_s:
                 yield life.name, f"{step.name} got event {event.number} {took:.1f} s after it was there"
 
 
@@ -948,6 +993,7 @@ LAWS: dict[str, Callable[[Evidence], Found]] = {
     "replay-equals": replay_equals,
     "replay-order": replay_order,
     "store-is-not-felt": store_is_not_felt,
+    "given-up-stays": given_up_stays,
     "outputs": outputs,
     "certain-ends": certain_ends,
     "steps-are-tried": steps_are_tried,

@@ -80,6 +80,8 @@ class Run:
     #: Virtual seconds.
     moment: float
     handed: list[Handed] = field(default_factory=list)
+    #: Calls of steps that were cancelled, by site and count, and when.
+    given_up: dict[tuple[int, int], int] = field(default_factory=dict)
     #: ("ok", output), ("error", name, message), ("cancelled",) or None while it goes on.
     outcome: tuple[Any, ...] | None = None
     ended: int | None = None
@@ -170,6 +172,11 @@ class Ledger:
         """Record what `run()` was given."""
         if not run.process.dead:
             run.handed.append(Handed(site, nth, nested, outcome, self._world.tick()))
+
+    def give_up(self, run: Run, site: int, nth: int, nested: bool) -> None:
+        """Record that the call of a step was cancelled: by user code, or because its instance was stopped."""
+        if not run.process.dead and not nested:
+            run.given_up[site, nth] = self._world.tick()
 
     @contextmanager
     def timing(self, run: Run, ms: int, stops: Callable[[], bool]) -> Iterator[None]:

@@ -47,12 +47,12 @@ MENDED = (
     # An end that is never written, or that something follows.
     Mutant(
         "output-not-stored",
-        "run() returns what cannot be stored: no end is written",
+        "run() returns what cannot be stored: it never ends",
         ((f"{_RUNNER}._live", faulty.live_without_net), (f"{_RUNNER}._completed", faulty.completed_naively)),
     ),
     Mutant(
         "error-not-stored",
-        "run() raises an error without a text: no end is written",
+        "run() raises an error without text: it never ends",
         (
             (f"{_RUNNER}._live", faulty.live_without_net),
             (f"{_INSTANCE}.runner.capture", faulty.captured_naively),
@@ -114,7 +114,7 @@ MENDED = (
     ),
     _one(
         "runner-cancelled",
-        "a cancellation meant for run() hits what stores its end",
+        "a cancellation of run() hits what stores its end",
         f"{_INSTANCE}.code.UserCode.cancel",
         faulty.cancels_the_runner_too,
     ),
@@ -182,11 +182,19 @@ MENDED = (
         f"{_CONTEXT}.hand_over",
         faulty.handed_over_unchecked,
     ),
-    _one(
+    Mutant(
         "rollback-cut-off",
         "a refused batch in a rollback ends the instance",
-        f"{_RUNNER}._outcome",
-        faulty.fatal_ends_rollbacks,
+        (
+            (f"{_INSTANCE}.runner.Phase", faulty.without_undoing),
+            (f"{_COMMITS}.GroupCommit._refuse", faulty.told_and_kept),
+        ),
+    ),
+    _one(
+        "lease-kept-by-the-told",
+        "a run is told of a refused batch, its lease stays",
+        f"{_COMMITS}.GroupCommit._refuse",
+        faulty.told_and_kept,
     ),
     # Attempts that do not count.
     _one(

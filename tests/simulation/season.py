@@ -14,17 +14,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.programs import (
+    MINUTE,
     SECOND,
     STEERING,
     Background,
     Do,
     Fail,
+    Finally,
     Gather,
     Local,
     Program,
+    Sleep,
     Steer,
     Try,
     Undo,
+    Wait,
     children,
     walk,
     with_children,
@@ -34,7 +38,9 @@ if TYPE_CHECKING:
     from tests.simulation.plan import Action, Plan
 
 #: The part of all seeds that have a situation.
-SHARE = 0.4
+SHARE = 0.45
+#: The part that has a situation for which all programs are made anew.
+OWN_SHARE = 0.05
 #: Sites and instances that are made here have numbers from here on.
 FIRST_SITE, FIRST_INSTANCE = 5000, 100
 
@@ -42,8 +48,10 @@ FIRST_SITE, FIRST_INSTANCE = 5000, 100
 def seasoned(plan: Plan) -> Plan:
     """Return a plan, or for some seeds one with a situation in it."""
     rng = random.Random(f"situation {plan.seed}")
-    if rng.random() >= SHARE:
-        return plan
+    chance = rng.random()
+    if chance >= SHARE:
+        situation = rng.choice((_in_passing, _unwinding))
+        return situation(rng, plan, FIRST_INSTANCE) if chance >= 1 - OWN_SHARE else plan
     for number in range(rng.choice((1, 1, 2))):
         situation = _peculiar if rng.random() < 0.4 else rng.choice(_SITUATIONS)
         plan = situation(rng, plan, FIRST_INSTANCE + 10 * number)
@@ -57,9 +65,11 @@ _Programs = tuple[tuple[Program, ...], ...]
 
 def _peculiar(rng: random.Random, plan: Plan, _: int) -> Plan:
     """Have some steps do one of the things that steps seldom do."""
-    kind = rng.choice((_late, _stubborn, _stopping, _steering, _exiting, _eager, _eager, _together))
-    if kind is _eager:
-        return replace(plan, programs=_each(plan.programs, partial(_eager, rng)))
+    kind = rng.choice(
+        (_late, _stubborn, _stopping, _steering, _exiting, _eager, _eager, _together, _unstorable)
+    )
+    if kind in (_eager, _unstorable):
+        return replace(plan, programs=_each(plan.programs, partial(kind, rng)))
     if kind is _steering and rng.random() < 0.5:
         return replace(plan, programs=_each(plan.programs, partial(_steered, rng)))
     if kind is _together:
@@ -138,12 +148,19 @@ def _steered(rng: random.Random, program: Program) -> Program:
     return replace(program, body=tuple(body))
 
 
+def _unstorable(rng: random.Random, program: Program) -> Program:
+    """Have `run()` end with what cannot be stored as it is."""
+    return replace(program, body=(*program.body, Fail(rng.choice(("bad", "mute")))))
+
+
 def _together(rng: random.Random, program: Program) -> Program:
     """Have `run()` end in the moment in which two of its tasks end a step."""
     ms = rng.choice((20, 100))
     steps = tuple((Do(FIRST_SITE + 1 + one, f"together{one}", (Try(ms),)),) for one in range(2))
     branches = (*steps, (Local(ms), Fail()))
-    return replace(program, body=(*program.body, Gather(branches)), pure=False)
+    body = list(program.body)
+    body.insert(rng.randrange(len(body) + 1), Gather(branches))
+    return replace(program, body=tuple(body), pure=False)
 
 
 def _with_undo(rng: random.Random, program: Program) -> Program:
@@ -161,6 +178,32 @@ def _undoable(body: tuple[Any, ...], change: Callable[[Do], Do]) -> tuple[Any, .
         else with_children(one, tuple(_undoable(b, change) for b in children(one)))
         for one in body
     )
+
+
+def _expecting(rng: random.Random, kind: str, program: Program) -> Program:
+    """Begin with waits for events, one after the other."""
+    waits = [
+        Wait(
+            FIRST_SITE + 10 + one,
+            f"expects{one}",
+            kind,
+            rng.choice((SECOND, SECOND, 3 * SECOND, MINUTE)),
+        )
+        for one in range(rng.choice((1, 2, 3)))
+    ]
+    return replace(program, body=(*waits, *program.body))
+
+
+def _brief(program: Program) -> Program:
+    """Only sleep for half a second and do one step."""
+    return replace(program, body=(Sleep(FIRST_SITE + 4, "rests", 500), Do(FIRST_SITE + 5, "ends")))
+
+
+def _leaving(program: Program) -> Program:
+    """Fail with a step to undo, and a task that goes on for a second after its cancellation."""
+    undo = Undo((Try(0, "fail"), Try(0, "fail"), Try()), 3, 2 * SECOND)
+    task = Background((Finally((Local(MINUTE),), (Local(SECOND),)),))
+    return replace(program, body=(Do(FIRST_SITE + 6, "undone", undo=undo), task, Fail()), pure=False)
 
 
 def _lingering(program: Program) -> Program:
@@ -201,11 +244,13 @@ class _Scene:
         self._made += 1
         return self._made - 1
 
-    def act(self, kind: str, target: int, *args: object, turns: int = 0, late: bool = False) -> None:
-        """Have something happen at almost the same moment, after so many callbacks, or some seconds ``late``."""
+    def act(
+        self, kind: str, target: int, *args: object, turns: int = 0, ms: int = 0, late: bool = False
+    ) -> None:
+        """Have something happen at almost the same moment, after callbacks or milliseconds, or ``late``."""
         from tests.simulation.plan import Action
 
-        when = (turns, 0) if turns else _soon(self.rng)
+        when = (turns, ms) if turns or ms else _soon(self.rng)
         if late:
             when = 0, self.rng.choice((500, 2000, 4000, 7000, 16_000))
         self.actions.append(Action(*when, kind, target, args))
@@ -248,11 +293,11 @@ def _replacement(rng: random.Random, plan: Plan, first: int) -> Plan:
 
 def _messages(rng: random.Random, plan: Plan, first: int) -> Plan:
     """Events come one after the other, from several processes."""
-    scene = _Scene(rng, plan, first)
-    target = scene.make()
+    scene = _Scene(rng, replace(plan, hibernate_after_ms=rng.choice((0, 10_000, 10_000))), first)
+    target, kind = scene.make(), rng.choice("ab")
     for _ in range(rng.choice((2, 4, 6))):
-        scene.act("send", target, scene.either, rng.choice("ab"))
-    return scene.played()
+        scene.act("send", target, rng.choice((scene.far, scene.either)), kind, late=rng.random() < 0.2)
+    return scene.played(partial(_expecting, rng, kind))
 
 
 def _broken_undoing(rng: random.Random, plan: Plan, first: int) -> Plan:
@@ -274,6 +319,28 @@ def _broken_command(rng: random.Random, plan: Plan, first: int) -> Plan:
     return scene.played()
 
 
+def _in_passing(rng: random.Random, plan: Plan, first: int) -> Plan:
+    """Commands are decided on while an instance rests, and reach a slow store when it goes on and ends."""
+    slow = replace(plan, slow_rate=0.6, hibernate_after_ms=rng.choice((0, 10_000)))
+    scene = _Scene(rng, slow, first)
+    target = scene.make()
+    scene.act(rng.choice(_BRIEFLY), target, scene.either, ms=rng.choice((300, 400, 450, 490, 501, 505, 550)))
+    for _ in range(rng.choice((2, 3))):
+        scene.act(rng.choice(_BRIEFLY), target, scene.either, ms=rng.choice((1, 5, 50, 100)))
+    return scene.played(_brief)
+
+
+def _unwinding(rng: random.Random, plan: Plan, first: int) -> Plan:
+    """The process ends while steps are undone, of a `run()` that leaves a task behind which takes time to end."""
+    scene = _Scene(rng, plan, first)
+    scene.make()
+    scene.act("kill", scene.near, ms=rng.choice((1500, 2500, 4000)))
+    return scene.played(_leaving)
+
+
+_BRIEFLY = ("terminate", "terminate-rollback", "pause", "restart")
+
+
 def _left_behind(rng: random.Random, plan: Plan, first: int) -> Plan:
     """The code of an instance goes on for long after it was stopped, while others steer the instance."""
     scene = _Scene(rng, plan, first)
@@ -286,5 +353,6 @@ def _left_behind(rng: random.Random, plan: Plan, first: int) -> Plan:
 
 
 _SITUATIONS = (
-    _duel, _replacement, _messages, _broken_undoing, _broken_undoing, _broken_command, _left_behind, _left_behind
+    _duel, _replacement, _messages, _messages, _broken_undoing, _broken_undoing, _broken_command,
+    _left_behind, _left_behind,
 )  # fmt: skip
