@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
-from tests.support.world import HOUR, in_world
+from tests.support.world import HOUR, World, in_world
 from wrangler_py.engine import Kind, NewInstance, Status, StepRef
+from wrangler_py.engine.model import Request
 from wrangler_py.errors import (
     CannotRestartError,
+    InstanceBusyError,
     InstanceExistsError,
     InstanceNotFoundError,
     InvalidArgumentError,
@@ -177,6 +179,78 @@ def test_delete_removes_everything_and_the_id_is_free(tmp_path):
         return row.id, [error.code for error in result.errors]
 
     assert in_world(tmp_path, body) == ("me", ["instance.not_found"])
+
+
+def test_deleting_a_workflow_stops_what_runs_of_it_and_nothing_else(tmp_path):
+    async def body(world):
+        stopped = []
+
+        async def run(event, step):
+            async def work():
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    stopped.append(event.payload)
+                    raise
+
+            await step.do("work", work)
+
+        await world.define(run)
+        await world.define(run, "other")
+        for name in ("a", "b"):
+            await world.engine.create("w", id=name, params=name)
+        other = await world.engine.create("other", id="c")
+        await world.settle()
+        await world.engine.delete_workflow("w")
+        assert sorted(stopped) == ["a", "b"]
+        assert world.engine.resident_count() == 1
+        for name in ("a", "b"):
+            with pytest.raises(InstanceNotFoundError):
+                await world.engine.status("w", name)
+        end = await world.finish(other)
+        return end.status, world.store._read("SELECT DISTINCT instance FROM history") == [(other.row,)]
+
+    assert in_world(tmp_path, body) == (Status.COMPLETE, True)
+
+
+def test_what_another_process_drives_and_does_not_give_up_is_busy_after_ten_seconds(tmp_path):
+    """Nothing of it is changed, and it is asked for no more."""
+
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        other = await World(tmp_path).open()
+        await other.define(sleeper)
+        try:
+            for command in (other.engine.terminate("w", "me"), other.engine.restart("w", "me")):
+                before = world.clock.now()
+                with pytest.raises(InstanceBusyError):
+                    await command
+                assert 10_000 <= world.clock.now() - before < 10_100
+                assert (await other.store.get("w", "me")).request is None
+        finally:
+            await other.close()
+        return (await world.finish(row)).output
+
+    assert decode(in_world(tmp_path, body, hibernate_after_ms=2 * HOUR)) == 2
+
+
+def test_an_instance_that_is_given_up_for_another_process_is_due_again_in_five_seconds(tmp_path):
+    """That process may die before it writes."""
+
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        await world.store.ask(await world.store.get("w", "me"), Request.LET_GO)
+        await world.engine._control.answer_requests(world.engine._commits.epoch)
+        world.engine._scheduler.kick()
+        given_up = await world.store.get("w", "me")
+        assert (given_up.epoch, given_up.request) == (None, None)
+        return given_up.due_at - world.clock.now(), (await world.finish(row)).output
+
+    assert in_world(tmp_path, body, hibernate_after_ms=2 * HOUR) == (5_000, b"2")
 
 
 @pytest.mark.parametrize("bad", ["", "-a", "a b", "x" * 65, "é", 5, "a\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.world import run_virtual
-from wrangler_py.server.patience import AnswerWait, BodyWait, Wait
+from wrangler_py.server.patience import DEFAULT, AnswerWait, BodyWait, Wait
 
 
 class Transport:
@@ -45,6 +45,25 @@ def test_what_has_come_ends_the_wait():
         assert transport.is_open
 
     run_virtual(scenario())
+
+
+def test_each_wait_has_its_whole_time():
+    async def scenario():
+        transport, wait = Transport(), Wait(30)
+        wait.begin(transport)
+        await asyncio.sleep(20)
+        wait.end()
+        wait.begin(transport)
+        await asyncio.sleep(29)
+        assert transport.is_open
+        await asyncio.sleep(2)
+        assert not transport.is_open
+
+    run_virtual(scenario())
+
+
+def test_a_head_has_half_a_minute_and_what_follows_a_minute():
+    assert DEFAULT == (30, 60, 60)
 
 
 def test_a_body_that_nobody_reads_is_not_waited_for():

@@ -407,6 +407,7 @@ def test_events_are_read_behind_a_number_in_their_order(tmp_path):
         first, *_ = await sent(store, b"1", b"2", b"3")
         await sent(store, b"other", name="b")
         events, signal = await store.events(instance.row, after=first.number)
+        assert await store.events(99, after=0) == ([], 0)
         return [event.payload for event in events], signal
 
     assert with_store(tmp_path, body) == ([b"2", b"3"], 3)
@@ -480,3 +481,41 @@ def test_deleting_a_workflow_asks_its_drivers_and_no_others(tmp_path):
         return (await store.get("w", "a")).request, (await store.get("other", "c")).request
 
     assert with_store(tmp_path, body) == (Request.LET_GO, None)
+
+
+# claims ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_gives_the_events_that_wait_and_says_when_the_instance_first_began(tmp_path):
+    async def body(store):
+        await create(store, "a", "b")
+        await sent(store, b"1", b"2")
+        epoch = await store.take_lease("one", 1000)
+        first, other = await store.claim(Wanted("w"), epoch, now=20, limit=9)
+        assert ([event.payload for event in first.events], first.signal) == ([b"1", b"2"], 2)
+        assert (other.events, other.signal) == ([], 0)
+        assert (first.instance.started_at, first.instance.epoch) == (20, epoch)
+        batch = Batch()
+        batch.consumed.append(first.events[0])
+        batch.parkings.append(Parking(first.instance.row, Status.WAITING, 30, 2, 25))
+        await store.apply(batch, epoch)
+        (again,) = await store.claim(Wanted("w"), epoch, now=30, limit=9)
+        return (
+            [event.payload for event in again.events],
+            again.instance.started_at,
+            (first.fresh, again.fresh),
+        )
+
+    assert with_store(tmp_path, body) == ([b"2"], 20, (True, False))
+
+
+def test_the_next_due_is_the_earliest_of_all_workflows(tmp_path):
+    async def body(store):
+        batch = Batch()
+        batch.creations += [
+            Creation(workflow, "a", b"{}", Trigger.API, "v1", at) for workflow, at in (("w", 9), ("other", 5))
+        ]
+        await store.apply(batch, None)
+        return await store.next_due([Wanted("w"), Wanted("other")]), await store.next_due([Wanted("w")])
+
+    assert with_store(tmp_path, body) == (5, 9)

@@ -263,3 +263,43 @@ def test_reads_by_asyncio_run_too(tmp_path):
         return latest.id
 
     assert asyncio.run(main()) == "a"
+
+
+def test_a_database_that_is_closed_is_one_file(tmp_path):
+    """The heartbeat's connection is closed, too."""
+
+    async def body():
+        store = await opened(tmp_path)
+        epoch = await store.take_lease("one", 100)
+        assert store.renew_lease(epoch, 200)
+        await create(store, "a")
+        names = {path.name for path in store.path.parent.iterdir()}
+        assert f"{store.path.name}-wal" in names
+        await store.close()
+        return {path.name for path in store.path.parent.iterdir()} & {f"{store.path.name}-wal"}
+
+    assert run_virtual(body()) == set()
+
+
+def test_the_heartbeat_moves_the_write_ahead_log_along(tmp_path):
+    async def body(store):
+        epoch = await store.take_lease("one", 100)
+        await create(store, *(f"instance {number}" for number in range(300)))
+        before = store.path.stat().st_size
+        assert store.renew_lease(epoch, 200)
+        return store.path.stat().st_size > before
+
+    assert with_store(tmp_path, body)
+
+
+def test_a_commit_survives_a_crash_of_the_process_unless_more_is_asked_for(tmp_path):
+    async def body():
+        store = await opened(tmp_path)
+        usual = store.synchronous, store._read("PRAGMA synchronous")[0][0]
+        await store.close()
+        store = await SqliteStore.open(store.path, synchronous="FULL")
+        full = store.synchronous, store._read("PRAGMA synchronous")[0][0]
+        await store.close()
+        return usual, full
+
+    assert run_virtual(body()) == (("NORMAL", 1), ("FULL", 2))

@@ -11,6 +11,7 @@ from wrangler_py.engine.model import HistoryType, Request, Status, Trigger
 from wrangler_py.engine.quarantine import FIRST_DELAY_MS, LONGEST_DELAY_MS, Accused, Evidence
 from wrangler_py.engine.store import Batch, Creation, Parking, StatusChange, Wanted
 
+KINDS = ("suspect", "sound", "new")
 V1, V2, ANY = Wanted("w", "v1"), Wanted("w", "v2"), Wanted("w")
 
 
@@ -88,6 +89,18 @@ def test_no_more_suspects_are_taken_up_than_asked_for(tmp_path):
         return [await claimed(store, V1, epoch, 10, suspects=None, limit=2) for _ in range(2)]
 
     assert with_store(tmp_path, body) == [["a", "b"], ["c"]]
+
+
+def test_the_limit_is_one_for_all_kinds_together(tmp_path):
+    async def body(store):
+        instances = [
+            (f"{kind} {n}", "v1", kind == "suspect", 10, kind != "new") for kind in KINDS for n in (1, 2)
+        ]
+        epoch = await at_rest(store, *instances)
+        return [await claimed(store, V1, epoch, 10, suspects=None, limit=limit) for limit in (3, 2, 9)]
+
+    claims = [["suspect 1", "suspect 2", "sound 1"], ["sound 2", "new 1"], ["new 2"]]
+    assert with_store(tmp_path, body) == claims
 
 
 @pytest.mark.parametrize("wanted", [ANY, V1], ids=["any", "one version"])
