@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.storage.test_commands import TERMINATE, driven, looked
 from tests.storage.test_store import create, with_store
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Request, Status, Trigger
-from wrangler_py.engine.settings import Retention
+from wrangler_py.engine.settings import Retention, Settings
 from wrangler_py.engine.store import (
     Batch,
     Creation,
@@ -519,3 +519,24 @@ def test_the_next_due_is_the_earliest_of_all_workflows(tmp_path):
         return await store.next_due([Wanted("w"), Wanted("other")]), await store.next_due([Wanted("w")])
 
     assert with_store(tmp_path, body) == (5, 9)
+
+
+def test_somebody_drives_while_there_is_a_lease(tmp_path):
+    async def body(store):
+        before = await store.is_driven()
+        epoch = await store.take_lease("one", 100)
+        during = await store.is_driven()
+        await store.release_lease(epoch)
+        return before, during, await store.is_driven()
+
+    assert with_store(tmp_path, body) == (False, True, False)
+
+
+def test_what_is_set_for_a_workflow_is_read_with_it(tmp_path):
+    async def body(store):
+        settings = Settings(step_limit=5, concurrency=2, retention=Retention(10, 20))
+        await store.change_settings("w", settings, now=9)
+        (workflow,) = await store.workflows()
+        return workflow.settings == settings, (workflow.name, workflow.script, workflow.class_name)
+
+    assert with_store(tmp_path, body) == (True, ("w", "s", "W"))
