@@ -500,7 +500,7 @@ def outputs(seen: Evidence) -> Found:
             continue
         ended = [run for run in life.runs if run.outcome is not None and run.outcome[0] != "cancelled"]
         rolled_back = any(line.type == "ROLLBACK_START" for line in life.lines)
-        if _is_given_up(life):
+        if _is_given_up(seen, life):
             continue
         if not ended:
             if not rolled_back and not _is_fatal(record):
@@ -530,10 +530,14 @@ def _is_fatal(record: Record) -> bool:
     return any(told in (record.error or b"") for told in _FATAL)
 
 
-def _is_given_up(life: Life) -> bool:
-    """Return True if an instance was ended because processes died while they executed it, and so many did."""
-    cut_off = sum(run.outcome is None and run.process.dead for run in life.runs)
-    return b"The process died" in (life.record.error or b"") and cut_off >= LIMIT
+def _is_given_up(seen: Evidence, life: Life) -> bool:
+    """Return True if an instance was ended because processes died that had taken it up, and so many did."""
+    dead = {
+        process.name
+        for process, claim in seen.world.claims
+        if process.dead and (claim.record, claim.life) == (life.record, life.number)
+    }
+    return b"The process died" in (life.record.error or b"") and len(dead) >= LIMIT
 
 
 #: Parts of the errors by which the engine itself ends an instance.
@@ -549,7 +553,7 @@ def certain_ends(seen: Evidence) -> Found:
         program = seen.program(life.runs[0])
         if (
             program.certain
-            and not _is_given_up(life)
+            and not _is_given_up(seen, life)
             and not any(step.end and step.end.type == "STEP_FAILURE" for step in life.steps.values())
         ):
             yield life.name, f"ended with {record.error!r}, though nothing in it can fail"

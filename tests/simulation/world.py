@@ -248,7 +248,8 @@ class Process:
         for one in claims:
             instance = one.instance
             record = self.world.journal.present[instance.row]
-            self.claims[instance.id] = Claim(record, record.life, epoch)
+            self.claims[instance.id] = claim = Claim(record, record.life, epoch)
+            self.world.claims.append((self, claim))
 
 
 class _Heartbeat:
@@ -314,6 +315,8 @@ class World:
         self.callbacks = 0
         self.born = 0
         self.deaths = 0
+        #: Which process took up what, also where it died before it called `run()`.
+        self.claims: list[tuple[Process, Claim]] = []
         self.is_calm = False
         self.violations: list[Violation] = []
         self.told: list[str] = []
