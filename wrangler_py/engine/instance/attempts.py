@@ -149,6 +149,7 @@ class Attempts:
         """Make one attempt; return its stored result, or when to try again."""
         context = self.context
         context.step_begins()
+        cancellations = _cancellations()
         try:
             self._begin()
             try:
@@ -161,8 +162,10 @@ class Attempts:
             except BaseException as error:
                 if self._is_asked_for(error):
                     raise
+                self._check_wanted(cancellations)
                 context.survived()
                 return await self._failed(error)
+            self._check_wanted(cancellations)
             context.survived()
             await self._store(data)
             return data
@@ -249,6 +252,15 @@ class Attempts:
         task = asyncio.current_task()
         return self.context.is_stopping or task is None or task.cancelling() > 0
 
+    def _check_wanted(self, cancellations: int) -> None:
+        """Raise CancelledError if `run()` has given the step up, and its code has swallowed that.
+
+        What came out of it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code
+        of the step there to swallow anything.
+        """
+        if not self.context.is_stopping and _cancellations() > cancellations:
+            raise asyncio.CancelledError
+
     def _abandon(self) -> None:
         """Store that `run()` gave this step up: a lost race, a timeout of its own, a cancelled task.
 
@@ -306,3 +318,9 @@ class Attempts:
                 data=encode_data(FailureData(attempt_error or record, None, limit)),
             )
         self._log(self.STEP_FAILURE, encode_data(FailureData(record, None, limit)))
+
+
+def _cancellations() -> int:
+    """Return how often the current task was cancelled and has not taken that back."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
