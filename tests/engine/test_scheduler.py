@@ -26,12 +26,20 @@ class Instance:
         self.instance = SimpleNamespace(workflow=workflow, id=f"i{row}")
         self.place = (workflow, f"i{row}", "")
         self.suspicion = SimpleNamespace(deaths=deaths, is_on_trial=False)
-        self.code, self.gate = SimpleNamespace(has_ended=False), SimpleNamespace(release=lambda: None)
+        self.code, self.gate = SimpleNamespace(has_ended=False), SimpleNamespace(release=self._let_go)
+        self.releases = 0
         self.stop_reason: Stop | None = None
         self.idle, self.in_flight, self.grants = False, 0, 0
         #: It has nothing to go on with when it gets its slot.
         self.is_done_at_once = False
         self.over = asyncio.get_running_loop().create_future()
+
+    def _let_go(self) -> None:
+        self.releases += 1
+
+    def survived(self) -> None:
+        self.suspicion.deaths = 0
+        self._slots.came_through(self)  # type: ignore[arg-type]
 
     def granted(self) -> None:
         self.grants += 1
@@ -449,6 +457,75 @@ def test_a_suspect_that_survives_long_enough_is_none_any_more() -> None:
         assert scene.rows == [1, 2]
 
     on_scene(body)
+
+
+def test_more_are_tried_together_as_more_come_through() -> None:
+    async def body(scene: Scene) -> None:
+        scene.due(*range(1, 60), deaths=1)
+        assert await scene.looks() == [*range(1, 9)]
+        for row in range(1, 9):
+            scene[row].survived()
+            await scene[row].ends()
+        assert len(scene.rows) == 8
+        for row in list(scene.rows):
+            scene[row].survived()
+            await scene[row].ends()
+        assert len(scene.rows) == 16
+
+    on_scene(body)
+
+
+@pytest.mark.parametrize(("deaths", "is_tried"), [(1, True), (2, False)])
+def test_one_that_outlived_its_trial_and_still_executes_holds_only_those_that_are_tried_alone(
+    deaths: int, is_tried: bool
+) -> None:
+    async def body(scene: Scene) -> None:
+        scene.due(1, deaths=1)
+        await scene.looks()
+        scene[1].in_flight = 1
+        await asyncio.sleep(3.1)
+        assert scene[1].suspicion.deaths == 0
+        assert not scene[1].suspicion.is_on_trial
+        scene.due(2, deaths=deaths)
+        assert await scene.looks() == ([1, 2] if is_tried else [1])
+        if not is_tried:
+            scene[1].in_flight = 0
+            assert await scene.looks() == [1, 2]
+
+    on_scene(body)
+
+
+def test_the_end_of_a_quarantine_lets_steps_begin_and_nothing_else_does() -> None:
+    async def body(scene: Scene) -> None:
+        scene.due(1)
+        await scene.looks()
+        await scene.looks()
+        assert scene[1].releases == 0
+        scene.due(2, deaths=2)
+        await scene.looks()
+        await scene.looks()
+        assert scene[1].releases == 0
+        await scene[2].ends()
+        assert scene[1].releases == 1
+
+    on_scene(body)
+
+
+def test_others_are_held_for_two_seconds_and_go_on_for_twenty_while_one_keeps_a_suspect_waiting() -> None:
+    async def body(scene: Scene) -> list[int]:
+        scene.due(1)
+        await scene.looks()
+        scene[1].in_flight = 1
+        scene.due(2, deaths=2)
+        await scene.looks()
+        held = list[int]()
+        for second in range(1, 50):
+            await asyncio.sleep(1)
+            if scene.shared.is_quarantined:
+                held.append(second)
+        return held
+
+    assert on_scene(body) == [1, 22, 23, 44, 45]
 
 
 def test_under_a_new_lease_no_trial_goes_on() -> None:
