@@ -35,7 +35,7 @@ TESTS = {
     "wrangler_py/storage/queues": ["tests/storage/test_queues.py", "tests/bindings/queues"],
     "wrangler_py/storage/cron": ["tests/bindings/test_cron.py", "tests/runtime/test_host_cron.py"],
     "wrangler_py/storage/durable": ["tests/bindings/durable"],
-    "wrangler_py/storage/kv": ["tests/bindings/test_kv.py", "tests/cli/commands/test_kv.py"],
+    "wrangler_py/storage/kv": ["tests/storage/test_kv.py", "tests/bindings/test_kv.py"],
     "wrangler_py/storage/r2": ["tests/bindings/r2"],
     "wrangler_py/storage/deployments": ["tests/storage/deployments"],
     "wrangler_py/storage": ["tests/storage", "tests/engine/test_retention.py", "tests/bindings/test_kv.py"],
