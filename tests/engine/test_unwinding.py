@@ -430,3 +430,42 @@ def test_a_command_that_gives_up_after_a_new_lease_leaves_the_instance_to_its_ne
 
     assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
     assert lives == ["begins", "begins"]
+
+
+def test_a_command_that_gives_up_leaves_an_instance_that_was_released_for_another_process(tmp_path):
+    """Both had stopped the same code, which is left behind; the instance goes on before that has unwound."""
+    lives = []
+
+    async def run(event, step):
+        lives.append("begins")
+
+        async def work():
+            try:
+                await asyncio.sleep(120)
+            except asyncio.CancelledError:
+                await asyncio.sleep(60)
+
+        await step.do("work", {"timeout": "1 day"}, work)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        context, epoch = world.engine._scheduler.resident[row.row], world.engine._commits.epoch
+        look, looks = world.store.look, []
+
+        async def fails_when_it_is_released(*args):
+            looks.append(args)
+            if len(looks) == 2:
+                await world.engine._control._release(context, epoch)
+                raise StoreUnavailableError("the database cannot be read")
+            return await look(*args)
+
+        world.store.look = fails_when_it_is_released
+        with pytest.raises(StoreUnavailableError):
+            await world.engine.terminate("w", row.id)
+        await world.finish(row)
+        return (await world.types(row)).count("WORKFLOW_SUCCESS")
+
+    assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
+    assert lives == ["begins", "begins"]

@@ -346,6 +346,8 @@ class Control:
         # its caller asks again.
         if self._is_newer(context):
             return
+        # From now on it holds the instance no more: a command that has stopped it, too, has nothing to set going.
+        self._halts.pop(context, None)
         await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
         if self._is_newer(context):
             self._scheduler.drop(context.row)
