@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.world import HOUR, World, in_world, run_virtual
 from wrangler_py.clock import VirtualLoop
 from wrangler_py.engine import Status
-from wrangler_py.engine.instance.tasks import watch
+from wrangler_py.engine.instance.tasks import Tasks, current_tasks, watch
 from wrangler_py.serde import decode
 
 
@@ -409,6 +409,23 @@ def test_an_instance_whose_timers_are_over_leaves_memory(tmp_path):
         return world.engine.resident_count()
 
     assert in_world(tmp_path, body) == 0
+
+
+def test_a_timer_that_is_due_is_pending_until_it_has_fired():
+    """Time goes on while callbacks run: an instance that left memory in between would never hear of it."""
+
+    async def main():
+        loop, tasks, fired = asyncio.get_running_loop(), Tasks(), []
+        assert isinstance(loop, VirtualLoop)
+        watch(loop)
+        current_tasks.set(tasks)
+        loop.call_later(1, fired.append, True)
+        loop.jump(2)
+        assert (tasks.next_timer_ms() is None, fired) == (False, [])
+        await asyncio.sleep(1e-3)
+        assert (tasks.next_timer_ms() is None, fired) == (True, [True])
+
+    run_virtual(main())
 
 
 def test_the_hooks_are_put_into_a_loop_once():

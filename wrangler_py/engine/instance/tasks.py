@@ -30,12 +30,25 @@ _TIMER_SLACK_MS = 5
 _LOOKED_AT = 64
 
 
+class _Ringing:
+    """The callback of a timer, and whether it was called: one that is due may still wait for its turn."""
+
+    __slots__ = ("callback", "is_over")
+
+    def __init__(self, callback: Callable[..., object]) -> None:
+        self.callback, self.is_over = callback, False
+
+    def __call__(self, *args: Any) -> None:
+        self.is_over = True
+        self.callback(*args)
+
+
 class _OwnTimer(NamedTuple):
     """A timer that code of an instance waits for; ``due_at`` is in the time of the program that is replayed."""
 
     handle: asyncio.TimerHandle
     due_at: float
-    callback: Callable[..., object]
+    ringing: _Ringing
     args: tuple[Any, ...]
     context: contextvars.Context
 
@@ -89,15 +102,13 @@ class Tasks:
         if isinstance(getattr(task, "_exception", None), ControlFlow):
             task.exception()
 
-    def add_timer(
-        self, handle: asyncio.TimerHandle, callback: Callable[..., object], args: tuple[Any, ...]
-    ) -> None:
+    def add_timer(self, handle: asyncio.TimerHandle, ringing: _Ringing, args: tuple[Any, ...]) -> None:
         """Register a timer that code of the instance has planned, outside of a step's callback."""
         now = asyncio.get_running_loop().time()
         due_at = self.replayed_to + (handle.when() - now) * 1000
         if len(self._timers) > _KEPT_TIMERS:
             self._timers = self._pending_timers()
-        self._timers.append(_OwnTimer(handle, due_at, callback, args, contextvars.copy_context()))
+        self._timers.append(_OwnTimer(handle, due_at, ringing, args, contextvars.copy_context()))
 
     def add_thread(self, future: asyncio.Future[Any]) -> None:
         """Register what a thread does for code of the instance, outside of a step's callback."""
@@ -108,10 +119,6 @@ class Tasks:
     def calls_threads(self) -> bool:
         """True while a thread works for the instance's own code."""
         return bool(self._threads)
-
-    def knows(self, handle: asyncio.TimerHandle) -> bool:
-        """Return True for the timer registered last: one loop's `call_at` goes through its `call_later`."""
-        return bool(self._timers) and self._timers[-1].handle is handle
 
     def fire_until(self, at: int) -> bool:
         """Fire the first timer of the instance's own code that was due by ``at`` when it ran first; False if none was.
@@ -124,7 +131,7 @@ class Tasks:
             return False
         first = min(due, key=attrgetter("due_at"))
         first.handle.cancel()
-        asyncio.get_running_loop().call_soon(first.callback, *first.args, context=first.context)
+        asyncio.get_running_loop().call_soon(first.ringing, *first.args, context=first.context)
         return True
 
     def next_timer_ms(self) -> int | None:
@@ -134,8 +141,7 @@ class Tasks:
         return None if first is None else ceil((first - asyncio.get_running_loop().time()) * 1000) + 1
 
     def _pending_timers(self) -> list[_OwnTimer]:
-        now = asyncio.get_running_loop().time()
-        return [timer for timer in self._timers if not timer.handle.cancelled() and timer.handle.when() > now]
+        return [timer for timer in self._timers if not (timer.handle.cancelled() or timer.ringing.is_over)]
 
 
 def _goes_on(task: asyncio.Future[Any]) -> bool:
@@ -247,11 +253,13 @@ def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., as
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        handle = plan(when, callback, *args, context=context)
-        if context is None:
-            tasks = current_tasks.get()
-            if tasks is not None and current_step.get() is None and not tasks.knows(handle):
-                tasks.add_timer(handle, callback, args)
+        tasks = current_tasks.get() if context is None and current_step.get() is None else None
+        # One loop's `call_later` goes through its `call_at`.
+        if tasks is None or isinstance(callback, _Ringing):
+            return plan(when, callback, *args, context=context)
+        ringing = _Ringing(callback)
+        handle = plan(when, ringing, *args)
+        tasks.add_timer(handle, ringing, args)
         return handle
 
     return watched
