@@ -457,3 +457,20 @@ def test_a_waiter_that_gave_up_disturbs_nobody() -> None:
         assert await outcome(waiters[2]) is None
 
     on_scene(body)
+
+
+def test_a_refused_batch_poisons_the_lease_although_the_store_has_emptied_it():
+    """What is of instances that are not driven any more is taken out, and then the answer is lost."""
+
+    async def body(scene: Scene) -> Any:
+        def emptied(batch: Batch) -> Exception:
+            batch.history.clear()
+            return LOCKED
+
+        scene.shelf.fault = emptied
+        scene.log(1)
+        with pytest.raises(StoreUnavailableError):
+            await scene.commits.flush()
+        return scene.commits.epoch
+
+    assert on_scene(body) is None

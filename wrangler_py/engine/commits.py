@@ -228,11 +228,13 @@ class GroupCommit:
         turn, self._gathering = self._gathering, _Turn()
         self._dirty, self._under_way = False, turn
         self.transaction += 1
+        # Asked now: the store takes out what is of instances that are not driven any more.
+        is_driving = turn.batch.is_driving
         try:
             _record_groups(turn.batch, self._clock.now())
             await self._write(turn)
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on
-            self._refuse(turn, error)
+            self._refuse(turn, error, is_driving=is_driving)
         finally:
             self._under_way = None
 
@@ -286,11 +288,11 @@ class GroupCommit:
 
     # failing
 
-    def _refuse(self, turn: _Turn, error: Exception) -> None:
+    def _refuse(self, turn: _Turn, error: Exception, *, is_driving: bool) -> None:
         failure = error if isinstance(error, StoreError) else StoreUnavailableError(_named(error))
         failure.__cause__ = None if failure is error else error
         # Also where a runner only waited: it is told that it cannot go on, and only a new lease lets another one.
-        if turn.waiters or turn.batch.is_driving or isinstance(error, StaleEpochError):
+        if turn.waiters or is_driving or isinstance(error, StaleEpochError):
             self.poison()
         for waiter in turn.waiters:
             _fail(waiter, Abort())
