@@ -469,3 +469,31 @@ def test_a_command_that_gives_up_leaves_an_instance_that_was_released_for_anothe
 
     assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
     assert lives == ["begins", "begins"]
+
+
+def test_an_instance_is_not_released_from_the_runner_that_has_just_taken_it_up(tmp_path):
+    """Another process asked for it, and before the store has let it go a command of this one made it due again."""
+
+    async def run(event, step):
+        await step.do("work", lambda: asyncio.sleep(60))
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.settle()
+        context, epoch = world.engine._scheduler.resident[row.row], world.engine._commits.epoch
+        let_go, restarts = world.store.let_go, []
+
+        async def slow(*args, **options):
+            restarts.append(asyncio.ensure_future(world.engine.restart("w", row.id)))
+            await asyncio.sleep(1)
+            return await let_go(*args, **options)
+
+        world.store.let_go = slow
+        await world.engine._control._release(context, epoch)
+        await restarts[0]
+        await asyncio.sleep(1)
+        seen = await world.store.look("w", row.id)
+        return seen.instance.epoch == epoch, world.engine.resident_count()
+
+    assert in_world(tmp_path, body, hibernate_after_ms=10**9) == (True, 1)

@@ -342,15 +342,14 @@ class Control:
     async def _release(self, context: InstanceContext, epoch: int) -> None:
         await self._steer(context, Request.LET_GO)
         await self._commits.flush()
-        # Meanwhile a command of this process may have made it due, and it is driven again under the same lease:
-        # its caller asks again.
-        if self._is_newer(context):
-            return
-        # From now on it holds the instance no more: a command that has stopped it, too, has nothing to set going.
-        self._halts.pop(context, None)
-        await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
-        if self._is_newer(context):
-            self._scheduler.drop(context.row)
+        async with self._scheduler.claims:
+            # Meanwhile a command of this process may have made it due, and it is driven again under the same lease:
+            # its caller asks again.
+            if self._is_newer(context):
+                return
+            # From now on it holds the instance no more: a command that has stopped it, too, has nothing to set going.
+            self._halts.pop(context, None)
+            await self._store.let_go(context.row, epoch=epoch, due_at=self._clock.now() + ORPHAN_MS)
 
     def _is_newer(self, context: InstanceContext) -> bool:
         """Return True if an instance is driven by another context of this process than ``context`` by now."""

@@ -41,8 +41,8 @@ class Scheduler:
         self._total = 0
         self._places: dict[int, tuple[str, str]] = {}
         self._resuming: deque[InstanceContext] = deque()
-        #: True while the store is asked for instances: it may have given some that are not in memory yet.
-        self.is_claiming = False
+        #: Held while the store is asked for instances, and by those who must not release what it has just given.
+        self.claims = asyncio.Lock()
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -183,20 +183,24 @@ class Scheduler:
         now = self._shared.clock.now()
         # Slots are held meanwhile: the store may have to wait for a lock, and others ask for slots.
         self._reserve(definition.name, limit)
-        self.is_claiming = True
         try:
-            claimed = await self._store.claim(
-                definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects
-            )
+            async with self.claims:
+                claimed = await self._store.claim(
+                    definition.wanted, self.epoch, now=now, limit=limit, suspects=suspects
+                )
         except StoreError as error:
             # The claim may be stored though its answer was lost: such instances would be driven by nobody.
             raise StaleEpochError(f"instances were claimed and not received: {error}") from error
         finally:
             self._reserve(definition.name, -limit)
-            self.is_claiming = False
         if self._shared.commits.epoch != self.epoch:
             raise StaleEpochError("the lease was given up while instances were claimed under it")
         return claimed
+
+    @property
+    def is_claiming(self) -> bool:
+        """True while the store may have given instances that are not in memory yet."""
+        return self.claims.locked()
 
     def _reserve(self, workflow: str, slots: int) -> None:
         self._running[workflow] = self._running.get(workflow, 0) + slots
