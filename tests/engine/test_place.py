@@ -23,8 +23,8 @@ def test_another_thread_sees_the_innermost_step_that_a_task_executes():
     async def main():
         places = StepPlaces()
         seen = [seen_by_another_thread(places.current)]
-        outer = places.enter(PLACE, "outer-1", 1)
-        inner = places.enter(PLACE, "inner-1", 2)
+        outer = places.enter(asyncio.current_task(), PLACE, "outer-1", 1)
+        inner = places.enter(asyncio.current_task(), PLACE, "inner-1", 2)
         seen.append(seen_by_another_thread(places.current))
         places.leave(inner)
         seen.append(seen_by_another_thread(places.current))
@@ -41,7 +41,7 @@ def test_a_task_beside_a_step_is_not_blamed_on_it():
         async def beside():
             return seen_by_another_thread(places.current)
 
-        places.enter(PLACE, "outer-1", 1)
+        places.enter(asyncio.current_task(), PLACE, "outer-1", 1)
         return await asyncio.create_task(beside())
 
     assert asyncio.run(main()) is None
@@ -53,7 +53,7 @@ def test_steps_that_take_turns_are_each_seen_in_their_own_turn():
 
         async def step(place):
             seen = []
-            places.enter(PLACE, place.step, place.number)
+            places.enter(asyncio.current_task(), PLACE, place.step, place.number)
             for _ in range(3):
                 await asyncio.sleep(0)
                 seen.append((seen_by_another_thread(places.current), current_step.get()))

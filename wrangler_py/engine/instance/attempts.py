@@ -149,23 +149,25 @@ class Attempts:
         """Make one attempt; return its stored result, or when to try again."""
         context = self.context
         context.step_begins()
-        cancellations = _cancellations()
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
         try:
             self._begin()
             try:
                 # It may kill the process at once: on disk first, so that the attempt counts.
                 if context.suspicion.is_suspect:
                     await context.durable()
-                data = await self._call(callback)
+                data = await self._call(callback, task)
             except (ControlFlow, GeneratorExit):
                 raise
             except BaseException as error:
                 if self._is_asked_for(error):
                     raise
-                self._check_wanted(cancellations)
+                self._check_wanted(task, cancellations)
                 context.survived()
                 return await self._failed(error)
-            self._check_wanted(cancellations)
+            self._check_wanted(task, cancellations)
             context.survived()
             await self._store(data)
             return data
@@ -183,11 +185,11 @@ class Attempts:
     def _hand_over(self) -> Awaitable[None]:
         return self.context.hand_over(self.step)
 
-    async def _call(self, callback: Callback) -> bytes:
+    async def _call(self, callback: Callback, task: asyncio.Task[Any]) -> bytes:
         context = self.context
         shared = context.shared
         due = shared.executor.due(self.config.timeout_ms)
-        entered = shared.places.enter(context.place, self.display, self.step)
+        entered = shared.places.enter(task, context.place, self.display, self.step)
         try:
             ctx = self.ctx() if callback.wants_context else {}
             value = await shared.executor.call(callback, ctx, due, self._entry())
@@ -252,13 +254,13 @@ class Attempts:
         task = asyncio.current_task()
         return self.context.is_stopping or task is None or task.cancelling() > 0
 
-    def _check_wanted(self, cancellations: int) -> None:
+    def _check_wanted(self, task: asyncio.Task[Any], cancellations: int) -> None:
         """Raise CancelledError if `run()` has given the step up, and its code has swallowed that.
 
         What came out of it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code
         of the step there to swallow anything.
         """
-        if not self.context.is_stopping and _cancellations() > cancellations:
+        if task.cancelling() > cancellations and not self.context.is_stopping:
             raise asyncio.CancelledError
 
     def _abandon(self) -> None:
@@ -318,9 +320,3 @@ class Attempts:
                 data=encode_data(FailureData(attempt_error or record, None, limit)),
             )
         self._log(self.STEP_FAILURE, encode_data(FailureData(record, None, limit)))
-
-
-def _cancellations() -> int:
-    """Return how often the current task was cancelled and has not taken that back."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()

@@ -37,10 +37,9 @@ class StepPlaces:
     def __init__(self) -> None:
         self._by_task: dict[asyncio.Task[Any] | None, StepPlace] = {}
 
-    def enter(self, instance: StepPlace, step: str, number: int) -> _Entered:
-        """Register that the current task executes a step of ``instance`` from now on, until `leave`."""
-        place = StepPlace(instance.workflow, instance.instance_id, step, number)
-        task, by_task = asyncio.current_task(), self._by_task
+    def enter(self, task: asyncio.Task[Any], instance: StepPlace, step: str, number: int) -> _Entered:
+        """Register that ``task``, the current one, executes a step of ``instance`` from now on, until `leave`."""
+        place, by_task = StepPlace(instance.workflow, instance.instance_id, step, number), self._by_task
         outer = by_task.get(task)
         by_task[task] = place
         return task, outer, current_step.set(place)

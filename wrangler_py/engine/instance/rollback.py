@@ -92,10 +92,10 @@ class RollbackAttempts(Attempts):
         reached = msgspec.structs.replace(made.reached, recorded=recorded)
         super().__init__(made.context, reached, undo.policy, number=made.step)
 
-    async def _call(self, callback: Callback) -> bytes:
+    async def _call(self, callback: Callback, task: asyncio.Task[Any]) -> bytes:
         context = self.context
         shared = context.shared
-        entered = shared.places.enter(context.place, self.display, self.step)
+        entered = shared.places.enter(task, context.place, self.display, self.step)
         try:
             due = shared.executor.due(self.config.timeout_ms)
             await shared.executor.call(callback, self.ctx(), due, self._entry())
