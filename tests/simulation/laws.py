@@ -532,12 +532,22 @@ def _is_fatal(record: Record) -> bool:
 
 def _is_given_up(seen: Evidence, life: Life) -> bool:
     """Return True if an instance was ended because processes died that had taken it up, and so many did."""
-    dead = {
-        process.name
-        for process, claim in seen.world.claims
-        if process.dead and (claim.record, claim.life) == (life.record, life.number)
-    }
-    return b"The process died" in (life.record.error or b"") and len(dead) >= LIMIT
+    return b"The process died" in (life.record.error or b"") and _died_of(seen, life) >= LIMIT
+
+
+def _is_suspect(seen: Evidence, life: Life) -> bool:
+    return _died_of(seen, life) > 0
+
+
+def _died_of(seen: Evidence, life: Life) -> int:
+    """Return how many processes that had taken an instance up have died."""
+    return len(
+        {
+            process.name
+            for process, claim in seen.world.claims
+            if process.dead and (claim.record, claim.life) == (life.record, life.number)
+        }
+    )
 
 
 #: Parts of the errors by which the engine itself ends an instance.
@@ -680,6 +690,7 @@ def _late_events(seen: Evidence) -> Found:
     calm_at, most_s = 0.0, seen.plan.look_s + _SLACK_S
     if seen.plan.with_faults:  # The last of them is over when the last lease is.
         calm_at, most_s = seen.driver.calm_moment, 30.0
+    most_s += _jumped(seen) / 1000  # What waits on disk, for a retry around the wait, is due by the clock.
     for life in seen.lives:
         if seen.plan.workflows[life.record.workflow] is not None:
             continue
@@ -726,7 +737,10 @@ def _undisturbed(seen: Evidence) -> bool:
 
 
 def prompt(seen: Evidence) -> Found:
-    """A wait in memory ends in its time, whatever is done to the wall clock; it is not stalled by a clock set back."""
+    """A wait in memory ends in its time, whatever is done to the wall clock; it is not stalled by a clock set back.
+
+    Suspects may go on later: one is tried at a time.
+    """
     if not _undisturbed(seen):
         return
     for life in seen.lives:
@@ -737,7 +751,7 @@ def prompt(seen: Evidence) -> Found:
             if end is None or end.epoch != step.start.epoch or end.life != step.start.life:
                 continue
             due = step.data.wake_at or step.data.timeout_at
-            if due is None or not _stays_in_memory(life.record, step.start, end):
+            if due is None or not _stays_in_memory(life.record, step.start, end) or _is_suspect(seen, life):
                 continue
             length = (due - step.start.at) / 1000
             if length * 1000 > seen.plan.hibernate_after_ms:
