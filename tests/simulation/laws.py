@@ -777,7 +777,7 @@ def timeouts_hold(seen: Evidence) -> Found:
             config = step.data.config
             for line in step.attempts if config is not None else ():
                 end = next((one for one in step.attempt_ends if one.attempt == line.attempt), None)
-                if end is None or (end.epoch, end.life) != (line.epoch, line.life) or config is None:
+                if end is None or config is None or not _stays_in_memory(life.record, line, end):
                     continue
                 if end.moment - line.moment > config.timeout_ms / 1000 + _SLACK_S:
                     took = end.moment - line.moment
