@@ -151,7 +151,6 @@ class Attempts:
         context.step_begins()
         task = asyncio.current_task()
         assert task is not None
-        cancellations = task.cancelling()
         try:
             self._begin()
             try:
@@ -164,10 +163,8 @@ class Attempts:
             except BaseException as error:
                 if self._is_asked_for(error):
                     raise
-                self._check_wanted(task, cancellations)
                 context.survived()
                 return await self._failed(error)
-            self._check_wanted(task, cancellations)
             context.survived()
             await self._store(data)
             return data
@@ -253,15 +250,6 @@ class Attempts:
             return False
         task = asyncio.current_task()
         return self.context.is_stopping or task is None or task.cancelling() > 0
-
-    def _check_wanted(self, task: asyncio.Task[Any], cancellations: int) -> None:
-        """Raise CancelledError if `run()` has given the step up, and its code has swallowed that.
-
-        What came out of it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code
-        of the step there to swallow anything.
-        """
-        if task.cancelling() > cancellations and not self.context.is_stopping:
-            raise asyncio.CancelledError
 
     def _abandon(self) -> None:
         """Store that `run()` gave this step up: a lost race, a timeout of its own, a cancelled task.
