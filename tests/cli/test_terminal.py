@@ -136,11 +136,24 @@ def test_output_that_could_not_be_written_is_told_once_and_is_no_bug(project, co
     assert ends(f"{command} >/dev/full", cwd=project) == (1, lost)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_bytes_that_could_not_be_written_are_told_alike(project):
+    with (project / "wrangler.toml").open("a") as config:
+        config.write('[[kv_namespaces]]\nbinding = "KV"\nid = "kv"\n')
+    assert ends("kv key put k v --binding KV >/dev/null", cwd=project) == (0, "")
+    lost = "✘ [ERROR] The output could not be written: No space left on device\n"
+    assert ends("kv key get k --binding KV >/dev/full", cwd=project) == (1, lost)
+
+
 def test_closed_streams_are_none_of_our_business(project):
     assert ends("workflows list >&-", cwd=project) == (0, "")
     assert ends("workflows list >/dev/null 2>&-", cwd=project) == (0, "")
 
 
 def test_a_reader_that_has_gone_is_told_nothing(project):
-    code, complained = ends("workflows list --json | true", cwd=project)
-    assert (code, complained) == (0, "")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert ends("workflows list --json", cwd=project, stdout=writing) == (1, "")
+    finally:
+        os.close(writing)

@@ -36,7 +36,7 @@ def leave(error: BaseException, *, verbose: bool = False) -> NoReturn:
 
 
 def show_lost(error: OSError) -> None:
-    """Say that what a command printed did not reach its reader. One that has gone, as `head` does, need not know."""
+    """Complain that the output of a command was lost; a reader that has gone, as `head` does, need not know."""
     if not isinstance(error, BrokenPipeError):
         complain(f"The output could not be written: {error.strerror or error}")
 

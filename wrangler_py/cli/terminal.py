@@ -16,6 +16,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _typeshed import ReadableBuffer as Buffer
     from rich.console import Console
 
 #: Wider than any table: what goes into a pipe is never folded.
@@ -32,7 +33,7 @@ def is_plain(stream: TextIO) -> bool:
 def prepare() -> None:
     """Make the standard streams take every character, and Typer's help as plain as our own screens."""
     # Both are None where the caller has closed them, as `>&-` does.
-    sys.stdout = _Output(sys.stdout) if sys.stdout else _nowhere()
+    sys.stdout = _remembering(sys.stdout) if sys.stdout else _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -45,16 +46,29 @@ def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
 
-class _Output(io.TextIOWrapper):
-    """Standard output that remembers why it could not be written, of a full disk for example."""
+def _remembering(stream: TextIO) -> TextIO:
+    """Return standard output anew, so that `lost_output` knows of all that is written to it, text and bytes."""
+    if not isinstance(stream, io.TextIOWrapper):  # Something that stands for it, in a notebook for example.
+        return stream
+    raw: Any = getattr(stream.buffer, "raw", stream.buffer)  # Python's option -u leaves the buffer out.
+    return io.TextIOWrapper(
+        _Output(raw),
+        stream.encoding,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream.buffer, stream.encoding, line_buffering=stream.isatty())
+
+class _Output(io.BufferedWriter):
+    """The bytes of standard output. Remembers why they could not be written, of a full disk for example."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
         self.failure: OSError | None = None
 
-    def write(self, text: str) -> int:
+    def write(self, data: Buffer) -> int:
         with self._remembered():
-            return super().write(text)
+            return super().write(data)
 
     def flush(self) -> None:
         with self._remembered():
@@ -66,7 +80,7 @@ class _Output(io.TextIOWrapper):
             yield
         except OSError as error:
             self.failure = error
-            # What is left in a buffer would fail again, with a traceback, when the interpreter ends.
+            # The rest of the buffer would fail again, with a traceback, when the interpreter ends.
             with contextlib.suppress(OSError, ValueError), _nowhere() as nowhere:
                 os.dup2(nowhere.fileno(), self.fileno())
             raise
@@ -76,7 +90,8 @@ def lost_output() -> OSError | None:
     """Return why something that was printed could not be written, None if all was."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    return sys.stdout.failure if isinstance(sys.stdout, _Output) else None
+    output = getattr(sys.stdout, "buffer", None)
+    return output.failure if isinstance(output, _Output) else None
 
 
 def screen(stream: TextIO | None = None) -> Console:
