@@ -13,7 +13,7 @@ from tests.runtime.conftest import eventually
 from tests.support.serving import Hammer, Server
 from tests.support.session import configuration, detail, place, trigger
 
-#: What a client sees whose worker dies: no answer, or half of one.
+#: Errors of a client whose worker dies: no answer, or half of one.
 LOST = (OSError, HTTPException)
 DIED = "Attempt failed due to internal workflows error: the process died while this step was executing"
 ENTRY = """

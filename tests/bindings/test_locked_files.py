@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import os
-import signal
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -18,7 +15,7 @@ import pytest
 
 import wrangler_py
 from tests.bindings.durable.room import Room
-from tests.support.locker import locked
+from tests.support.locker import it_goes_on, it_is_stopped_and_killed, locked
 from wrangler_py.bindings.cron import CronTriggers
 from wrangler_py.bindings.d1.execution import Execution
 from wrangler_py.bindings.failures import ObjectError
@@ -39,16 +36,6 @@ from wrangler_py.storage.waiting import waited
 #: Gives the file to lock, what is done while it is, and a check of what became of it.
 Work = tuple[Path, Callable[[], Awaitable[Any]], Callable[[], Awaitable[None]]]
 MINUTE_MS = 60_000
-
-
-def it_goes_on(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-
-
-def it_is_stopped_and_killed(process: subprocess.Popen[bytes]) -> None:
-    os.kill(process.pid, signal.SIGSTOP)
-    process.kill()
 
 
 async def nothing() -> None:

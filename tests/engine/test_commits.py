@@ -460,7 +460,7 @@ def test_a_waiter_that_gave_up_disturbs_nobody() -> None:
 
 
 def test_a_refused_batch_poisons_the_lease_although_the_store_has_emptied_it():
-    """What is of instances that are not driven any more is taken out, and then the answer is lost."""
+    """The store takes out the lines of instances that are not driven any more, and then its answer is lost."""
 
     async def body(scene: Scene) -> Any:
         def emptied(batch: Batch) -> Exception:

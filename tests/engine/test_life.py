@@ -327,7 +327,7 @@ def test_the_free_plan_runs_so_many_instances_a_day_whatever_crashes(tmp_path, m
 
 
 def test_nothing_runs_that_was_claimed_while_the_lease_was_given_up(tmp_path):
-    """What it did could not be stored: it is taken up under the next lease."""
+    """Its lines could not be stored: it is taken up under the next lease."""
     begun = []
 
     async def run(event, step):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,7 +14,7 @@ import pytest
 
 from tests.engine.test_refused import RETRIED, check_history
 from tests.server.session import REST, FakeHost
-from tests.support.locker import locked
+from tests.support.locker import it_goes_on, it_is_stopped_and_killed, locked
 from tests.support.world import workflow
 from wrangler_py.clock import SystemClock
 from wrangler_py.engine import Definition, Engine, EngineOptions, Status, lease
@@ -28,16 +26,6 @@ from wrangler_py.storage.sqlite import SqliteStore
 
 #: How a lock ends: the process goes on, or it was stopped (SIGSTOP) and is killed.
 Release = Callable[[subprocess.Popen[bytes]], None]
-
-
-def it_goes_on(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-
-
-def it_is_stopped_and_killed(process: subprocess.Popen[bytes]) -> None:
-    os.kill(process.pid, signal.SIGSTOP)
-    process.kill()
 
 
 class Place:

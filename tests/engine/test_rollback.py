@@ -400,7 +400,7 @@ def test_a_rollback_goes_on_where_its_replay_of_run_ends_before_all_of_its_tasks
 
 
 def test_code_that_run_left_behind_does_not_cut_a_rollback_off(tmp_path: Any) -> None:
-    """What its step returns at last cannot be stored, which ends an instance that still executes `run()`.
+    """Its step returns a value that cannot be stored, which ends an instance that still executes `run()`.
 
     The task is stopped by that, and asyncio does not show it as an error of the user's.
     """

@@ -84,7 +84,7 @@ class Store:
         self.looks: list[tuple[int, str, int]] = []
         self.looks_for_suspects = 0
         self.error: Exception | None = None
-        #: What each look takes, in seconds.
+        #: Duration of each look, in seconds.
         self.takes_s = 0.0
 
     async def claim(self, wanted: Any, epoch: int, *, now: int, limit: int, suspects: bool) -> list[Any]:

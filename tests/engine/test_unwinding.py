@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -400,6 +402,26 @@ def test_a_pause_takes_an_instance_that_goes_on_to_its_next_step_in_the_same_tur
     assert in_world(tmp_path, body) == (Status.PAUSED, Status.COMPLETE)
 
 
+async def successes_after_a_failed_terminate(
+    world: World, row: InstanceRow, meanwhile: Callable[[], Awaitable[None]]
+) -> int:
+    """Let a terminate fail after it has stopped the runner and ``meanwhile``; return how often `run()` then ended."""
+    look, looks = world.store.look, []
+
+    async def fails_the_second_time(*args: Any) -> Any:
+        looks.append(args)
+        if len(looks) == 2:
+            await meanwhile()
+            raise StoreUnavailableError("the database cannot be read")
+        return await look(*args)
+
+    world.store.look = fails_the_second_time
+    with pytest.raises(StoreUnavailableError):
+        await world.engine.terminate("w", row.id)
+    await world.finish(row)
+    return (await world.types(row)).count("WORKFLOW_SUCCESS")
+
+
 def test_a_command_that_gives_up_after_a_new_lease_leaves_the_instance_to_its_new_runner(tmp_path):
     """It stopped the runner, then the lease was lost, and the instance is driven under the next one already."""
     lives = []
@@ -412,21 +434,12 @@ def test_a_command_that_gives_up_after_a_new_lease_leaves_the_instance_to_its_ne
         await world.define(run)
         row = await world.engine.create("w")
         await world.settle()
-        look, looks = world.store.look, []
 
-        async def fails_when_driven_again(*args):
-            looks.append(args)
-            if len(looks) == 2:
-                world.engine._lease_lost()
-                await asyncio.sleep(5)
-                raise StoreUnavailableError("the database cannot be read")
-            return await look(*args)
+        async def driven_again():
+            world.engine._lease_lost()
+            await asyncio.sleep(5)
 
-        world.store.look = fails_when_driven_again
-        with pytest.raises(StoreUnavailableError):
-            await world.engine.terminate("w", row.id)
-        await world.finish(row)
-        return (await world.types(row)).count("WORKFLOW_SUCCESS")
+        return await successes_after_a_failed_terminate(world, row, driven_again)
 
     assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
     assert lives == ["begins", "begins"]
@@ -452,20 +465,8 @@ def test_a_command_that_gives_up_leaves_an_instance_that_was_released_for_anothe
         row = await world.engine.create("w")
         await world.settle()
         context, epoch = world.engine._scheduler.resident[row.row], world.engine._commits.epoch
-        look, looks = world.store.look, []
-
-        async def fails_when_it_is_released(*args):
-            looks.append(args)
-            if len(looks) == 2:
-                await world.engine._control._release(context, epoch)
-                raise StoreUnavailableError("the database cannot be read")
-            return await look(*args)
-
-        world.store.look = fails_when_it_is_released
-        with pytest.raises(StoreUnavailableError):
-            await world.engine.terminate("w", row.id)
-        await world.finish(row)
-        return (await world.types(row)).count("WORKFLOW_SUCCESS")
+        release = partial(world.engine._control._release, context, epoch)
+        return await successes_after_a_failed_terminate(world, row, release)
 
     assert in_world(tmp_path, body, hibernate_after_ms=10**9) == 1
     assert lives == ["begins", "begins"]

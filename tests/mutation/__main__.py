@@ -44,7 +44,7 @@ TESTS = {
 
 
 class Options(NamedTuple):
-    """What was asked for beside the files."""
+    """The options beside the files."""
 
     results: Path | None
     sample: int | None

@@ -42,7 +42,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _EQUALITIES = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
-#: What is called for a text that only people read, or a type checker.
+#: Functions called for a text that only people read, or a type checker.
 _NAMING = ("TypeVar", "logging.getLogger", "cast")
 _LOGGED = re.compile(r"(logger|_log)\.\w+\(")
 _NOT_RUN = ("annotation", "returns", "decorator_list", "bases", "type_params")

@@ -37,7 +37,7 @@ from tests.mutation.fault import Functions, change_sql, load_instead
 
 ROOT = Path(__file__).parents[2]
 _PACKAGE = str(ROOT / "wrangler_py")
-#: What a test may take beyond the given number of times what it took without a fault: seconds of processor time, and
+#: Allowance of a test beyond a multiple of its time without a fault: seconds of processor time, and
 #: seconds. The machine may have other work to do, so no much shorter time says anything.
 TIMES, CPU_S, WALL_S = 5, 3, 10
 #: Seconds after which a run that waits and does nothing has hung.
@@ -66,7 +66,7 @@ class TestRun(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What tests reach without a fault, and the lines, by file, that run when the package is loaded."""
+    """The lines that tests reach without a fault, and those, by file, that run when the package is loaded."""
 
     runs: list[TestRun]
     at_import: dict[str, set[int]]
@@ -86,7 +86,7 @@ def fork(work: Callable[[], Any]) -> Any:
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
         data = stream.read() if _answers(reader, child) else b""
-    with suppress(ProcessLookupError):  # What the tests started and a fault left running ends as well.
+    with suppress(ProcessLookupError):  # Processes that a fault left running end as well.
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     if not data:
@@ -219,7 +219,7 @@ class Session:
 
 
 class _Bound(NamedTuple):
-    """What one test may take: seconds of processor time, and seconds."""
+    """The limits of one test: seconds of processor time, and seconds."""
 
     cpu_s: float
     wall_s: float

@@ -220,9 +220,9 @@ def written_again(original: Any) -> Any:
 
 
 def told_and_kept(original: Any) -> Any:
-    def refuse(self: Any, turn: Any, error: Exception) -> None:
+    def refuse(self: Any, turn: Any, error: Exception, **asked: Any) -> None:
         waiters, turn.waiters = turn.waiters, []
-        original(self, turn, error)
+        original(self, turn, error, **asked)
         for waiter in waiters:
             commits._fail(waiter, Abort())
 
@@ -241,28 +241,24 @@ def lost_a_turn_later(original: Any) -> Any:
 
 
 def handed_over_unchecked(_: Any) -> Any:
-    async def hand_over(self: Any, step: int) -> None:
-        shared = self.shared.commits
-        transaction = shared.transaction
-        if self.code.own:
-            shared.result(self.row, step)
-        await shared.durable()
-        await self.order.live(transaction)
-
-    return hand_over
+    return _hand_over
 
 
 def handed_over_or_not(_: Any) -> Any:
     async def hand_over(self: Any, step: int) -> None:
-        shared = self.shared.commits
-        transaction = shared.transaction
-        if self.code.own:
-            shared.result(self.row, step)
-        await shared.durable()
-        await self.order.live(transaction)
+        await _hand_over(self, step)
         self.check_going()
 
     return hand_over
+
+
+async def _hand_over(self: Any, step: int) -> None:
+    commits_of_all = self.shared.commits
+    transaction = commits_of_all.transaction
+    if self.code.own.alive:
+        commits_of_all.result(self.row, step)
+    await commits_of_all.durable()
+    await self.order.live(transaction)
 
 
 def checks_changes_only(original: Any) -> Any:

@@ -602,7 +602,7 @@ def _may_give_up(seen: Evidence, life: Life) -> bool:
         if not seen.program(run).pure or any(isinstance(one, Do) and one.body for one in body):
             return True  # A step inside another is given up when the outer one times out.
         if run.outcome is not None and run.outcome[0] == "error":
-            return True  # What went on beside it was given up when it ended.
+            return True  # Steps beside it were given up when it ended.
     return False
 
 
@@ -690,7 +690,7 @@ def _late_events(seen: Evidence) -> Found:
     calm_at, most_s = 0.0, seen.plan.look_s + _SLACK_S
     if seen.plan.with_faults:  # The last of them is over when the last lease is.
         calm_at, most_s = seen.driver.calm_moment, 30.0
-    most_s += _jumped(seen) / 1000  # What waits on disk, for a retry around the wait, is due by the clock.
+    most_s += _jumped(seen) / 1000  # A retry around the wait is due on disk, by the clock.
     for life in seen.lives:
         if seen.plan.workflows[life.record.workflow] is not None:
             continue

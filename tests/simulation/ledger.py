@@ -59,7 +59,7 @@ class Timing:
     ms: int
     #: The deadline around it.
     outer: Timing | None
-    #: What it was in was cancelled because the instance stopped, and not by user code.
+    #: True if it was cancelled because the instance stopped, and not by user code.
     is_cut_off: bool = False
     #: It may have fired: code inside it cleans up after a cancellation by user code.
     is_over: bool = False

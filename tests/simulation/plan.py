@@ -39,7 +39,7 @@ class Plan:
     max_wait: float
     #: Which part of the store's calls is not answered in the same turn.
     slow_rate: float
-    #: Which part of its calls that only read is refused.
+    #: The share of its reading calls that is refused.
     deaf_rate: float
     #: Workflows, and how many of their instances may execute at once.
     workflows: dict[str, int | None]

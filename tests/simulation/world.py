@@ -315,7 +315,7 @@ class World:
         self.callbacks = 0
         self.born = 0
         self.deaths = 0
-        #: Which process took up what, also where it died before it called `run()`.
+        #: The instances each process took up, also where it died before it called `run()`.
         self.claims: list[tuple[Process, Claim]] = []
         self.is_calm = False
         self.violations: list[Violation] = []

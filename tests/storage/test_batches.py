@@ -344,7 +344,7 @@ def test_the_versions_that_are_needed_are_those_of_instances_that_have_not_ended
 
 # which instance, and which of its lines -------------------------------------------------------------------------------
 
-#: What may be different about an instance that has a row's number: it is another then, or another drives it.
+#: Differences of an instance that has a row's number: it is another then, or another drives it.
 OTHERS = [
     {"row": 99},
     {"workflow": "other"},

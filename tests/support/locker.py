@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +26,18 @@ def locked(path: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+def it_goes_on(process: subprocess.Popen[bytes]) -> None:
+    """Let the holder of a lock give it up."""
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def it_is_stopped_and_killed(process: subprocess.Popen[bytes]) -> None:
+    """Stop the holder of a lock, then kill it."""
+    os.kill(process.pid, signal.SIGSTOP)
+    process.kill()
 
 
 def main(path: str) -> None:

@@ -58,7 +58,7 @@ class World:
         #: Deaths of the process by `die`; whether the last one has not been followed by a `crash` yet.
         self.deaths = 0
         self._is_dead = False
-        #: What the record of the process that died last says, as its supervisor would.
+        #: The record of the process that died last, as its supervisor would read it.
         self._evidence: list[Evidence] = []
 
     async def open(self) -> World:

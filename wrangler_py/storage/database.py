@@ -46,9 +46,8 @@ class Database:
     def another(self) -> Self:
         """Return another connection to the same file: for a thread, or to read while this one is in a transaction."""
         try:
-            if (
-                is_reading_only() and self.takes_writes
-            ):  # What is read is a copy in memory: so is what is read beside.
+            # The database is a copy in memory then: so is the other connection's.
+            if is_reading_only() and self.takes_writes:
                 beside = connect_to_nothing()
                 self.connection.backup(beside)
                 return type(self)(self.path, beside, self.synchronous)

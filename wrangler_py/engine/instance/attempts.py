@@ -42,7 +42,7 @@ class Attempts:
     """The attempts of one step, continued where an earlier lifetime left them."""
 
     is_rollback = False
-    #: What they write into the history. Here, because an attribute of an Enum class is slow (3.11).
+    #: Their types in the history. Here, because an attribute of an Enum class is slow (3.11).
     STEP_START = HistoryType.STEP_START
     STEP_SUCCESS = HistoryType.STEP_SUCCESS
     STEP_FAILURE = HistoryType.STEP_FAILURE

@@ -340,9 +340,8 @@ class InstanceContext:
         """End the instance with ``error``, whatever user code catches; return what to raise."""
         if self.fatal is None:
             self.fatal = record_of(error.name, str(error))
-        if (
-            not self.is_ending
-        ):  # Else it comes from code that `run()` left behind, and steps may be undone already.
+        # Else it comes from code that `run()` left behind, and steps may be undone already.
+        if not self.is_ending:
             self.waits.freeze()
             self.code.cancel(except_for=asyncio.current_task())
         return Abort()

@@ -46,7 +46,7 @@ class Order:
     def __init__(self, tasks: Tasks, replay: Replay, at_rest: Callable[[], None]) -> None:
         self._tasks = tasks
         self._ranks = replay.ranks
-        #: What is new comes after all that is recorded.
+        #: New results come after all recorded ones.
         self._after = replay.ends + 1
         self._at_rest = at_rest
         self._waiting: dict[int, list[_Waiting]] = {}

@@ -169,16 +169,14 @@ class Runner:
             if self.context.suspicion.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
                 result = recorded(result, Executing(*self.context.place[:2]).encode())
             output = await result
-            if (
-                self.context.code.own.alive
-            ):  # A task made last may hold the call of a step and not have begun.
+            # A task made last may hold the call of a step and not have begun.
+            if self.context.code.own.alive:
                 await asyncio.sleep(0)
         except (ControlFlow, asyncio.CancelledError):
             raise
         except GeneratorExit as error:
-            if (
-                not self.context.code.is_executing
-            ):  # Nobody drives it: the interpreter closes what it removes.
+            # Else nobody drives it: the interpreter closes a coroutine that it removes.
+            if not self.context.code.is_executing:
                 raise
             return self._fatal_ending() or self._errored(capture(raised_by_code(error)))
         except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process

@@ -30,17 +30,17 @@ _TIMER_SLACK_MS = 5
 _LOOKED_AT = 64
 
 
-class _Ringing:
+class _TimerCallback:
     """The callback of a timer, and whether it was called: one that is due may still wait for its turn."""
 
-    __slots__ = ("callback", "is_over")
+    __slots__ = ("_callback", "was_called")
 
     def __init__(self, callback: Callable[..., object]) -> None:
-        self.callback, self.is_over = callback, False
+        self._callback, self.was_called = callback, False
 
     def __call__(self, *args: Any) -> None:
-        self.is_over = True
-        self.callback(*args)
+        self.was_called = True
+        self._callback(*args)
 
 
 class _OwnTimer(NamedTuple):
@@ -48,7 +48,7 @@ class _OwnTimer(NamedTuple):
 
     handle: asyncio.TimerHandle
     due_at: float
-    ringing: _Ringing
+    callback: _TimerCallback
     args: tuple[Any, ...]
     context: contextvars.Context
 
@@ -102,13 +102,13 @@ class Tasks:
         if isinstance(getattr(task, "_exception", None), ControlFlow):
             task.exception()
 
-    def add_timer(self, handle: asyncio.TimerHandle, ringing: _Ringing, args: tuple[Any, ...]) -> None:
+    def add_timer(self, handle: asyncio.TimerHandle, callback: _TimerCallback, args: tuple[Any, ...]) -> None:
         """Register a timer that code of the instance has planned, outside of a step's callback."""
         now = asyncio.get_running_loop().time()
         due_at = self.replayed_to + (handle.when() - now) * 1000
         if len(self._timers) > _KEPT_TIMERS:
             self._timers = self._pending_timers()
-        self._timers.append(_OwnTimer(handle, due_at, ringing, args, contextvars.copy_context()))
+        self._timers.append(_OwnTimer(handle, due_at, callback, args, contextvars.copy_context()))
 
     def add_thread(self, future: asyncio.Future[Any]) -> None:
         """Register what a thread does for code of the instance, outside of a step's callback."""
@@ -131,7 +131,7 @@ class Tasks:
             return False
         first = min(due, key=attrgetter("due_at"))
         first.handle.cancel()
-        asyncio.get_running_loop().call_soon(first.ringing, *first.args, context=first.context)
+        asyncio.get_running_loop().call_soon(first.callback, *first.args, context=first.context)
         return True
 
     def next_timer_ms(self) -> int | None:
@@ -141,7 +141,9 @@ class Tasks:
         return None if first is None else ceil((first - asyncio.get_running_loop().time()) * 1000) + 1
 
     def _pending_timers(self) -> list[_OwnTimer]:
-        return [timer for timer in self._timers if not (timer.handle.cancelled() or timer.ringing.is_over)]
+        return [
+            timer for timer in self._timers if not (timer.handle.cancelled() or timer.callback.was_called)
+        ]
 
 
 def _goes_on(task: asyncio.Future[Any]) -> bool:
@@ -184,7 +186,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
         "call_later": _watched_timer,
         "call_at": _watched_timer,
         "run_in_executor": _watched_thread,
-        "stop": _kept_going,
+        "stop": _refused_to_workflows,
     }
     for name, hook in hooks.items():
         setattr(loop, name, hook(getattr(loop, name)))
@@ -255,11 +257,11 @@ def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., as
     ) -> asyncio.TimerHandle:
         tasks = current_tasks.get() if context is None and current_step.get() is None else None
         # One loop's `call_later` goes through its `call_at`.
-        if tasks is None or isinstance(callback, _Ringing):
+        if tasks is None or isinstance(callback, _TimerCallback):
             return plan(when, callback, *args, context=context)
-        ringing = _Ringing(callback)
-        handle = plan(when, ringing, *args)
-        tasks.add_timer(handle, ringing, args)
+        watched_callback = _TimerCallback(callback)
+        handle = plan(when, watched_callback, *args)
+        tasks.add_timer(handle, watched_callback, args)
         return handle
 
     return watched
@@ -276,7 +278,7 @@ def _watched_thread(call: Callable[..., asyncio.Future[Any]]) -> Callable[..., a
     return watched
 
 
-def _kept_going(stop: Callable[[], None]) -> Callable[[], None]:
+def _refused_to_workflows(stop: Callable[[], None]) -> Callable[[], None]:
     def watched() -> None:
         if current_tasks.get() is not None:
             raise RuntimeError("A workflow cannot stop the event loop: other instances run in it, too")

@@ -147,9 +147,8 @@ class SqliteStore:
 
         if not over():
             return 0
-        with (
-            self._transaction()
-        ):  # Looked at again: while this waited for the lock, one may have been renewed.
+        with self._transaction():
+            # Looked at again: while this waited for the lock, one may have been renewed.
             return end_leases(self._database, over(), stopped, evidence, now=now)
 
     def changed_elsewhere(self) -> bool:
