@@ -187,6 +187,44 @@ async def give_up(form: str, call: Any) -> bool:
     return gave_up
 
 
+@pytest.mark.parametrize("hibernate_after_ms", [0, 10_000])
+@pytest.mark.parametrize("swallow", ["returns", "raises", "takes its time", "takes it back"])
+@pytest.mark.parametrize("form", ["wait_for", "timeout", "race", "wait"])
+def test_what_a_step_makes_of_its_cancellation_changes_nothing(tmp_path, form, swallow, hibernate_after_ms):
+    """A replay has no code of the step that could swallow it: what comes after is dropped in the first life, too."""
+    calls: list[int] = []
+
+    async def run(event, step):
+        async def charge():
+            calls.append(1)
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                if swallow == "takes its time":
+                    await asyncio.sleep(0.1)
+                if swallow == "takes it back":
+                    asyncio.current_task().uncancel()
+                if swallow == "raises":
+                    raise ValueError("no card") from None
+            return "charged"
+
+        gave_up = await give_up(form, step.do("charge", {"retries": {"limit": 3, "delay": 0}}, charge))
+        await step.sleep("night", "8 hours")
+        return gave_up
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.crash()
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms)
+    assert (detail.output, len(calls), detail.warnings) == (True, 1, [])
+    assert (detail.steps[0].success, detail.steps[0].error.name) == (False, "StepAbandonedError")
+
+
 @pytest.mark.parametrize("kind", ["sleep", "event", "retry"])
 def test_a_wait_that_run_gave_up_is_over_on_a_replay_too(tmp_path, kind):
     """Long after it would have ended by itself: a replay must not find that it is over now."""

@@ -8,6 +8,8 @@ from asyncio import events
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from wrangler_py.engine.instance.tasks import PlacedTask
+
 
 class Owner(Protocol):
     """The process a loop belongs to."""
@@ -27,7 +29,7 @@ class Owner(Protocol):
         ...
 
 
-class _Task(asyncio.Task):
+class _Task(PlacedTask):
     """A task whose place in a set does not depend on where it lies in memory: one seed must give one run."""
 
     def __init__(self, coroutine: Any, *, loop: SimLoop, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from wrangler_py.engine.instance.place import current_step
+from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.errors import ControlFlow
 from wrangler_py.sdk.failures import capture, rebuild
 
@@ -28,6 +28,29 @@ _IN_CALLBACK = ":"
 _TIMER_SLACK_MS = 5
 #: Instances with more tasks than this are not asked what each of them does.
 _LOOKED_AT = 64
+
+
+class PlacedTask(asyncio.Task[Any]):
+    """A task that knows where it was cancelled from.
+
+    asyncio counts cancellations and does not say whose they were. A TaskGroup or a timeout inside a step's callback
+    cancels the task as `run()` does, but that is the step's own affair.
+    """
+
+    #: The step whose code asked for each cancellation, None for code outside of steps.
+    cancelled_from: tuple[StepPlace | None, ...] = ()
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the task, and note which code asks for it."""
+        is_asked = super().cancel(msg)
+        if is_asked:
+            self.cancelled_from = (*self.cancelled_from, current_step.get())
+        return is_asked
+
+
+def cancellations_of(task: asyncio.Future[Any]) -> tuple[StepPlace | None, ...]:
+    """Return the places that a task was cancelled from; nothing if a task factory of the user made it."""
+    return task.cancelled_from if isinstance(task, PlacedTask) else ()
 
 
 class _TimerCallback:
@@ -199,7 +222,7 @@ def _task_factory(inner: Any) -> Any:
         tasks = current_tasks.get() if context is None else context.get(current_tasks)
         if tasks is not None and asyncio.iscoroutine(coro):
             coro = _Contained(coro)
-        task = asyncio.Task(coro, loop=loop, **options) if inner is None else inner(loop, coro, **options)
+        task = PlacedTask(coro, loop=loop, **options) if inner is None else inner(loop, coro, **options)
         if tasks is not None:
             tasks.add(task, asyncio.current_task(loop))
         return task
