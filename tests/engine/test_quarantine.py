@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wrangler_py.engine.quarantine import (
     ALONE,
-    GROUP,
+    FIRST_DELAY_MS,
     HOLD_MS,
+    LONGEST_DELAY_MS,
     PATIENCE_MS,
     PAUSE_MS,
     Evidence,
@@ -38,10 +39,11 @@ def test_one_with_two_deaths_is_tried_alone():
     assert admit([1], trying=[2]) == 0
 
 
-def test_those_with_one_death_go_first_in_a_small_group():
+def test_those_with_one_death_go_first_in_a_group_of_eight():
     assert admit([1, 1, 1, 2]) == 3
-    assert admit([1] * 100) == GROUP
-    assert admit([1] * 100, trying=[1] * 3) == GROUP - 3
+    assert admit([1] * 100) == 8
+    assert admit([1] * 100, trying=[1] * 3) == 5
+    assert admit([1] * 100, trying=[1] * 8) == 0
 
 
 def test_the_group_grows_with_those_that_came_through():
@@ -81,19 +83,26 @@ def test_a_death_that_an_attempt_counts_leaves_the_instance_alone_but_not_given_
     assert not is_hopeless(counted, has_open_attempt=False)
 
 
-def test_survival_takes_longer_with_each_death_and_is_bounded():
-    times = [survival_ms(deaths) for deaths in range(1, 50)]
-    assert times == sorted(times)
-    assert times[-1] == 600_000
+def test_survival_takes_longer_with_each_death_up_to_ten_minutes():
+    """A suspect that has counted no death yet survives as one with its first."""
+    times = [survival_ms(deaths) for deaths in (0, 1, 2, 3, 4, 5, 50)]
+    assert times == [3_000, 3_000, 30_000, 120_000, 600_000, 600_000, 600_000]
 
 
-def test_others_are_held_for_short_times_until_patience_ends():
-    assert holds_others(0)
-    assert not holds_others(HOLD_MS)
-    assert holds_others(HOLD_MS + PAUSE_MS)
-    assert all(holds_others(PATIENCE_MS + more) for more in (0, HOLD_MS, 12_345_678))
+def test_a_suspect_is_tried_again_after_half_a_second_at_first_and_ten_at_last():
+    """The doubling in between is the store's: `test_suspects`."""
+    assert (FIRST_DELAY_MS, LONGEST_DELAY_MS) == (500, 10_000)
 
 
+def test_others_are_held_for_two_seconds_in_twenty_two_and_after_ten_minutes_for_good():
+    assert [holds_others(ms) for ms in (0, 1_999, 2_000, 21_999, 22_000, 23_999, 24_000)] == [
+        True, True, False, False, True, True, False,
+    ]  # fmt: skip
+    assert not holds_others(599_999)
+    assert all(holds_others(600_000 + more) for more in (0, HOLD_MS, 12_345_678))
+
+
+@example(HOLD_MS)
 @given(st.integers(0, PATIENCE_MS - HOLD_MS - PAUSE_MS))
 def test_the_next_change_is_when_holding_begins_or_ends(waited):
     after = next_change_ms(waited)

@@ -9,10 +9,12 @@ import sqlite3
 import pytest
 
 from tests.support.world import DAY, HOUR, MINUTE, SECOND, World, in_world, run_virtual
+from wrangler_py.clock import LoopClock
 from wrangler_py.engine import NewInstance, StepRef
-from wrangler_py.engine.retention import REMOVED
+from wrangler_py.engine.retention import REMOVED, Sweeper
 from wrangler_py.engine.settings import Retention, Settings, read_retention
-from wrangler_py.errors import InstanceNotFoundError, InvalidArgumentError
+from wrangler_py.engine.timers import Timers
+from wrangler_py.errors import InstanceNotFoundError, InvalidArgumentError, StoreUnavailableError
 from wrangler_py.storage.sql import load_migrations
 from wrangler_py.storage.sqlite import SqliteStore
 
@@ -336,3 +338,124 @@ def test_an_instance_that_runs_again_does_not_go(tmp_path):
         assert await ids(world) == ["a"]
 
     in_world(tmp_path, body)
+
+
+class Shelf:
+    """A store that says how much there is to sweep, and notes what is asked of it, and when: in milliseconds."""
+
+    def __init__(self, *, discard: int = 0, remove: int = 0, next_expiry: int | None = None) -> None:
+        self.left = {"discard": discard, "remove": remove, "give back": 1}
+        self.expiry = next_expiry
+        self.asked: list[tuple[str, float]] = []
+        self.error: Exception | None = None
+        self.unwinds_s: float | None = None
+
+    @property
+    def looks(self) -> list[float]:
+        return [at for what, at in self.asked if what == "discard"]
+
+    async def _some(self, what: str) -> bool:
+        self.asked.append((what, round(asyncio.get_running_loop().time() * 1000)))
+        if self.error is not None:
+            raise self.error
+        if self.unwinds_s is not None:
+            try:
+                await asyncio.sleep(600)
+            finally:
+                await asyncio.sleep(self.unwinds_s)
+        self.left[what] -= 1
+        return self.left[what] >= 0
+
+    async def discard_expired(self, *, now, limit):
+        return await self._some("discard")
+
+    async def remove_discarded(self, *, limit):
+        return await self._some("remove")
+
+    async def give_back(self, *, limit):
+        return await self._some("give back")
+
+    async def next_expiry(self):
+        return self.expiry
+
+
+def with_sweeper(shelf, body):
+    async def main():
+        clock = LoopClock()
+        timers = Timers(clock)
+        sweeper = Sweeper(shelf, clock, timers)
+        began = clock.now()
+        if shelf.expiry is not None:
+            shelf.expiry += began
+        sweeper.start()
+        await body(sweeper, timers)
+        await sweeper.stop()
+
+    run_virtual(main())
+
+
+def test_between_two_pieces_of_a_sweep_others_have_five_milliseconds():
+    shelf = Shelf(discard=2, remove=1)
+
+    async def body(*_):
+        await asyncio.sleep(60)
+
+    with_sweeper(shelf, body)
+    assert shelf.asked == [
+        ("discard", 0), ("discard", 5), ("discard", 10),
+        ("remove", 10), ("remove", 15),
+        ("give back", 15), ("give back", 20),
+    ]  # fmt: skip
+
+
+def test_the_file_gives_nothing_back_where_nothing_was_removed():
+    shelf = Shelf(discard=1)
+
+    async def body(*_):
+        await asyncio.sleep(60)
+
+    with_sweeper(shelf, body)
+    assert "give back" not in dict(shelf.asked)
+
+
+def test_a_store_that_fails_is_looked_at_again_a_second_later():
+    shelf = Shelf()
+    shelf.error = StoreUnavailableError("locked")
+
+    async def body(*_):
+        await asyncio.sleep(2.5)
+
+    with_sweeper(shelf, body)
+    assert shelf.looks == [0, 1000, 2000]
+
+
+def test_a_second_after_an_end_it_looks_and_not_again_when_what_was_next_has_gone():
+    shelf = Shelf(next_expiry=10_000)
+
+    async def body(sweeper, _):
+        await asyncio.sleep(0.5)
+        shelf.expiry = None
+        sweeper.look_soon()
+        await asyncio.sleep(0.5)
+        sweeper.look_soon()  # The look that is planned already is soon enough.
+        await asyncio.sleep(60)
+
+    with_sweeper(shelf, body)
+    assert shelf.looks == [0, 1500]
+
+
+def test_once_stopped_nothing_of_a_sweep_is_under_way_or_planned():
+    shelf = Shelf(next_expiry=10_000)
+
+    async def body(sweeper, timers):
+        await asyncio.sleep(1)
+        shelf.unwinds_s = 5
+        sweeper.look_soon()
+        await asyncio.sleep(2)
+        sweeper.look_soon()
+        began = asyncio.get_running_loop().time()
+        await sweeper.stop()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(5)
+        assert timers._by_wall.earliest() is None
+
+    with_sweeper(shelf, body)

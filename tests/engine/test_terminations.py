@@ -7,8 +7,11 @@ import asyncio
 import pytest
 
 from tests.support.world import World, in_world, run_virtual
+from wrangler_py.clock import LoopClock
 from wrangler_py.engine import Engine, EngineOptions, NewInstance, Status
-from wrangler_py.errors import InvalidArgumentError
+from wrangler_py.engine.store import TerminationOrder
+from wrangler_py.engine.terminations import Terminations
+from wrangler_py.errors import InstanceBusyError, InvalidArgumentError, StoreUnavailableError
 
 
 async def sleeper(event, step):
@@ -117,3 +120,90 @@ def test_a_process_that_drives_carries_out_what_another_orders(tmp_path):
         await front.close()
 
     in_world(tmp_path, body)
+
+
+class Orders:
+    """A store of one order, for one instance; no other process drives instances."""
+
+    def __init__(self) -> None:
+        self.orders = [TerminationOrder("w", None, 9)]
+        self.error: Exception | None = None
+        self.ended: list[str] = []
+        #: Seconds that an instance takes to end, and to be left alone.
+        self.takes_s, self.unwinds_s = 0.0, 0.0
+
+    async def take_terminations(self, epoch):
+        return list(self.orders)
+
+    async def to_terminate(self, order, *, after, limit):
+        return [] if after else [(1, "a")]
+
+    async def finish_termination(self, order, epoch):
+        self.orders.remove(order)
+
+    async def order_termination(self, workflow, status, *, now):
+        return True
+
+    async def is_driven(self):
+        return False
+
+    async def terminate(self, workflow, instance_id, *, only):
+        try:
+            await asyncio.sleep(self.takes_s)
+        finally:
+            await asyncio.sleep(self.unwinds_s)
+        if self.error is not None:
+            raise self.error
+        self.ended.append(instance_id)
+
+
+def with_orders(body):
+    async def main():
+        store = Orders()
+        work = Terminations(store, LoopClock(), store.terminate)
+        try:
+            await body(store, work)
+        finally:
+            await work.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("locked"), InstanceBusyError("busy")])
+def test_what_cannot_be_terminated_now_is_tried_again_a_second_later(error):
+    async def body(store, work):
+        store.error = error
+        work.start(1)
+        await asyncio.sleep(0.1)
+        store.error = None
+        await asyncio.sleep(0.8)
+        assert store.ended == []
+        await asyncio.sleep(0.2)
+        assert (store.ended, store.orders) == (["a"], [])
+
+    with_orders(body)
+
+
+def test_once_stopped_nothing_of_it_is_under_way():
+    async def body(store, work):
+        store.takes_s, store.unwinds_s = 60, 5
+        work.start(1)
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        await work.stop()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(5)
+        await asyncio.sleep(600)
+        assert store.ended == []
+
+    with_orders(body)
+
+
+def test_a_process_that_drives_no_more_carries_out_what_is_ordered_of_it_where_no_other_drives():
+    async def body(store, work):
+        store.takes_s = 5
+        work.start(1)
+        await work.stop()
+        await work.order("w", None)
+        assert store.ended == ["a"]
+
+    with_orders(body)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
-from wrangler_py.errors import RequestError
+from wrangler_py.engine.limits import check_instance_id
+from wrangler_py.engine.settings import read_retention
+from wrangler_py.errors import InvalidArgumentError, InvalidInstanceIdError, RequestError
 from wrangler_py.server.requests import (
     DeleteBody,
+    Duration,
+    ExplorerStatusBody,
+    InstanceId,
     NewInstanceBatch,
     NewInstanceBody,
     StatusBody,
@@ -42,6 +49,7 @@ def test_what_the_sdk_may_send_is_taken():
 def test_no_json_says_so(data):
     (problem,) = problems(data, NewInstanceBody)
     assert problem.startswith("The request body is not JSON")
+    assert problem.endswith("nested too deeply") == (len(data) > 10)
     with pytest.raises(RequestError):
         read_json(data)
 
@@ -73,6 +81,66 @@ def test_problems_in_a_list_carry_the_index():
 def test_a_deletion_names_1_to_100_ids(ids):
     (problem, *_) = problems(msgspec.json.encode({"instances": ids}), DeleteBody)
     assert problem.startswith("instances")
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 101])
+def test_a_batch_has_1_to_100_instances(count):
+    data = msgspec.json.encode([{}] * count)
+    if count in (1, 100):
+        assert len(read(data, NewInstanceBatch)) == count
+    else:
+        assert problems(data, NewInstanceBatch)
+
+
+@pytest.mark.parametrize("kind", [StatusBody, ExplorerStatusBody])
+def test_a_restart_from_a_step_begins_at_the_first_do_of_that_name_and_undoes_nothing(kind):
+    body = read(b'{"status": "restart", "from": {"name": "a"}}', kind)
+    assert (body.from_.name, body.from_.count, body.from_.type, body.rollback) == ("a", 1, "do", False)
+
+
+@pytest.mark.parametrize("given", ["a", "_", "-a", "a-", "a b", "", "a" * 64, "a" * 65])
+def test_the_documents_take_the_ids_that_are_taken(given):
+    schema = msgspec.json.schema(InstanceId)
+    fits = re.search(schema["pattern"], given) is not None and len(given) <= schema["maxLength"]
+    assert fits == is_taken(check_instance_id, given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        0,
+        1,
+        3_153_600_000_000,
+        3_153_600_000_001,
+        "3 days",
+        "1second",
+        "0 days",
+        "days",
+        "1 century",
+        "3 days!",
+    ],
+)
+def test_the_documents_take_the_durations_that_are_taken(given):
+    number, text = msgspec.json.schema(Duration)["anyOf"]
+    if isinstance(given, str):
+        fits = re.search(text["pattern"], given) is not None
+    else:
+        fits = number["minimum"] <= given <= number["maximum"]
+    assert fits == is_taken(read_retention, given)
+
+
+def test_the_examples_of_a_duration_are_taken():
+    examples = msgspec.json.schema(Duration)["anyOf"][1]["examples"]
+    assert examples
+    assert all(is_taken(read_retention, one) for one in examples)
+
+
+def is_taken(take, value):
+    try:
+        take(value)
+    except (InvalidArgumentError, InvalidInstanceIdError):
+        return False
+    return True
 
 
 def test_another_type_than_an_object():

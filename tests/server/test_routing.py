@@ -38,6 +38,7 @@ def test_a_wrong_method_names_the_right_ones():
     with pytest.raises(RequestError) as caught:
         ROUTER.find("PUT", ("api", "things", "x"))
     assert (caught.value.status, caught.value.allow) == (405, "DELETE, GET, HEAD, OPTIONS")
+    assert Router(routes("api", None, {"POST things": one})).allowed(("api", "things")) == "OPTIONS, POST"
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ def test_neighbours_with_an_attempt_under_way_are_spared_when_the_culprit_is_cer
         await driven(store, ("culprit", Status.RUNNING, None, 0), ("neighbour", status, 500, 0))
         await begins(store, "culprit", (ATTEMPT, 1))
         await begins(store, "neighbour", *lines)
-        accused = [Accused("w", "culprit", "step-1", 1)]
+        accused = [Accused("w", "culprit", "step-1", 1, False)]
         await after_death(store, [Evidence("one", [("w", "culprit")], accused, is_certain=True)])
         return deaths_of(store)
 

@@ -48,7 +48,7 @@ class Accused(msgspec.Struct, frozen=True):
     instance_id: str
     step: str
     attempt: int
-    is_rollback: bool = False
+    is_rollback: bool
 
 
 class Evidence(msgspec.Struct, frozen=True):

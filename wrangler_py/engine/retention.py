@@ -47,7 +47,6 @@ class Sweeper:
             await asyncio.wait([task])
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
 
     def look_soon(self) -> None:
         """Something ended, here or in another process: it may be due before what was known to be the next."""
@@ -80,9 +79,9 @@ class Sweeper:
 
 
 async def _repeat(some: Callable[[], Awaitable[bool]]) -> bool:
-    """Do ``some`` of it until there is no more; say whether there was any."""
-    times = 0
+    """Do ``some`` of it until there is no more; return True if there was any."""
+    was_any = False
     while await some():
-        times += 1
+        was_any = True
         await asyncio.sleep(PAUSE_S)
-    return times > 0
+    return was_any

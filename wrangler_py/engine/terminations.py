@@ -109,4 +109,3 @@ class Terminations:
         # Since it was looked up it may have ended by itself, or been deleted.
         with contextlib.suppress(CannotTerminateError, InstanceNotFoundError):
             await self._terminate(order.workflow, instance_id, only=order.status)
-        await asyncio.sleep(0)
