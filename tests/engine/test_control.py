@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -17,6 +18,7 @@ from wrangler_py.errors import (
     InvalidArgumentError,
     InvalidInstanceIdError,
     PayloadTooLargeError,
+    StoreUnavailableError,
     WorkflowNotFoundError,
 )
 from wrangler_py.serde import decode
@@ -107,7 +109,7 @@ def test_an_event_sent_during_a_pause_is_kept(tmp_path):
         row = await world.engine.create("w")
         await world.settle()
         await world.engine.pause("w", row.id)
-        await world.engine.send_event("w", row.id, "go", 5)
+        assert await world.engine.send_event("w", row.id, "go", 5) == world.clock.now()
         await world.settle()
         assert await world.status(row) is Status.PAUSED
         await world.engine.resume("w", row.id)
@@ -251,6 +253,104 @@ def test_an_instance_that_is_given_up_for_another_process_is_due_again_in_five_s
         return given_up.due_at - world.clock.now(), (await world.finish(row)).output
 
     assert in_world(tmp_path, body, hibernate_after_ms=2 * HOUR) == (5_000, b"2")
+
+
+@contextmanager
+def failing(store, name, *, call):
+    """Let one call of a method of the store fail, counted from 1."""
+    method, calls = getattr(store, name), []
+
+    async def fail(*given, **named):
+        calls.append(1)
+        if len(calls) == call:
+            raise StoreUnavailableError("the disk is full")
+        return await method(*given, **named)
+
+    setattr(store, name, fail)
+    yield
+    setattr(store, name, method)
+
+
+@pytest.mark.parametrize("command", ["terminate", "restart", "delete"])
+def test_a_command_that_fails_once_it_has_stopped_an_instance_leaves_it_to_go_on(tmp_path, command):
+    async def body(world):
+        await world.define(sleeper)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        with failing(world.store, "look", call=2), pytest.raises(StoreUnavailableError):
+            await getattr(world.engine, command)("w", "me")
+        return decode((await world.finish(row)).output), await world.types(row)
+
+    output, types = in_world(tmp_path, body, hibernate_after_ms=2 * HOUR)
+    assert (output, types.count("STEP_SUCCESS"), types.count("WORKFLOW_START")) == (2, 2, 1)
+
+
+def clinging(lives, seconds=25):
+    """Return a `run` whose first life holds on to what it does for so many seconds, whatever cancels it."""
+
+    async def run(event, step):
+        lives.append("begins")
+        if len(lives) == 1:
+            until = asyncio.get_running_loop().time() + seconds
+            while (left := until - asyncio.get_running_loop().time()) > 0:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(left)
+        lives.append("ends")
+
+    return run
+
+
+def test_after_a_command_that_failed_an_instance_goes_on_once_its_code_has_unwound(tmp_path):
+    """Not before: two lives of it never overlap."""
+    lives = []
+
+    async def body(world):
+        await world.define(clinging(lives))
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        with failing(world.store, "look", call=2), pytest.raises(StoreUnavailableError):
+            await world.engine.terminate("w", "me")
+        assert lives == ["begins"]
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body) is Status.COMPLETE
+    assert lives == ["begins", "ends"] * 2
+
+
+def test_of_two_commands_that_stopped_an_instance_the_later_says_how_it_goes_on(tmp_path):
+    """The first has failed when the second comes, and its code unwinds meanwhile."""
+    lives = []
+
+    async def body(world):
+        await world.define(clinging(lives, 8))
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        with failing(world.store, "look", call=2), pytest.raises(StoreUnavailableError):
+            await world.engine.terminate("w", "me")
+        await world.engine.terminate("w", "me")
+        await asyncio.sleep(60)
+        return await world.status(row)
+
+    assert in_world(tmp_path, body) is Status.TERMINATED
+    assert lives == ["begins", "ends"]
+
+
+def test_a_request_to_pause_that_comes_again_leaves_the_pause(tmp_path):
+    async def run(event, step):
+        await step.do("one", lambda: asyncio.sleep(10))
+        await step.do("two", lambda: 1)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        for _ in range(2):
+            await world.store.ask(await world.store.get("w", "me"), Request.PAUSE)
+            await world.engine._control.answer_requests(world.engine._commits.epoch)
+        await asyncio.sleep(60)
+        return await world.status(row)
+
+    assert in_world(tmp_path, body) is Status.PAUSED
 
 
 @pytest.mark.parametrize("bad", ["", "-a", "a b", "x" * 65, "é", 5, "a\n"])

@@ -9,7 +9,7 @@ import time
 import msgspec
 import pytest
 
-from tests.support.world import DAY, HOUR, World, in_world
+from tests.support.world import DAY, HOUR, World, in_world, run_virtual
 from wrangler_py.clock import LoopClock, SystemClock
 from wrangler_py.engine import Definition, Engine, EngineOptions, NewInstance, Status, lease, limits
 from wrangler_py.errors import RateLimitedError
@@ -349,3 +349,16 @@ def test_nothing_runs_that_was_claimed_while_the_lease_was_given_up(tmp_path):
 
     assert in_world(tmp_path, body) is Status.COMPLETE
     assert len(begun) == 1
+
+
+def test_once_an_engine_is_closed_nothing_of_it_is_under_way(tmp_path):
+    async def main():
+        world = await (await World(tmp_path).open()).start()
+        await world.define(steps)
+        await world.engine.create("w")
+        await world.settle()
+        await world.engine.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await world.store.close()
+
+    run_virtual(main())

@@ -23,6 +23,7 @@ from wrangler_py.errors import (
     StoreUnavailableError,
 )
 from wrangler_py.storage.sqlite import SqliteStore
+from wrangler_py.storage.sqlite.store import DATABASE_NAME
 
 
 def creation(name: str = "a", at: int = 1) -> Creation:
@@ -50,6 +51,18 @@ def with_store(folder, body):
             await store.close()
 
     return run_virtual(main())
+
+
+def test_a_state_directory_keeps_its_database_under_one_name():
+    """Another name in a later version would leave everybody's instances behind."""
+    assert DATABASE_NAME == "workflows.sqlite"
+
+
+def test_a_commit_checkpoints_only_where_the_heartbeat_is_far_behind(tmp_path):
+    async def body(store):
+        return store._value("PRAGMA wal_autocheckpoint")
+
+    assert with_store(tmp_path, body) == 16_000  # Pages: 64 MiB.
 
 
 def test_an_id_is_created_once(tmp_path):
