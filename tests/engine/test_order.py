@@ -395,6 +395,60 @@ def test_tasks_that_await_each_other_do_not_keep_an_instance_in_memory(tmp_path,
     assert in_world(tmp_path, body) is Status.COMPLETE
 
 
+async def read_all(stream: Any) -> str:
+    return b"".join([chunk async for chunk in stream]).decode()
+
+
+async def some_bytes() -> Any:
+    yield b"from the stream"
+
+
+def with_slow_reads(world: World, seconds: float) -> None:
+    """Let the store take its time for what the first step has stored."""
+    read = world.store.chunk
+
+    async def chunk(row: int, step: int, number: int) -> bytes | None:
+        if seconds and step == 1:
+            await asyncio.sleep(seconds)
+        return await read(row, step, number)
+
+    world.store.chunk = chunk
+
+
+@pytest.mark.parametrize("seconds", [(0, 0.2), (0.2, 0)])
+def test_how_fast_the_store_answers_decides_no_race(tmp_path, seconds):
+    """Two streams are stored in one transaction; to read them takes time, and not the same in each life."""
+    lives: list[Any] = []
+
+    async def run(event, step):
+        order: list[str] = []
+
+        async def read(name):
+            await read_all(await step.do(name, some_bytes))
+            order.append(name)
+
+        first, second = asyncio.create_task(read("first")), asyncio.create_task(read("second"))
+        done, _ = await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
+        lives.append((first in done, second in done, list(order)))
+        await asyncio.gather(first, second)
+        await step.sleep("night", "3 seconds")
+        return order
+
+    async def body(world):
+        with_slow_reads(world, seconds[0])
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.crash()
+        with_slow_reads(world, seconds[1])
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body)
+    assert (detail.status, detail.warnings, len(lives)) == (Status.COMPLETE, [], 2)
+    assert lives[0] == lives[1]
+
+
 def test_an_instance_whose_timers_are_over_leaves_memory(tmp_path):
     async def run(event, step):
         async with asyncio.timeout(3600):

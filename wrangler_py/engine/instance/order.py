@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from wrangler_py.engine.instance.replay import Replay
 from wrangler_py.engine.instance.tasks import Tasks
+
+_Answer = TypeVar("_Answer")
 
 #: Turns of the event loop without anything new after which an instance is at rest: the end of one task takes a turn
 #: for each `gather`, `asyncio.wait`, TaskGroup or `shield` around it to reach who waits for that.
@@ -30,6 +32,9 @@ MOST_TURNS = 64
 
 #: Interval of polls for user code to give a step up, in seconds, where its timers do not tell.
 POLL_S = 0.01
+
+#: The group of what was read from the store: before that of every result.
+_READ = 0
 
 
 class _Waiting(NamedTuple):
@@ -57,6 +62,9 @@ class Order:
         self._quiet = 0
         self._turns = 0
         self._looking = False
+        #: Reads that the store has not answered yet, and whether what waits is held up by them.
+        self._reads = 0
+        self._is_held_up = False
 
     @property
     def is_busy(self) -> bool:
@@ -85,6 +93,27 @@ class Order:
         if self._tasks.alive or self._looking:
             await self._enqueue(self._after + transaction)
 
+    async def read(self, answer: Awaitable[_Answer]) -> _Answer:
+        """Return what `run()` reads from the store, before any other result and once all else has come to rest.
+
+        The store answers sooner or later, from one life to the next: neither who else goes on meanwhile nor who comes
+        first of two that read may depend on that.
+        """
+        if not self._tasks.alive and not self._looking:
+            return await answer
+        self._arrived += 1
+        place = self._arrived
+        self._reads += 1
+        try:
+            answered = await answer
+        finally:
+            self._reads -= 1
+            if self._is_held_up and not self._reads:
+                self._is_held_up = False
+                self._look_soon()
+        await self._enqueue(_READ, place)
+        return answered
+
     async def rest(self) -> None:
         """Wait until all recorded results that tasks wait for are handed over and the instance is at rest."""
         if self._tasks.alive or self._looking:
@@ -93,8 +122,7 @@ class Order:
     def _enqueue(
         self, rank: int, place: int | None = None, given_up_at: int | None = None
     ) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived += 1
         group = self._waiting.get(rank)
         if group is None:
@@ -105,10 +133,16 @@ class Order:
             self._quiet = 0
         if not self._looking:
             self._looking = True
-            loop.call_soon(self._look, context=contextvars.Context())
+            self._look_soon()
         return future
 
+    def _look_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._look, context=contextvars.Context())
+
     def _look(self) -> None:
+        if self._reads:
+            self._is_held_up = True
+            return
         if self._moves != self._tasks.moves:
             self._moves, self._quiet = self._tasks.moves, 0
         turning = self._tasks.is_turning()
@@ -126,7 +160,7 @@ class Order:
             self._looking = False
             self._at_rest()
             return
-        asyncio.get_running_loop().call_soon(self._look, context=contextvars.Context())
+        self._look_soon()
 
     def _hand_over(self) -> bool:
         """Hand the next group over; return False if a step in it is to be given up and nothing can hasten that."""

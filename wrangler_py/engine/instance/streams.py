@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from wrangler_py.engine.entries import Checkpoint, encode_checkpoint, read_checkpoint
 from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.errors import StoreError
 from wrangler_py.serde import NotSerialisableError, decode
 
@@ -43,7 +44,8 @@ def restore(context: InstanceContext, data: bytes) -> Any:
     from wrangler_py.sdk.web.streams import ReadableStream, RepeatableStream
 
     def chunk(row: int, step: int, number: int) -> Awaitable[bytes | None]:
-        return context.answered(lambda: context.shared.store.chunk(row, step, number))
+        answer = context.answered(lambda: context.shared.store.chunk(row, step, number))
+        return answer if current_step.get() is not None else context.order.read(answer)
 
     def reading() -> AsyncIterator[bytes]:
         return read_chunks(chunk, context.row, checkpoint)
