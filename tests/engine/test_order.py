@@ -449,6 +449,92 @@ def test_how_fast_the_store_answers_decides_no_race(tmp_path, seconds):
     assert lives[0] == lives[1]
 
 
+@pytest.mark.parametrize("how", ["timeout", "wait_for", "race"])
+def test_no_timer_overtakes_a_replay_that_takes_its_time(tmp_path, how):
+    """What was in time in the first life is in time on a replay, however slow the store is then."""
+    calls: list[str] = []
+
+    async def run(event, step):
+        async def work():
+            text = await read_all(await step.do("first", some_bytes))
+            return [text, await step.do("second", later)]
+
+        async def later():
+            calls.append("second")
+            await asyncio.sleep(0.05)
+            return len(calls)
+
+        got = await within(how, 0.1, work())
+        await step.sleep("night", "3 seconds")
+        return got
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.crash()
+        with_slow_reads(world, 0.5)
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body)
+    assert (detail.output, detail.warnings, calls) == (["from the stream", 1], [], ["second"])
+
+
+async def within(how: str, seconds: float, work: Any) -> Any:
+    """Return what ``work`` gives within ``seconds``, else None."""
+    if how == "race":
+        work = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait([work], timeout=seconds)
+        work.cancel()
+        return work.result() if done else None
+    try:
+        if how == "wait_for":
+            return await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        return None
+
+
+def test_a_timer_held_back_by_a_replay_fires_once_all_that_is_stored_is_handed_over(tmp_path):
+    """One that user code has given up meanwhile does not fire at all."""
+    fired: list[tuple[int, str]] = []
+    lives: list[None] = []
+
+    async def run(event, step):
+        lives.append(None)
+
+        def fire(name):
+            fired.append((len(lives), name))
+
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.2, fire, "later")
+        loop.call_later(0.1, fire, "sooner")
+        given_up = loop.call_later(0.1, fire, "never")
+        text = await read_all(await step.do("first", some_bytes))
+        second = await step.do("second", at_once)
+        given_up.cancel()
+        await step.do("third", linger)
+        return [text, second]
+
+    async def linger():
+        await asyncio.sleep(5)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.crash()
+        with_slow_reads(world, 0.5)
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body)
+    assert detail.output == ["from the stream", 1]
+    assert fired == [(1, "sooner"), (1, "later"), (2, "sooner"), (2, "later")]
+
+
 def test_an_instance_whose_timers_are_over_leaves_memory(tmp_path):
     async def run(event, step):
         async with asyncio.timeout(3600):

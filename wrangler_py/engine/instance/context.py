@@ -7,6 +7,7 @@ steps during a pause, and notices when only waits are left. `instance.runner` st
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -293,12 +294,12 @@ class InstanceContext:
 
     async def answered(self, read: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Return what the store answers, however often it must be asked: user code would catch its failure as one of
-        its own step."""
-        while True:
-            try:
-                return await read()
-            except StoreUnavailableError:
-                await asyncio.sleep(_ASK_AGAIN_S)
+        its own step.
+
+        Outside of the instance, or what the store waits for would look like a timer of user code.
+        """
+        asking = _answered(read)
+        return await asyncio.get_running_loop().create_task(asking, context=contextvars.Context())
 
     async def collect_events(self) -> None:
         """Take in the events stored for the instance that are not in the mailbox yet."""
@@ -484,3 +485,11 @@ class InstanceContext:
         self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
         self.gate.release()
         self.waits.unhold()
+
+
+async def _answered(read: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    while True:
+        try:
+            return await read()
+        except StoreUnavailableError:
+            await asyncio.sleep(_ASK_AGAIN_S)

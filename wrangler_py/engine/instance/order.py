@@ -53,6 +53,8 @@ class Order:
         self._ranks = replay.ranks
         #: New results come after all recorded ones.
         self._after = replay.ends + 1
+        #: How many recorded results are still to be handed over, if the code goes as it did.
+        self._left = replay.ends
         self._at_rest = at_rest
         self._waiting: dict[int, list[_Waiting]] = {}
         #: The groups that wait, as a heap.
@@ -65,6 +67,8 @@ class Order:
         #: Reads that the store has not answered yet, and whether what waits is held up by them.
         self._reads = 0
         self._is_held_up = False
+        self._holds_timers = False
+        tasks.holds_timers = self._holds_timer
 
     @property
     def is_busy(self) -> bool:
@@ -79,6 +83,7 @@ class Order:
         """Wait until the stored result of a step, which came at ``ended_at``, is to be handed over."""
         if self._tasks.alive or self._looking:
             await self._enqueue(*self._ranks.get(step, (self._after, self._after)))
+        self._left -= 1
         self._tasks.replayed_to = max(self._tasks.replayed_to, ended_at)
 
     def given_up(self, step: int, given_up_at: int) -> asyncio.Future[None]:
@@ -86,6 +91,7 @@ class Order:
 
         Results that came later wait for that. What made user code do so is the result before it, or a timer of its own.
         """
+        self._left -= 1
         return self._enqueue(*self._ranks.get(step, (self._after, self._after)), given_up_at)
 
     async def live(self, transaction: int) -> None:
@@ -99,8 +105,6 @@ class Order:
         The store answers sooner or later, from one life to the next: neither who else goes on meanwhile nor who comes
         first of two that read may depend on that.
         """
-        if not self._tasks.alive and not self._looking:
-            return await answer
         self._arrived += 1
         place = self._arrived
         self._reads += 1
@@ -111,8 +115,17 @@ class Order:
             if self._is_held_up and not self._reads:
                 self._is_held_up = False
                 self._look_soon()
-        await self._enqueue(_READ, place)
+        if self._tasks.alive or self._looking:
+            await self._enqueue(_READ, place)
         return answered
+
+    def _holds_timer(self) -> bool:
+        """Return True if a timer that is due has to wait until nothing recorded is left to hand over."""
+        if not self._left:
+            return False
+        self._holds_timers = True
+        self._begin_to_look()
+        return True
 
     async def rest(self) -> None:
         """Wait until all recorded results that tasks wait for are handed over and the instance is at rest."""
@@ -131,10 +144,13 @@ class Order:
         group.append(_Waiting(self._arrived if place is None else place, future, given_up_at))
         if rank == self._next[0]:  # Its group may still be coming together.
             self._quiet = 0
+        self._begin_to_look()
+        return future
+
+    def _begin_to_look(self) -> None:
         if not self._looking:
             self._looking = True
             self._look_soon()
-        return future
 
     def _look_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._look, context=contextvars.Context())
@@ -152,6 +168,8 @@ class Order:
         if self._quiet < enough and self._turns < MOST_TURNS:
             self._quiet += 1
             self._turns += 1
+        elif self._holds_timers and not self._is_replaying():
+            self._release_timers()
         elif self._waiting:
             if not self._hand_over():
                 asyncio.get_running_loop().call_later(POLL_S, self._look, context=contextvars.Context())
@@ -162,6 +180,15 @@ class Order:
             return
         self._look_soon()
 
+    def _is_replaying(self) -> bool:
+        """Return True while a recorded result, or something read, waits to be handed over."""
+        return bool(self._waiting) and self._next[0] < self._after
+
+    def _release_timers(self) -> None:
+        self._holds_timers = False
+        self._tasks.release_timers()
+        self._turns = self._quiet = 0
+
     def _hand_over(self) -> bool:
         """Hand the next group over; return False if a step in it is to be given up and nothing can hasten that."""
         rank = self._next[0]
@@ -170,6 +197,9 @@ class Order:
         if given_up_at is not None:
             self._tasks.replayed_to = max(self._tasks.replayed_to, given_up_at)
             self._turns = self._quiet = 0
+            if self._holds_timers:  # It may be for one of them that user code gives it up.
+                self._release_timers()
+                return True
             return self._tasks.fire_until(given_up_at)
         heapq.heappop(self._next)
         del self._waiting[rank]

@@ -56,12 +56,20 @@ def cancellations_of(task: asyncio.Future[Any]) -> tuple[StepPlace | None, ...]:
 class _TimerCallback:
     """The callback of a timer, and whether it was called: one that is due may still wait for its turn."""
 
-    __slots__ = ("_callback", "was_called")
+    __slots__ = ("_callback", "_tasks", "is_held", "was_called")
 
-    def __init__(self, callback: Callable[..., object]) -> None:
-        self._callback, self.was_called = callback, False
+    def __init__(self, callback: Callable[..., object], tasks: Tasks) -> None:
+        self._callback, self._tasks = callback, tasks
+        self.is_held = self.was_called = False
 
     def __call__(self, *args: Any) -> None:
+        """Fire, unless a replay is under way: whether a timer comes first must not depend on how long that takes."""
+        self.is_held = self._tasks.holds_timers()
+        if not self.is_held:
+            self.fire(*args)
+
+    def fire(self, *args: Any) -> None:
+        """Call what the timer was set for."""
         self.was_called = True
         self._callback(*args)
 
@@ -91,6 +99,8 @@ class Tasks:
         self._threads: set[asyncio.Future[Any]] = set()
         #: The time that the replayed program has reached, in milliseconds since 1970: that of the last stored result.
         self.replayed_to = 0
+        #: Tells whether a timer that is due now is to wait for `release_timers`, since the instance is replayed.
+        self.holds_timers: Callable[[], bool] = lambda: False
         #: Counts tasks of `run()` that begin or end: the instance is not at rest. Those of a callback do not count, or
         #: one busy step would hold up the results of all others.
         self.moves = 0
@@ -152,10 +162,16 @@ class Tasks:
         due = [timer for timer in self._timers if timer.due_at <= at + _TIMER_SLACK_MS]
         if not due:
             return False
-        first = min(due, key=attrgetter("due_at"))
-        first.handle.cancel()
-        asyncio.get_running_loop().call_soon(first.callback, *first.args, context=first.context)
+        _fire(min(due, key=attrgetter("due_at")))
         return True
+
+    def release_timers(self) -> None:
+        """Fire the timers that were held back, in the order of their times."""
+        self._timers = self._pending_timers()
+        for timer in sorted(self._timers, key=attrgetter("due_at")):
+            if timer.callback.is_held:
+                timer.callback.is_held = False
+                _fire(timer)
 
     def next_timer_ms(self) -> int | None:
         """Return in how many milliseconds the next timer of the instance's own code has fired, None if none pends."""
@@ -167,6 +183,16 @@ class Tasks:
         return [
             timer for timer in self._timers if not (timer.handle.cancelled() or timer.callback.was_called)
         ]
+
+
+def _fire(timer: _OwnTimer) -> None:
+    asyncio.get_running_loop().call_soon(_fire_now, timer, context=timer.context)
+
+
+def _fire_now(timer: _OwnTimer) -> None:
+    if not timer.handle.cancelled():  # By user code that had its turn before.
+        timer.handle.cancel()
+        timer.callback.fire(*timer.args)
 
 
 def _goes_on(task: asyncio.Future[Any]) -> bool:
@@ -282,7 +308,7 @@ def _watched_timer(plan: Callable[..., asyncio.TimerHandle]) -> Callable[..., as
         # One loop's `call_later` goes through its `call_at`.
         if tasks is None or isinstance(callback, _TimerCallback):
             return plan(when, callback, *args, context=context)
-        watched_callback = _TimerCallback(callback)
+        watched_callback = _TimerCallback(callback, tasks)
         handle = plan(when, watched_callback, *args)
         tasks.add_timer(handle, watched_callback, args)
         return handle
