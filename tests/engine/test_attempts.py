@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -223,6 +224,44 @@ def test_what_a_step_makes_of_its_cancellation_changes_nothing(tmp_path, form, s
     detail = in_world(tmp_path, body, hibernate_after_ms=hibernate_after_ms)
     assert (detail.output, len(calls), detail.warnings) == (True, 1, [])
     assert (detail.steps[0].success, detail.steps[0].error.name) == (False, "StepAbandonedError")
+
+
+@pytest.mark.parametrize("form", ["wait_for", "timeout", "race"])
+@pytest.mark.parametrize("kind", ["step", "sleep", "event"])
+def test_what_run_gave_up_before_it_could_start_is_given_up_on_a_replay_too(tmp_path, kind, form):
+    """While an instance is about to pause, no new step starts, but the timers of `run()` go on."""
+    calls: list[int] = []
+
+    async def run(event, step):
+        async def charge():
+            calls.append(1)
+
+        lingering = asyncio.create_task(step.do("linger", partial(asyncio.sleep, 2)))
+        await asyncio.sleep(0.5)
+        waits = {
+            "step": partial(step.do, "charge", charge),
+            "sleep": partial(step.sleep, "charge", "1 millisecond"),
+            "event": partial(step.wait_for_event, "charge", "go", timeout="1 minute"),
+        }
+        gave_up = await give_up(form, waits[kind]())
+        await lingering
+        await step.sleep("night", "8 hours")
+        return gave_up
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.2)
+        await world.engine.pause("w", row.id)
+        await asyncio.sleep(10)
+        assert (await world.engine.status("w", row.id)).status is Status.PAUSED
+        await world.engine.send_event("w", row.id, "go", None)
+        await world.engine.resume("w", row.id)
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body)
+    assert (detail.output, calls, detail.warnings) == (True, [], [])
 
 
 @pytest.mark.parametrize("kind", ["sleep", "event", "retry"])

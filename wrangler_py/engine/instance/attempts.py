@@ -120,6 +120,10 @@ class Attempts:
             self._abandon()
             raise
 
+    def give_up(self) -> None:
+        """Store that `run()` has given the step up before it could go on."""
+        self._abandon()
+
     async def _recover(self, recorded: Recorded) -> int | None:
         """Return when the next attempt may start, for a step an earlier lifetime left unfinished."""
         if recorded.attempt_open:

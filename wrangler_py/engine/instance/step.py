@@ -24,10 +24,11 @@ from wrangler_py.engine.instance.callback import (
     positional_callback,
 )
 from wrangler_py.engine.instance.context import InstanceContext
+from wrangler_py.engine.instance.replay import Reached
 from wrangler_py.engine.instance.rollback import Rollback, Rollbacks
 from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.model import Kind
-from wrangler_py.engine.retry import DEFAULT_POLICY, read_policy
+from wrangler_py.engine.retry import DEFAULT_POLICY, Policy, read_policy
 from wrangler_py.errors import FatalStepError
 
 
@@ -286,7 +287,17 @@ async def do(context: InstanceContext, rollbacks: Rollbacks, asked: StepCall) ->
     except FatalStepError as error:
         raise context.end_with(error) from None
     if context.is_held:
-        await context.gate.enter()
+        await _pass_gate(context, reached, policy)
     if rollback is not None:
         return await rollbacks.attempts(rollback, reached, policy).run(asked.callback())
     return await Attempts(context, reached, policy).run(asked.callback())
+
+
+async def _pass_gate(context: InstanceContext, reached: Reached, policy: Policy) -> None:
+    """Wait until the step may start. If `run()` gives it up meanwhile, that is stored: a replay would call it."""
+    try:
+        await context.gate.enter()
+    except asyncio.CancelledError:
+        if context.is_given_up:
+            Attempts(context, reached, policy).give_up()
+        raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -80,28 +80,38 @@ async def _sleep(context: InstanceContext, reached: Reached, wake_at: int) -> No
     if recorded is not None and recorded.done:
         await context.stored_end(recorded)
         return
-    await context.gate.enter()
-    if recorded is None:
+
+    def start() -> int:
+        if recorded is not None:
+            return recorded.step
         step = context.new_step(Kind.SLEEP)
         data = encode_data(StartData(wake_at=wake_at, parent=scope.parent, task=scope.task))
         context.log(HistoryType.SLEEP_START, step=step, name=display, data=data)
-    else:
-        step = recorded.step
-    with _abandonable(context, HistoryType.SLEEP_ABANDONED, step, display):
+        return step
+
+    with _abandonable(context, HistoryType.SLEEP_ABANDONED, start, display):
+        await context.gate.enter()
+    step = start()
+    with _abandonable(context, HistoryType.SLEEP_ABANDONED, lambda: step, display):
         await context.waits.until_time(wake_at)
     context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
     await _hand_over(context, step)
 
 
 @contextmanager
-def _abandonable(context: InstanceContext, kind: HistoryType, step: int, display: str) -> Iterator[None]:
-    """Store that `run()` gave a wait up, as `Attempts` does for a step; one inside a callback begins again with it."""
+def _abandonable(
+    context: InstanceContext, kind: HistoryType, step: Callable[[], int], display: str
+) -> Iterator[None]:
+    """Store that `run()` gave a wait up, as `Attempts` does for a step; one inside a callback begins again with it.
+
+    ``step`` returns its number, and starts it if it has not begun.
+    """
     try:
         yield
     except asyncio.CancelledError:
         if context.is_given_up:
             failure = FailureData(capture(StepAbandonedError()), abandoned=True)
-            context.log(kind, step=step, name=display, data=encode_data(failure))
+            context.log(kind, step=step(), name=display, data=encode_data(failure))
         raise
 
 
@@ -123,13 +133,16 @@ async def wait_for_event(context: InstanceContext, name: str, event_type: object
     recorded = reached.recorded
     if recorded is not None and recorded.done:
         return _event(decode(await context.stored_end(recorded)))
-    await context.gate.enter()
-    if recorded is None:
-        step, start = _start_wait(context, reached, event_type, timeout)
-        due_at = start.timeout_at or 0
-    else:
-        step, start = recorded.step, recorded.start
-        due_at = _planned(recorded, start.timeout_at)
+
+    def begin() -> tuple[int, StartData]:
+        if recorded is not None:
+            return recorded.step, recorded.start
+        return _start_wait(context, reached, event_type, timeout)
+
+    with _abandonable(context, HistoryType.WAIT_ABANDONED, lambda: begin()[0], reached.display):
+        await context.gate.enter()
+    step, start = begin()
+    due_at = (start.timeout_at or 0) if recorded is None else _planned(recorded, start.timeout_at)
     return await _receive(context, reached.display, step, start, due_at)
 
 
@@ -162,7 +175,7 @@ async def _receive(context: InstanceContext, display: str, step: int, start: Sta
     wait = context.waits.begin(due_at)
     context.mailbox.expect(wait, event_type)
     try:
-        with _abandonable(context, HistoryType.WAIT_ABANDONED, step, display):
+        with _abandonable(context, HistoryType.WAIT_ABANDONED, lambda: step, display):
             await context.waits.until(wait)
             if wait.event is None:
                 # Another process may have stored one that this one has not looked for yet.
