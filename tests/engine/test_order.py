@@ -449,10 +449,12 @@ def test_how_fast_the_store_answers_decides_no_race(tmp_path, seconds):
     assert lives[0] == lives[1]
 
 
+@pytest.mark.parametrize("seconds", [(0, 0.5), (0.5, 0), (0.5, 0.5)])
 @pytest.mark.parametrize("how", ["timeout", "wait_for", "race"])
-def test_no_timer_overtakes_a_replay_that_takes_its_time(tmp_path, how):
-    """What was in time in the first life is in time on a replay, however slow the store is then."""
+def test_no_timer_overtakes_what_the_store_is_asked_for(tmp_path, how, seconds):
+    """What was in time in the first life is in time on a replay, however slow the store is then, and the reverse."""
     calls: list[str] = []
+    lives: list[Any] = []
 
     async def run(event, step):
         async def work():
@@ -465,20 +467,23 @@ def test_no_timer_overtakes_a_replay_that_takes_its_time(tmp_path, how):
             return len(calls)
 
         got = await within(how, 0.1, work())
+        lives.append(got)
         await step.sleep("night", "3 seconds")
         return got
 
     async def body(world):
+        with_slow_reads(world, seconds[0])
         await world.define(run)
         row = await world.engine.create("w")
         await asyncio.sleep(1)
         await world.crash()
-        with_slow_reads(world, 0.5)
+        with_slow_reads(world, seconds[1])
         await world.finish(row)
         return await world.engine.detail("w", row.id)
 
     detail = in_world(tmp_path, body)
-    assert (detail.output, detail.warnings, calls) == (["from the stream", 1], [], ["second"])
+    assert lives == [None if seconds[0] else ["from the stream", 1]] * 2
+    assert (detail.output, detail.warnings, calls) == (lives[0], [], ["second"])
 
 
 async def within(how: str, seconds: float, work: Any) -> Any:

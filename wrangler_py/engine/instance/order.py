@@ -120,8 +120,11 @@ class Order:
         return answered
 
     def _holds_timer(self) -> bool:
-        """Return True if a timer that is due has to wait until nothing recorded is left to hand over."""
-        if not self._left:
+        """Return True if a timer that is due has to wait until nothing recorded is left to hand over.
+
+        What is read takes no time either, in the first life already.
+        """
+        if not self._left and not self._reads:
             return False
         self._holds_timers = True
         self._begin_to_look()
