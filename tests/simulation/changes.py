@@ -1,0 +1,169 @@
+"""Changes of drawn programs: each has some or all of them do one thing that drawn programs seldom do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tests.simulation.programs import (
+    MINUTE,
+    SECOND,
+    STEERING,
+    Background,
+    Do,
+    Fail,
+    Finally,
+    Gather,
+    Local,
+    Program,
+    Sleep,
+    Steer,
+    Try,
+    Undo,
+    Wait,
+    children,
+    walk,
+    with_children,
+)
+
+#: Sites that are made here have numbers from here on.
+FIRST_SITE = 5000
+
+Programs = tuple[tuple[Program, ...], ...]
+
+
+def each(programs: Programs, change: Callable[[Program], Program]) -> Programs:
+    return tuple(tuple(change(program) for program in versions) for versions in programs)
+
+
+def with_peculiar_steps(
+    rng: random.Random, programs: Programs, peculiar: Callable[[random.Random, Do], Do]
+) -> Programs:
+    chosen = {
+        (number, one.site): rng.random()
+        for number, versions in enumerate(programs)
+        for one in walk(versions[0].body)
+        if isinstance(one, Do) and not one.body and rng.random() < 0.3
+    }
+
+    def change(number: int) -> Callable[[Do], Do]:
+        return lambda one: (
+            peculiar(random.Random(chosen[number, one.site]), one) if (number, one.site) in chosen else one
+        )
+
+    return tuple(
+        tuple(replace(program, body=_changed(program.body, change(number))) for program in versions)
+        for number, versions in enumerate(programs)
+    )
+
+
+def _changed(body: tuple[Any, ...], change: Callable[[Do], Do]) -> tuple[Any, ...]:
+    return tuple(
+        with_children(
+            change(one) if isinstance(one, Do) else one, tuple(_changed(b, change) for b in children(one))
+        )
+        for one in body
+    )
+
+
+def late(rng: random.Random, one: Do) -> Do:
+    timeout = rng.choice((50, 500, 2 * SECOND))
+    return replace(one, tries=(Try(timeout * 2, "late"), *one.tries[1:]), timeout=timeout, threaded=False)
+
+
+def stubborn(rng: random.Random, one: Do) -> Do:
+    timeout = rng.choice((50, 500, 2 * SECOND))
+    return replace(one, tries=(Try(timeout * 2, "stubborn"), *one.tries[1:]), timeout=timeout, threaded=False)
+
+
+def stopping(rng: random.Random, one: Do) -> Do:
+    return replace(one, tries=(*one.tries[:-1], Try(0, "stop")), threaded=True, undo=None)
+
+
+def steering(rng: random.Random, one: Do) -> Do:
+    return replace(one, tries=(Try(rng.choice((0, 100)), rng.choice(STEERING)),), threaded=False)
+
+
+def exiting(rng: random.Random, one: Do) -> Do:
+    return replace(one, tries=(Try(0, rng.choice(("exit", "cancel"))), *one.tries[1:]), threaded=False)
+
+
+def eager(rng: random.Random, program: Program) -> Program:
+    """Give a task the call of a step itself, and cancel it at the end: it may not have begun by then."""
+    body = list(program.body)
+    task = Background((Do(FIRST_SITE, "eager", (Try(rng.choice((0, 100))),)),), cancel=True, eager=True)
+    body.insert(rng.choice((len(body), len(body), rng.randrange(len(body) + 1))), task)
+    return replace(program, body=tuple(body), pure=False)
+
+
+def steered(rng: random.Random, program: Program) -> Program:
+    """Have `run()` give a command on its own instance."""
+    body = list(program.body)
+    body.insert(rng.randrange(len(body) + 1), Steer(rng.choice(("terminate", "terminate", "delete"))))
+    return replace(program, body=tuple(body))
+
+
+def unstorable(rng: random.Random, program: Program) -> Program:
+    """Have `run()` end with what cannot be stored as it is."""
+    return replace(program, body=(*program.body, Fail(rng.choice(("bad", "mute")))))
+
+
+def together(rng: random.Random, program: Program) -> Program:
+    """Have `run()` end in the moment in which two of its tasks end a step."""
+    ms = rng.choice((20, 100))
+    steps = tuple((Do(FIRST_SITE + 1 + one, f"together{one}", (Try(ms),)),) for one in range(2))
+    branches = (*steps, (Local(ms), Fail()))
+    body = list(program.body)
+    body.insert(rng.randrange(len(body) + 1), Gather(branches))
+    return replace(program, body=tuple(body), pure=False)
+
+
+def with_undo(rng: random.Random, program: Program) -> Program:
+    def change(one: Do) -> Do:
+        return one if one.body or one.undo else replace(one, undo=Undo((Try(rng.choice((0, 100))),)))
+
+    return replace(program, body=_undoable(program.body, change))
+
+
+def _undoable(body: tuple[Any, ...], change: Callable[[Do], Do]) -> tuple[Any, ...]:
+    """Change the steps that are not inside another: only those can be undone."""
+    return tuple(
+        change(one)
+        if isinstance(one, Do)
+        else with_children(one, tuple(_undoable(b, change) for b in children(one)))
+        for one in body
+    )
+
+
+def expecting(rng: random.Random, kind: str, program: Program) -> Program:
+    """Begin with waits for events, one after the other."""
+    waits = [
+        Wait(
+            FIRST_SITE + 10 + one,
+            f"expects{one}",
+            kind,
+            rng.choice((SECOND, SECOND, 3 * SECOND, MINUTE)),
+        )
+        for one in range(rng.choice((1, 2, 3)))
+    ]
+    return replace(program, body=(*waits, *program.body))
+
+
+def brief(program: Program) -> Program:
+    """Only sleep for half a second and do one step."""
+    return replace(program, body=(Sleep(FIRST_SITE + 4, "rests", 500), Do(FIRST_SITE + 5, "ends")))
+
+
+def leaving(program: Program) -> Program:
+    """Fail with a step to undo, and a task that goes on for a second after its cancellation."""
+    undo = Undo((Try(0, "fail"), Try(0, "fail"), Try()), 3, 2 * SECOND)
+    task = Background((Finally((Local(MINUTE),), (Local(SECOND),)),))
+    return replace(program, body=(Do(FIRST_SITE + 6, "undone", undo=undo), task, Fail()), pure=False)
+
+
+def lingering(program: Program) -> Program:
+    """Begin with a step that goes on for long after its cancellation."""
+    step = Do(FIRST_SITE + 3, "lingers", (Try(20 * SECOND, "stubborn"), Try()))
+    return replace(program, body=(step, *program.body))
