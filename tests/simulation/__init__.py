@@ -9,6 +9,7 @@ and a script of commands, deaths and faults. Two witnesses outside the engine re
 call of user code, the `journal` every committed change. `laws` compares them. A plan that breaks a law is made smaller
 by `shrink` before it is printed.
 
-`season` puts situations into some of the plans that chance brings about too seldom. `mutants` are faults put back into
-the engine (`faulty` holds its old parts); `hunt` counts the seeds until each is found.
+`season` puts situations into some of the plans that chance brings about too seldom: `changes` of their programs, and a
+`scene` of their script. Those in `alone` have a plan to themselves. `mutants` are faults put back into the engine
+(`faulty` holds its old parts); `hunt` counts the seeds until each is found.
 """

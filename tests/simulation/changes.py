@@ -18,11 +18,13 @@ from tests.simulation.programs import (
     Gather,
     Local,
     Program,
+    Race,
     Sleep,
     Steer,
     Try,
     Undo,
     Wait,
+    Within,
     children,
     walk,
     with_children,
@@ -167,3 +169,99 @@ def lingering(program: Program) -> Program:
     """Begin with a step that goes on for long after its cancellation."""
     step = Do(FIRST_SITE + 3, "lingers", (Try(20 * SECOND, "stubborn"), Try()))
     return replace(program, body=(step, *program.body))
+
+
+def short(rng: random.Random, program: Program) -> Program:
+    """Do a few things that are soon over."""
+    body = [
+        rng.choice(
+            (
+                Sleep(site, f"rests{site}", rng.choice((100, 500, 500, 2 * SECOND))),
+                Do(site, f"does{site}", (Try(rng.choice((0, 0, 100, 700))),)),
+                Do(site, f"does{site}", (Try(0, "fail"), Try(rng.choice((0, 300))))),
+            )
+        )
+        for site in range(FIRST_SITE + 20, FIRST_SITE + 20 + rng.choice((1, 2, 2, 3)))
+    ]
+    return Program(tuple(body))
+
+
+def beating(rng: random.Random, program: Program) -> Program:
+    """Have a step go on for a while after its cancellation; beside it others begin now and then."""
+    beats = tuple(
+        Background((Local(rng.randrange(1, 16) * SECOND), Do(FIRST_SITE + 31 + one, f"beats{one}")))
+        for one in range(rng.choice((3, 5)))
+    )
+    clings = Try(rng.choice((8, 20)) * SECOND, "stubborn", rng.choice((1, 6, 7, 9)) * SECOND)
+    return Program((*beats, Do(FIRST_SITE + 30, "clings", (clings, Try())), Do(FIRST_SITE + 39, "ends")))
+
+
+def giving_up(rng: random.Random, program: Program) -> Program:
+    """Give steps up about when they end, and go on for a while."""
+    body: list[Any] = []
+    for site in range(FIRST_SITE + 40, FIRST_SITE + 40 + 4 * rng.choice((1, 2, 3)), 4):
+        step = Do(site, f"given-up{site}", (Try(rng.choice((0, 20, 100, 400, 2 * SECOND))),))
+        ms = rng.choice((20, 100, 300, 300, 700, 700))
+        how = rng.choice(("timeout", "wait_for", "race", "race-of-steps"))
+        if how == "race":
+            body.append(Race(((step,), (Local(ms),))))
+        elif how == "race-of-steps":
+            body.append(Race(((step,), (Do(site + 1, f"wins{site}", (Try(ms),)),))))
+        else:
+            body.append(Within(ms, (step,), how))
+        if rng.random() < 0.7:
+            body.append(Do(site + 2, f"goes-on{site}"))
+        body.append(Sleep(site + 3, f"rests{site}", rng.choice((100, SECOND, 3 * SECOND))))
+    return Program((*body, Do(FIRST_SITE + 59, "ends")))
+
+
+def breaking_off(rng: random.Random, program: Program) -> Program:
+    """Fail while tasks end their steps."""
+    tasks = tuple(
+        Background((Do(FIRST_SITE + 60 + one, f"beside{one}", (Try(rng.choice((0, 20, 100))),)),))
+        for one in range(rng.choice((2, 3)))
+    )
+    return Program((*tasks, Local(rng.choice((1, 20, 100, 200))), Fail()))
+
+
+def resting(rng: random.Random, program: Program) -> Program:
+    """Wait for this and that, in memory."""
+
+    def waits(site: int) -> Any:
+        ms = rng.choice((SECOND, 3 * SECOND, 7 * SECOND))
+        if rng.random() < 0.6:
+            return Sleep(site, f"rests{site}", ms)
+        return Wait(site, f"expects{site}", "a", ms)
+
+    sites = range(FIRST_SITE + 70, FIRST_SITE + 70 + rng.choice((2, 3, 4)))
+    alone = tuple(waits(site) for site in sites)
+    if rng.random() < 0.4:
+        return Program((Gather(tuple((one,) for one in alone)), waits(FIRST_SITE + 79)))
+    return Program(alone)
+
+
+def undone_later(rng: random.Random, program: Program) -> Program:
+    """Do things that can be undone, and then nothing for long."""
+    steps = tuple(
+        Do(
+            FIRST_SITE + 80 + one,
+            f"undone{one}",
+            undo=Undo(
+                (Try(rng.choice((0, 100)), rng.choice(("ok", "ok", "fail"))), Try()), rng.choice((0, 1, 3))
+            ),
+        )
+        for one in range(rng.choice((1, 2, 3)))
+    )
+    return Program((*steps, Sleep(FIRST_SITE + 89, "rests", rng.choice((10 * SECOND, MINUTE)))))
+
+
+def slow_to_end(rng: random.Random, program: Program) -> Program:
+    """Fail, and leave tasks behind that take their time to end."""
+    tasks = tuple(
+        Background((Finally((Local(MINUTE),), (Local(rng.choice((SECOND, 3 * SECOND))),)),))
+        for _ in range(rng.choice((1, 2)))
+    )
+    step = Do(FIRST_SITE + 90, "before", (Try(rng.choice((0, 100))),))
+    if rng.random() < 0.4:
+        step = replace(step, undo=Undo((Try(rng.choice((0, SECOND))),)))
+    return Program((step, *tasks, Local(rng.choice((0, 20, 300))), Fail()))

@@ -247,7 +247,8 @@ class Driver:
         self._process(action).kill("killed")
 
     def arm(self, action: Action) -> None:
-        self.world.armed.append([action.target % self.plan.engines, action.kind, action.args[0]])
+        left, call = (*action.args, None)[:2]
+        self.world.armed.append([action.target % self.plan.engines, action.kind, left, call])
 
     def stop(self, action: Action) -> None:
         seconds, heart_too = action.args

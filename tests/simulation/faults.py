@@ -44,11 +44,13 @@ class FaultyStore:
     def _reading(self, method: Any) -> Any:
         process = self._process
 
+        name = method.__name__
+
         async def call(*args: Any, **kwargs: Any) -> Any:
-            if (delay := process.delay()) is not None:
+            if (delay := process.delay(name)) is not None:
                 await asyncio.sleep(delay)
             if process.is_deaf():
-                raise StoreUnavailableError(f"the simulated database cannot be read ({method.__name__})")
+                raise StoreUnavailableError(f"the simulated database cannot be read ({name})")
             return await method(*args, **kwargs)
 
         return call
@@ -60,7 +62,7 @@ class FaultyStore:
             epoch = kwargs.get("epoch")
             if epoch is None and place is not None:
                 epoch = args[place] if place < len(args) else None
-            if (delay := process.delay()) is not None:
+            if (delay := process.delay(name)) is not None:
                 await asyncio.sleep(delay)
             fault = process.next_fault(name)
             if fault in ("refuse", "die-before"):

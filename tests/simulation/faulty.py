@@ -93,10 +93,10 @@ def may_always_write(_: Any) -> Any:
 
 
 def groups_behind_the_end(original: Any) -> Any:
-    def record(batch: Any) -> None:
+    def record(batch: Any, now: int) -> None:
         endings, batch.endings = batch.endings, []
         try:
-            original(batch)
+            original(batch, now)
         finally:
             batch.endings = endings
 

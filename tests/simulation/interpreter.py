@@ -174,12 +174,12 @@ class _Call:
             try:
                 await asyncio.sleep(trial.ms / 1000)
             except asyncio.CancelledError:
-                await asyncio.sleep(STUBBORN_S)
+                await asyncio.sleep(trial.after / 1000 or STUBBORN_S)
         elif trial.outcome == "late":
             try:
                 await asyncio.sleep(trial.ms / 1000)
             except asyncio.CancelledError:
-                await asyncio.sleep(LATE_S)
+                await asyncio.sleep(trial.after / 1000 or LATE_S)
         elif trial.ms:
             await asyncio.sleep(trial.ms / 1000)
         if trial.outcome in STEERING:

@@ -130,11 +130,14 @@ MENDED = (
         f"{_CONTROL}._command",
         faulty.command_in_its_callers_task,
     ),
-    _one(
+    # No process has lines of an instance that it does not drive, since it does not release a newer run any more.
+    Mutant(
         "lines-of-others",
         "lines are written for an instance driven elsewhere",
-        f"{_SQLITE}.store.write_batch",
-        faulty.checks_changes_only,
+        (
+            (f"{_SQLITE}.store.write_batch", faulty.checks_changes_only),
+            (f"{_CONTROL}._is_newer", faulty.returns(False)),
+        ),
     ),
     # An instance that nobody drives.
     _one(

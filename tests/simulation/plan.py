@@ -46,6 +46,8 @@ class Plan:
     #: Programs, each in all its versions.
     programs: tuple[tuple[Program, ...], ...]
     script: tuple[Action, ...]
+    #: Calls of the store that always take long, and how many seconds.
+    slow_calls: tuple[tuple[str, float], ...] = ()
 
     @property
     def with_faults(self) -> bool:
@@ -69,7 +71,7 @@ class Plan:
             (
                 f"seed {self.seed}: {self.engines} engines, hibernate after {self.hibernate_after_ms} ms, "
                 f"look every {self.look_s} s, slow rate {self.slow_rate}, deaf rate {self.deaf_rate}, "
-                f"workflows {self.workflows}"
+                f"workflows {self.workflows}, slow calls {dict(self.slow_calls)}"
             )
         ]
         used = {action.args[1] for action in self.script if action.kind in ("create", "batch")}

@@ -30,6 +30,8 @@ class Try:
 
     ms: int = 0
     outcome: str = "ok"
+    #: How long it goes on after its cancellation if it swallows that; 0: as the interpreter says.
+    after: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Scene:
         self.plan = plan = replace(plan, engines=max(plan.engines, rng.choice((1, 2, 2))))
         self.actions: list[Action] = []
         self._first = first
-        self._place = rng.randrange(1, len(plan.script) + 1)
+        self._place = rng.randrange(1, len(plan.script) + 1) if plan.script else 0
         self._made = sum({"create": 1, "batch": 2}.get(one.kind, 0) for one in plan.script[: self._place])
         #: The process that makes the instance, and mostly drives it, and another one.
         self.near = rng.randrange(plan.engines)

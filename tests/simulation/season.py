@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.simulation.alone import SITUATIONS
 from tests.simulation.changes import (
     brief,
     each,
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 #: The part of all seeds that have a situation.
 SHARE = 0.45
-#: The part that has a situation for which all programs are made anew.
-OWN_SHARE = 0.05
+#: The part that has a situation for which all programs are made anew, or the whole plan.
+OWN_SHARE = 0.2
 #: Instances that are made here have numbers from here on.
 FIRST_INSTANCE = 100
 
@@ -48,8 +49,10 @@ def seasoned(plan: Plan) -> Plan:
     rng = random.Random(f"situation {plan.seed}")
     chance = rng.random()
     if chance >= SHARE:
-        situation = rng.choice((_in_passing, _unwinding))
-        return situation(rng, plan, FIRST_INSTANCE) if chance >= 1 - OWN_SHARE else plan
+        if chance < 1 - OWN_SHARE:
+            return plan
+        situation = rng.choice((_in_passing, _unwinding, *SITUATIONS))
+        return situation(rng, plan, FIRST_INSTANCE)
     for number in range(rng.choice((1, 1, 2))):
         situation = _peculiar if rng.random() < 0.4 else rng.choice(_SITUATIONS)
         plan = situation(rng, plan, FIRST_INSTANCE + 10 * number)

@@ -37,6 +37,8 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, engines=plan.engines - 1)
     if plan.slow_rate:
         yield replace(plan, slow_rate=0.0)
+    for call in plan.slow_calls:
+        yield replace(plan, slow_calls=tuple(one for one in plan.slow_calls if one != call))
     used = {action.args[1] for action in plan.script if action.kind in ("create", "batch")}
     for number, versions in enumerate(plan.programs):
         if number not in used:

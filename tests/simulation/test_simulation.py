@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
+from pkgutil import resolve_name
 
 import pytest
 
@@ -46,6 +48,17 @@ def test_a_seed_gives_the_same_run_in_another_process():
 def test_every_fault_has_its_place_in_the_engine(mutant):
     with mutant.applied():
         pass
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_fault_is_called_as_the_part_it_stands_for(mutant):
+    for target, make in mutant.patches:
+        part = resolve_name(target)
+        fault = make(part)
+        if inspect.isfunction(part) and inspect.isfunction(fault):
+            every = inspect.signature(part).parameters.values()
+            by_name = {one.name: None for one in every if one.kind is one.KEYWORD_ONLY}
+            inspect.signature(fault).bind(*[None] * (len(every) - len(by_name)), **by_name)
 
 
 def test_faults_that_are_put_back_are_found_where_they_were_found_before():

@@ -99,6 +99,7 @@ class Process:
         self.heart_stopped = False
         self.claims: dict[str, Claim] = {}
         self.poisoned: set[int] = set()
+        self._slow_calls = dict(world.plan.slow_calls)
         self.loop = SimLoop(self)
         self.store: FaultyStore
         self.engine: Engine
@@ -215,10 +216,14 @@ class Process:
 
     # what its store asks
 
-    def delay(self) -> float | None:
-        """Return how slow the next call of the store is, in seconds; None: at once."""
+    def delay(self, name: str | None = None) -> float | None:
+        """Return how slow the next call of the store, or an answer of it, is, in seconds; None: at once."""
         plan, rng = self.world.plan, self.world.rng
-        if self.world.is_calm or rng.random() >= plan.slow_rate:
+        if self.world.is_calm:
+            return None
+        if name in self._slow_calls:
+            return self._slow_calls[name]
+        if rng.random() >= plan.slow_rate:
             return None
         return rng.choice((0.0, 0.0, 0.003, 0.05, 0.6))
 
@@ -330,7 +335,7 @@ class World:
         self.version = 0
         #: Has a user give a command on an instance, through a process.
         self.steer: Callable[[str, Record, Process], Coroutine[Any, Any, Any]]
-        #: Faults armed by the script: (slot or None, kind, how many more writes until it strikes).
+        #: Faults armed by the script: (slot or None, kind, how many more writes until it strikes, their call or None).
         self.armed: list[list[Any]] = []
 
     # witnesses
@@ -376,8 +381,8 @@ class World:
     def next_fault(self, process: Process, name: str) -> str | None:
         """Return what goes wrong with a write of a process, if something does."""
         for fault in self.armed:
-            slot, kind, left = fault
-            if slot is not None and slot != process.slot:
+            slot, kind, left, call = fault
+            if slot not in (None, process.slot) or call not in (None, name):
                 continue
             if kind in ("refuse", "lose") and name in ("bind_workflow", "reap", "release_lease"):
                 continue
