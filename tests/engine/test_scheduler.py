@@ -13,6 +13,7 @@ from tests.support.world import run_virtual
 from wrangler_py.clock import LoopClock
 from wrangler_py.engine import Definition, scheduler
 from wrangler_py.engine.instance.context import Stop
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.scheduler import CLAIM_SIZE, RETRY_MS, Scheduler
 from wrangler_py.engine.timers import Timers
 from wrangler_py.errors import StaleEpochError, StoreUnavailableError
@@ -24,7 +25,7 @@ class Instance:
     def __init__(self, row: int, workflow: str, slots: Scheduler, definition: Any, deaths: int = 0) -> None:
         self.row, self.definition, self._slots = row, definition, slots
         self.instance = SimpleNamespace(workflow=workflow, id=f"i{row}")
-        self.place = (workflow, f"i{row}", "")
+        self.place = StepPlace(workflow, f"i{row}")
         self.suspicion = SimpleNamespace(deaths=deaths, is_on_trial=False)
         self.code, self.gate = SimpleNamespace(has_ended=False), SimpleNamespace(release=self._let_go)
         self.releases = 0

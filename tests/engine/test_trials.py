@@ -13,6 +13,7 @@ from tests.support.world import run_virtual
 from wrangler_py.clock import LoopClock
 from wrangler_py.engine import trials
 from wrangler_py.engine.executing import Executing
+from wrangler_py.engine.instance.place import StepPlace
 from wrangler_py.engine.timers import Timers
 from wrangler_py.engine.trials import Trials
 
@@ -21,7 +22,7 @@ class Instance:
     """An instance in memory; it executes a callback as long as it is ``in_flight``."""
 
     def __init__(self, name: str, deaths: int, trials: Trials) -> None:
-        self.place, self._trials = ("w", name, "step-1"), trials
+        self.place, self._trials = StepPlace("w", name, "step-1"), trials
         self.suspicion = SimpleNamespace(deaths=deaths, is_on_trial=False)
         self.in_flight = 0
         self.gate = SimpleNamespace(release=lambda: None)

@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 
+import msgspec
 import pytest
 
 from wrangler_py.engine.instance.place import StepPlace, current_instance, current_step
@@ -19,7 +20,7 @@ from wrangler_py.runtime.options import LogLevel
 from wrangler_py.runtime.output import Console, UserStream, shown_id, shown_step
 
 INSTANCE = StepPlace("my-workflow", "3f2a9c11-0000-4000-8000-000000000000")
-STEP = INSTANCE._replace(step="charge-1", number=1)
+STEP = msgspec.structs.replace(INSTANCE, step="charge-1", number=1)
 
 
 def on_screen(test):
@@ -54,7 +55,7 @@ def test_lines_of_an_instance_and_of_a_step_are_marked(screen):
     print("free")
     inside(INSTANCE, print, "in run")
     inside(STEP, print, "one\ntwo")
-    inside(STEP._replace(step="charge-2"), print, "again")
+    inside(msgspec.structs.replace(STEP, step="charge-2"), print, "again")
     assert screen.getvalue().splitlines() == [
         "free",
         "[my-workflow 3f2a…] in run",
@@ -112,7 +113,7 @@ def test_unfinished_lines_are_not_kept_without_limit(screen, monkeypatch):
     monkeypatch.setattr(output, "MAX_PARTIALS", 2)
     monkeypatch.setattr(output, "MAX_PARTIAL", 10)
     for number in range(3):
-        inside(INSTANCE._replace(instance_id=f"i{number}"), lambda: print("x", end=""))
+        inside(msgspec.structs.replace(INSTANCE, instance_id=f"i{number}"), lambda: print("x", end=""))
     assert screen.getvalue() == "[my-workflow i0] x\n"
     inside(STEP, lambda: print("y" * 11, end=""))
     assert screen.getvalue().endswith(f"charge] {'y' * 11}\n")
@@ -134,7 +135,7 @@ def test_lines_of_threads_do_not_mix(screen):
 
     async def steps():
         def place(name):
-            current_step.set(STEP._replace(instance_id=name))
+            current_step.set(msgspec.structs.replace(STEP, instance_id=name))
             write(name)
 
         await asyncio.gather(*(asyncio.to_thread(place, name) for name in "abcd"))

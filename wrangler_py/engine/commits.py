@@ -231,16 +231,16 @@ class GroupCommit:
         # Asked now: the store takes out what is of instances that are not driven any more.
         is_driving = turn.batch.is_driving
         try:
-            _record_groups(turn.batch, self._clock.now())
-            await self._write(turn)
+            if turn.batch.results:
+                _record_groups(turn.batch, self._clock.now())
+            await self._write(turn, self.epoch if is_driving else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on
             self._refuse(turn, error, is_driving=is_driving)
         finally:
             self._under_way = None
 
-    async def _write(self, turn: _Turn) -> None:
+    async def _write(self, turn: _Turn, epoch: int | None) -> None:
         batch = turn.batch
-        epoch = self.epoch if batch.is_driving else None
         rows: Sequence[int | Exception | None]
         try:
             rows = await self._store.apply(batch, epoch)
@@ -374,7 +374,7 @@ def _unwritable(row: int, at: int, error: Exception) -> Batch:
 
 def _record_groups(batch: Batch, now: int) -> None:
     """Record which results of an instance are handed to its tasks together (`engine.instance.order`)."""
-    ended = {end.row for end in batch.endings} if batch.results else ()
+    ended = {end.row for end in batch.endings}
     for row, steps in batch.results.items():
         if len(steps) > 1 and row not in ended:  # Nothing stands behind an end, and nothing replays it.
             data = encode_data(GroupData(steps))

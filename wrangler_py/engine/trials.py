@@ -60,7 +60,8 @@ class Trials:
             self._kick()
 
     def _record(self) -> None:
-        RECORD.try_([Executing(*context.place[:2]) for context in self._trying])
+        places = [context.place for context in self._trying]
+        RECORD.try_([Executing(place.workflow, place.instance_id) for place in places])
 
     def passed(self, context: InstanceContext) -> None:
         """End a trial well."""

@@ -172,7 +172,8 @@ class InstanceContext:
         data: bytes | None = None,
     ) -> None:
         """Append to the history; on disk with the next commit."""
-        if self.may_write:
+        # `may_write`, written out: each step asks four times.
+        if self.stop_reason not in _SILENT and not self.is_over:
             shared = self.shared
             shared.commits.log((self.row, kind, shared.clock.now(), step, attempt, name, data))
 
@@ -206,12 +207,14 @@ class InstanceContext:
                 )
             )
         self.order.moved()
-        recorded = replay.visit(kind, plain, scope)
-        if recorded is None and replay.may_have_moved(kind, plain):
-            # The task that recorded it may not have reached it yet: hand every recorded result over first.
-            await self.order.rest()
-            self.check_open()
-            recorded = replay.adopt(kind, plain, scope)
+        recorded = None
+        if replay.recorded:
+            recorded = replay.visit(kind, plain, scope)
+            if recorded is None and replay.may_have_moved(kind, plain):
+                # The task that recorded it may not have reached it yet: hand every recorded result over first.
+                await self.order.rest()
+                self.check_open()
+                recorded = replay.adopt(kind, plain, scope)
         display = replay.new_name(kind, plain, scope) if recorded is None else recorded.name
         return Reached(plain, display, scope, recorded)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 
-class StepPlace(NamedTuple):
+class StepPlace(msgspec.Struct, frozen=True):
     """Where code runs: the instance, and the step's display name (empty in `run()` itself) and number."""
 
     workflow: str

@@ -233,8 +233,6 @@ class Replay:
 
     def visit(self, kind: Kind, name: str, scope: Scope) -> Recorded | None:
         """Return what is known of the step that a task reaches now, None if that is no stored one of this place."""
-        if not self.recorded:
-            return None
         same = self._names[kind, name]
         found = same.next_at(scope)
         return None if found is None or found.visited else self._visited(same, found, scope)

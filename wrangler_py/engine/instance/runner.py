@@ -167,7 +167,8 @@ class Runner:
             if not inspect.isawaitable(result):
                 return self._errored(record_of("TypeError", _not_async(self.context.definition.class_name)))
             if self.context.suspicion.is_suspect and RECORD.is_kept and inspect.iscoroutine(result):
-                result = recorded(result, Executing(*self.context.place[:2]).encode())
+                place = self.context.place
+                result = recorded(result, Executing(place.workflow, place.instance_id).encode())
             output = await result
             # A task made last may hold the call of a step and not have begun.
             if self.context.code.own.alive:
