@@ -166,8 +166,7 @@ class SqliteStore:
         self, wanted: Wanted, epoch: int, *, now: int, limit: int, suspects: bool | None = None
     ) -> list[Claimed]:
         """Take up to ``limit`` due instances, those that go on before those that start; see `Store.claim`."""
-        rows = self._due(wanted, now, limit, suspects)
-        if not rows:
+        if not self._due(wanted, now, 1, suspects):
             return []
         with self._transaction():
             check_lease(self._database, epoch)
