@@ -32,7 +32,8 @@ _OTHERS = ("claim", "let_go", "ask", "events", "add_event")
 
 def _scene(rng: random.Random, plan: Plan, first: int, **changes: object) -> Scene:
     """Return a scene in a plan in which nothing else happens."""
-    return Scene(rng, replace(plan, script=(), slow_rate=0.0, deaf_rate=0.0, **changes), first)
+    alone = replace(plan, script=(), slow_rate=0.0, deaf_rate=0.0, look_s=rng.choice((0.5, 0.5, 2.0)))
+    return Scene(rng, replace(alone, **changes), first)
 
 
 def _slowly(
@@ -49,8 +50,8 @@ def overtaken(rng: random.Random, plan: Plan, first: int) -> Plan:
     """Commands are decided on, and carried out, while what the instance wrote is on its way to a slow store."""
     scene = _scene(rng, plan, first, slow_calls=_slowly(rng), hibernate_after_ms=rng.choice((0, 0, 10_000)))
     target = scene.make()
-    for _ in range(rng.choice((2, 3, 4, 6))):
-        kind = rng.choice((*STEERING_COMMANDS, "send"))
+    for _ in range(rng.choice((2, 4, 7))):
+        kind = rng.choice((*STEERING_COMMANDS, "restart", "send"))
         more = ("a",) if kind == "send" else ()
         scene.act(kind, target, scene.either, *more, ms=rng.choice((100, 200, 300, 500, 700)))
     return scene.played(partial(short, rng))
@@ -61,9 +62,9 @@ def outlived(rng: random.Random, plan: Plan, first: int) -> Plan:
     scene = _scene(rng, plan, first)
     target = scene.make()
     scene.act("restart", target, scene.near, ms=rng.choice((300, 1500, 3000)))
-    for _ in range(rng.choice((1, 2, 3))):
-        kind = rng.choice(STEERING_COMMANDS)
-        scene.act(kind, target, scene.either, ms=rng.choice((500, 1500, 3000, 5000, 7000)))
+    scene.act(rng.choice(STEERING_COMMANDS), target, scene.far, ms=rng.choice((500, 1500, 3000, 5000)))
+    for _ in range(rng.choice((0, 1, 2))):
+        scene.act(rng.choice(STEERING_COMMANDS), target, scene.either, ms=rng.choice((1500, 5000, 7000)))
     return scene.played(partial(beating, rng))
 
 
@@ -111,7 +112,7 @@ def refused_undoing(rng: random.Random, plan: Plan, first: int) -> Plan:
 
 def held_up(rng: random.Random, plan: Plan, first: int) -> Plan:
     """Commands come while an instance waits, at its end, for what `run()` left behind."""
-    scene = _scene(rng, plan, first, look_s=rng.choice((0.5, 0.5, 2.0)))
+    scene = _scene(rng, plan, first)
     target = scene.make()
     for _ in range(rng.choice((1, 2, 3))):
         kind, ms = rng.choice(("pause", "pause", *STEERING_COMMANDS, "drain")), rng.choice((50, 300, 700))
@@ -123,5 +124,5 @@ def held_up(rng: random.Random, plan: Plan, first: int) -> Plan:
 
 
 SITUATIONS = (
-    overtaken, overtaken, outlived, given_up, given_up, broken_off, set_back, refused_undoing, held_up,
+    overtaken, overtaken, overtaken, outlived, given_up, given_up, broken_off, set_back, refused_undoing, held_up,
 )  # fmt: skip

@@ -22,7 +22,7 @@ PINNED = {
     "old-life-runs-on": 15,
     "refused-batch-forgiven": 14,
     "result-after-lost-lease": 15,
-    "abandoned-step-again": 135,
+    "abandoned-step-again": 26,
     "results-in-program-order": 7,
     "cancelled-before-begun": 16,
     "exit-ends-the-instance": 14,
