@@ -210,11 +210,11 @@ def flush_that_overtakes(_: Any) -> Any:
 
 
 def written_again(original: Any) -> Any:
-    async def write(self: Any, turn: Any) -> None:
+    async def write(self: Any, turn: Any, epoch: int | None) -> None:
         try:
-            await original(self, turn)
+            await original(self, turn, epoch)
         except StoreUnavailableError:
-            await original(self, turn)
+            await original(self, turn, epoch)
 
     return write
 
