@@ -92,6 +92,17 @@ def may_always_write(_: Any) -> Any:
     return property(lambda self: self.stop_reason not in (Stop.ABORT, Stop.LOST))
 
 
+def logs_behind_the_end(original: Any) -> Any:
+    def log(self: Any, *args: Any, **kwargs: Any) -> None:
+        is_over, self.is_over = self.is_over, False
+        try:
+            original(self, *args, **kwargs)
+        finally:
+            self.is_over = is_over
+
+    return log
+
+
 def groups_behind_the_end(original: Any) -> Any:
     def record(batch: Any, now: int) -> None:
         endings, batch.endings = batch.endings, []

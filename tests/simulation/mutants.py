@@ -61,7 +61,11 @@ MENDED = (
     Mutant(
         "tasks-outlive-run",
         "tasks go on, and write, after run() has ended",
-        ((f"{_CONTEXT}.quiet", faulty.awaits()), (f"{_CONTEXT}.may_write", faulty.may_always_write)),
+        (
+            (f"{_CONTEXT}.quiet", faulty.awaits()),
+            (f"{_CONTEXT}.may_write", faulty.may_always_write),
+            (f"{_CONTEXT}.log", faulty.logs_behind_the_end),
+        ),
     ),
     _one(
         "group-behind-the-end",
