@@ -27,9 +27,15 @@ class Tasks:
         self.alive, self.replayed_to, self.moves = True, 0, 0
         self.turning: bool | None = False
         self.fired, self.can_fire = list[int](), True
+        #: Set by the order: a timer that is due asks it whether it has to wait.
+        self.holds_timers: Callable[[], bool] = lambda: False
+        self.releases = 0
 
     def is_turning(self) -> bool | None:
         return self.turning
+
+    def release_timers(self) -> None:
+        self.releases += 1
 
     def fire_until(self, at: int) -> bool:
         self.fired.append(at)
@@ -105,8 +111,9 @@ def test_with_one_task_left_results_still_wait_behind_those_that_wait_already() 
         scene.awaits("2", scene.order.recorded(2, 60))
         scene.awaits("live", scene.order.live(1))
         scene.awaits("rest", scene.order.rest())
+        reads(scene, "read").set_result("")
         assert await scene.turns(1) == []
-        assert await scene.turns(5 * SOON) == ["1", "2", "rest", "live"]
+        assert await scene.turns(6 * SOON) == ["read", "1", "2", "rest", "live"]
 
     on_scene(body)
 
@@ -137,7 +144,7 @@ def test_between_two_groups_the_instance_comes_to_rest() -> None:
         await scene.turns(SOON)
         assert (scene.order.is_busy, scene.rests) == (False, 1)
         await scene.turns(SOON)
-        assert scene.rests == 1
+        assert (scene.rests, scene.tasks.releases) == (1, 0)
 
     on_scene(body)
 
@@ -245,5 +252,148 @@ def test_of_two_steps_given_up_together_the_later_says_how_far_the_timers_go() -
         scene.awaits("3", scene.order.given_up(3, 80))
         await scene.turns(SOON)
         assert scene.tasks.fired[0] == 80
+
+    on_scene(body)
+
+
+# what is read from the store ------------------------------------------------------------------------------------------
+
+
+def reads(scene: Scene, name: str) -> asyncio.Future[str]:
+    """Let somebody read from the store, from now on; return what the store has to answer."""
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    scene.awaits(name, scene.order.read(answer))
+    return answer
+
+
+def test_what_the_only_task_reads_passes_at_once() -> None:
+    async def body(scene: Scene) -> None:
+        scene.tasks.alive = False
+        answer = asyncio.get_running_loop().create_future()
+        reading = asyncio.ensure_future(scene.order.read(answer))
+        await scene.turns(SOON)
+        answer.set_result("data")
+        await scene.turns(2)
+        assert (reading.done() and reading.result(), scene.order.is_busy) == ("data", False)
+
+    on_scene(body)
+
+
+def test_until_the_store_has_answered_all_that_is_read_nothing_is_handed_over() -> None:
+    """Then, after a rest, what was read first comes first, and before every result."""
+
+    async def body(scene: Scene) -> None:
+        first, second = reads(scene, "first"), reads(scene, "second")
+        scene.awaits("live", scene.order.live(1))
+        scene.awaits("1", scene.order.recorded(1, 50))
+        await scene.turns(3 * SOON)
+        second.set_result("")
+        assert await scene.turns(3 * MOST_TURNS) == []
+        first.set_result("")
+        assert await scene.turns(REST_TURNS) == []
+        assert await scene.turns(5) == ["first", "second"]
+        assert await scene.turns(3 * SOON) == ["first", "second", "1", "live"]
+
+    on_scene(body)
+
+
+def test_a_read_is_handed_over_after_a_rest_however_long_the_store_takes() -> None:
+    """Reads one after the other leave the length of a rest as it is."""
+
+    async def body(scene: Scene) -> None:
+        scene.awaits("1", scene.order.recorded(1, 50))
+        for name, takes in (("a", 0), ("b", 3 * SOON), ("c", 0)):
+            answer = reads(scene, name)
+            await scene.turns(takes)
+            answer.set_result("")
+            assert await scene.until_it_comes(name) == REST_TURNS + 3
+        assert await scene.until_it_comes("1") == REST_TURNS + 1
+        answer = reads(scene, "d")
+        await scene.turns(3 * SOON)
+        answer.set_result("")
+        assert await scene.until_it_comes("d") == REST_TURNS + 3
+
+    on_scene(body)
+
+
+def test_a_read_that_fails_or_is_given_up_holds_nothing_up_any_longer() -> None:
+    async def body(scene: Scene) -> None:
+        failing = reads(scene, "failing")
+        scene.awaits("1", scene.order.recorded(1, 50))
+        await scene.turns(3 * SOON)
+        failing.set_exception(OSError("no"))
+        assert await scene.turns(2 * SOON) == ["1"]
+        assert isinstance(scene._waiting[0].exception(), OSError)
+
+    on_scene(body)
+
+
+# the timers of user code ----------------------------------------------------------------------------------------------
+
+
+def test_timers_are_held_until_every_recorded_result_has_been_handed_over_or_given_up() -> None:
+    async def body(scene: Scene) -> None:
+        held = [scene.tasks.holds_timers()]
+        for step in (1, 3):
+            await scene.order.recorded(step, 50)
+            held.append(scene.tasks.holds_timers())
+        scene.order.given_up(2, 60)
+        held.append(scene.tasks.holds_timers())
+        assert held == [True, True, True, False]
+
+    on_scene(body)
+
+
+def test_timers_are_held_while_the_store_is_asked() -> None:
+    async def body(scene: Scene) -> None:
+        for step in (1, 2, 3):
+            await scene.order.recorded(step, 50)
+        answer = reads(scene, "a")
+        await scene.turns(1)
+        assert scene.tasks.holds_timers()
+        answer.set_result("")
+        await scene.turns(1)
+        assert not scene.tasks.holds_timers()
+        assert await scene.turns(2 * SOON) == ["a"]
+        assert scene.tasks.releases == 1
+
+    on_scene(body)
+
+
+def test_held_timers_go_on_once_nothing_recorded_waits_and_before_anything_new() -> None:
+    async def body(scene: Scene) -> None:
+        assert scene.tasks.holds_timers()
+        scene.awaits("live", scene.order.live(1))
+        scene.awaits("rest", scene.order.rest())
+        scene.awaits("1", scene.order.recorded(1, 50))
+        await scene.until_it_comes("1")
+        assert scene.tasks.releases == 0
+        await scene.turns(REST_TURNS)
+        assert (scene.tasks.releases, scene.came) == (1, ["1"])
+        assert await scene.until_it_comes("rest") == REST_TURNS + 2
+        assert await scene.until_it_comes("live") == REST_TURNS + 1
+        await scene.turns(2 * SOON)
+        assert (scene.tasks.releases, scene.order.is_busy) == (1, False)
+
+    on_scene(body)
+
+
+def test_timers_that_are_held_go_on_where_no_result_comes_at_all() -> None:
+    async def body(scene: Scene) -> None:
+        assert scene.tasks.holds_timers()
+        await scene.turns(SOON)
+        assert scene.tasks.releases == 1
+
+    on_scene(body)
+
+
+def test_for_a_step_to_be_given_up_again_held_timers_go_on_before_any_is_hastened() -> None:
+    async def body(scene: Scene) -> None:
+        scene.awaits("1", scene.order.given_up(1, 50))
+        assert scene.tasks.holds_timers()
+        await scene.turns(SOON)
+        assert (scene.tasks.releases, scene.tasks.fired) == (1, [])
+        await scene.turns(SOON)
+        assert (scene.tasks.releases, set(scene.tasks.fired)) == (1, {50})
 
     on_scene(body)
