@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tests.simulation.programs import MINUTE, SECOND, Program, deadly_attempts, draw, edited, enriched, show
-from tests.simulation.season import seasoned
+from tests.simulation.season import Situation, seasoned
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ _FAULT_KINDS = (
 )
 
 
-def make_plan(seed: int) -> Plan:
-    """Return the plan of a seed."""
+def make_plan(seed: int, wanted: Situation | None = None) -> Plan:
+    """Return the plan of a seed, or the one it has in a ``wanted`` situation."""
     rng = random.Random(seed)
     engines = rng.choice((1, 1, 1, 2, 2, 3))
     faulty = rng.random() < 0.8
@@ -143,7 +143,7 @@ def make_plan(seed: int) -> Plan:
         programs=tuple(programs),
         script=tuple(_script(rng, len(programs), kinds)),
     )
-    return seasoned(drawn)
+    return seasoned(drawn, wanted)
 
 
 def _script(rng: random.Random, programs: int, kinds: list[str]) -> list[Action]:

@@ -8,6 +8,7 @@ of all other seeds stay as they are.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ from tests.simulation.scene import STEERING_COMMANDS, Scene
 
 if TYPE_CHECKING:
     from tests.simulation.plan import Plan
-
+#: Given a source of randomness, a plan, and a number for what it makes, it returns another plan.
+Situation = Callable[[random.Random, "Plan", int], "Plan"]
 #: The part of all seeds that have a situation.
 SHARE = 0.45
 #: The part that has a situation for which all programs are made anew, or the whole plan.
@@ -44,9 +46,11 @@ OWN_SHARE = 0.2
 FIRST_INSTANCE = 100
 
 
-def seasoned(plan: Plan) -> Plan:
-    """Return a plan, or for some seeds one with a situation in it."""
+def seasoned(plan: Plan, wanted: Situation | None = None) -> Plan:
+    """Return a plan, or for some seeds one with a situation in it; for all of them one with a ``wanted`` situation."""
     rng = random.Random(f"situation {plan.seed}")
+    if wanted is not None:
+        return wanted(rng, plan, FIRST_INSTANCE)
     chance = rng.random()
     if chance >= SHARE:
         if chance < 1 - OWN_SHARE:

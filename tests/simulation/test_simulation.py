@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 import pytest
 
 from tests.simulation.driver import Folder
-from tests.simulation.hunt import PINNED
+from tests.simulation.hunt import PINNED, SITUATED
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import make_plan
 from tests.simulation.run import quiet, simulate
@@ -66,9 +66,10 @@ def test_faults_that_are_put_back_are_found_where_they_were_found_before():
     command = [sys.executable, "-m", "tests.simulation", "--mutants", "pinned"]
     found = subprocess.run(command, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout == f"all {len(PINNED)} are found\n"
+    assert found.stdout == f"all {len(PINNED) + len(SITUATED)} are found\n"
 
 
 def test_every_pinned_fault_is_one_of_the_mutants():
     assert PINNED
-    assert PINNED.keys() <= {mutant.name for mutant in MUTANTS}
+    assert PINNED.keys() | SITUATED.keys() <= {mutant.name for mutant in MUTANTS}
+    assert not PINNED.keys() & SITUATED.keys()
