@@ -264,6 +264,35 @@ def test_what_run_gave_up_before_it_could_start_is_given_up_on_a_replay_too(tmp_
     assert (detail.output, calls, detail.warnings) == (True, [], [])
 
 
+def test_an_attempt_that_a_crash_left_open_ends_also_where_run_gives_its_step_up(tmp_path):
+    """It is held back after the crash, since the instance is about to pause, and given up before it could go on."""
+
+    async def run(event, step):
+        lingers = {"retries": {"limit": 3, "delay": 0}}
+        lingering = asyncio.create_task(step.do("linger", lingers, partial(asyncio.sleep, 5)))
+        await asyncio.sleep(0.5)
+        gave_up = await give_up("timeout", step.do("charge", partial(asyncio.sleep, 10)))
+        await lingering
+        return gave_up
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.6)
+        await world.crash()
+        await asyncio.sleep(0.2)
+        await world.engine.pause("w", row.id)
+        await asyncio.sleep(10)
+        await world.engine.resume("w", row.id)
+        await world.finish(row)
+        return await world.engine.detail("w", row.id)
+
+    detail = in_world(tmp_path, body)
+    charge = next(one for one in detail.steps if one.name == "charge-1")
+    assert (detail.output, charge.error.name) == (True, "StepAbandonedError")
+    assert [one.error.name for one in charge.attempts] == ["WorkflowInternalError"]
+
+
 @pytest.mark.parametrize("kind", ["sleep", "event", "retry"])
 def test_a_wait_that_run_gave_up_is_over_on_a_replay_too(tmp_path, kind):
     """Long after it would have ended by itself: a replay must not find that it is over now."""

@@ -122,6 +122,9 @@ class Attempts:
 
     def give_up(self) -> None:
         """Store that `run()` has given the step up before it could go on."""
+        if self.recorded is not None and self.recorded.attempt_open:
+            failure = FailureData(capture(self._death()), None, self.config.retries.limit)
+            self._log(self.ATTEMPT_FAILURE, encode_data(failure))
         self._abandon()
 
     async def _recover(self, recorded: Recorded) -> int | None:
