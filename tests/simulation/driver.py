@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -65,6 +66,8 @@ class Driver:
         self.followers: list[Follower] = []
         self._events = 0
         self.calm_at, self.calm_moment = 0, 0.0
+        #: What users have asked of a process, and has not been answered yet.
+        self._asked: list[tuple[Process, asyncio.Task[None]]] = []
         #: It was given up before its end: the world says why.
         self.is_stuck = False
 
@@ -107,8 +110,10 @@ class Driver:
 
     def _is_over(self) -> bool:
         world = self.world
-        return all(process.is_up and not process.dead for process in world.processes) and all(
-            record.status in FINAL for record in world.journal.records
+        return (
+            all(process.is_up and not process.dead for process in world.processes)
+            and all(record.status in FINAL for record in world.journal.records)
+            and all(process.dead or task.done() for process, task in self._asked)
         )
 
     # users
@@ -126,7 +131,8 @@ class Driver:
             return
         command = Command(kind, place[1], process.name, self.world.tick(), args)
         self.commands.append(command)
-        process.spawn(self._ask(command, process, do, place), f"{kind} {place[1]}")
+        asked = process.spawn(self._ask(command, process, do, place), f"{kind} {place[1]}")
+        self._asked = [(one, task) for one, task in self._asked if not task.done()] + [(process, asked)]
 
     async def _ask(
         self,

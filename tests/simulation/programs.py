@@ -415,12 +415,26 @@ def enriched(program: Program, rng: random.Random) -> Program:
     return replace(program, body=tuple(_enriched(one, drawing) for one in program.body))
 
 
+def _inside(body: tuple[Any, ...], drawing: Drawing) -> tuple[Any, ...]:
+    """Return the body of a callback that calls its steps side by side, or within a time of its own."""
+    rng = drawing.rng
+    if rng.random() < 0.3:
+        return (Within(rng.choice((0, 10, 300, 10 * SECOND)), body, rng.choice(("timeout", "wait_for"))),)
+    branches = [(each,) for each in body] + [(_do(drawing, 3, True),)]
+    if rng.random() < 0.3:
+        branches.append((Fail("error"),))
+    inner = Gather(tuple(branches), rng.choice(("group", "group", "gather", "gather-all")))
+    return (Catch((inner,)),) if rng.random() < 0.5 else (inner,)
+
+
 def _enriched(one: Any, drawing: Drawing) -> Any:
     rng = drawing.rng
     if not isinstance(one, Do) and (bodies := children(one)):
         inner = tuple(tuple(_enriched(each, drawing) for each in body) for body in bodies)
         one = with_children(one, inner)
     chance = rng.random()
+    if isinstance(one, Do) and one.body:
+        return replace(one, body=_inside(one.body, drawing)) if chance < 0.7 else one
     if isinstance(one, Gather) and chance < 0.5:
         return replace(one, how=rng.choice(("limited", "as-completed", "queue")))
     if chance < 0.15:
