@@ -13,7 +13,7 @@ from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import Due, ask_delay, encode_result
-from wrangler_py.engine.instance.place import current_step
+from wrangler_py.engine.instance.place import StepPlace, current_step
 from wrangler_py.engine.instance.replay import RUN, Reached, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.instance.tasks import cancellations_of
@@ -159,7 +159,7 @@ class Attempts:
         context.step_begins()
         task = asyncio.current_task()
         assert task is not None
-        cancelled_before = len(cancellations_of(task))
+        cancelled_before = cancellations_of(task)
         try:
             self._begin()
             try:
@@ -172,10 +172,12 @@ class Attempts:
             except BaseException as error:
                 if self._is_asked_for(error):
                     raise
-                self._check_wanted(task, cancelled_before)
+                if cancellations_of(task) is not cancelled_before:
+                    self._check_wanted(task, cancelled_before)
                 context.survived()
                 return await self._failed(error)
-            self._check_wanted(task, cancelled_before)
+            if cancellations_of(task) is not cancelled_before:
+                self._check_wanted(task, cancelled_before)
             context.survived()
             await self._store(data)
             return data
@@ -262,14 +264,14 @@ class Attempts:
         task = asyncio.current_task()
         return self.context.is_stopping or task is None or task.cancelling() > 0
 
-    def _check_wanted(self, task: asyncio.Task[Any], cancelled_before: int) -> None:
+    def _check_wanted(self, task: asyncio.Task[Any], cancelled_before: tuple[StepPlace | None, ...]) -> None:
         """Raise CancelledError if the code around has given the step up meanwhile, and the step has swallowed that.
 
         What came out of it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code
         of the step there to swallow anything. What a TaskGroup or a timeout within the step cancels is its own affair.
         """
-        cancelled_from = cancellations_of(task)[cancelled_before:]
-        if cancelled_from and current_step.get() in cancelled_from and not self.context.is_stopping:
+        cancelled_from = cancellations_of(task)[len(cancelled_before) :]
+        if current_step.get() in cancelled_from and not self.context.is_stopping:
             raise asyncio.CancelledError
 
     def _abandon(self) -> None:
