@@ -328,3 +328,58 @@ def test_its_memory_is_a_chunk_however_long_it_is(tmp_path):
     row, peak = in_world(tmp_path, body)
     assert output_of(row) == asyncio.run(digest(pieces(1600)))
     assert peak < 8 * MIB < 1600 * len(PIECE)
+
+
+@pytest.mark.parametrize("end", ["well", "badly"])
+def test_what_gives_the_pieces_is_closed_however_the_attempt_ends(tmp_path, end):
+    class Source:
+        def __init__(self):
+            self.left, self.closed = 2, 0
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            self.left -= 1
+            if self.left:
+                return b"piece"
+            raise StopAsyncIteration if end == "well" else ValueError("no")
+
+        async def aclose(self):
+            self.closed += 1
+
+    source = Source()
+
+    async def run(event, step):
+        await step.do("make", {"retries": {"limit": 0, "delay": 0}}, lambda: source)
+
+    in_world(tmp_path, lambda world: world.run(run))
+    assert source.closed == 1
+
+
+def test_what_an_attempt_stored_before_it_failed_takes_nothing_of_the_plans_storage(tmp_path):
+    """Twice three fifths of it."""
+
+    async def run(event, step):
+        async def source(ctx):
+            for _ in range(60):
+                yield bytes(1_000_000)
+            if ctx.attempt == 1:
+                raise ValueError("no")
+
+        await step.do("make", {"retries": {"limit": 1, "delay": 0}}, source)
+        return "done"
+
+    assert output_of(in_world(tmp_path, lambda world: world.run(run), plan="free")) == "done"
+
+
+def test_the_last_byte_of_a_stream_comes_back_too(tmp_path):
+    async def run(event, step):
+        async def source():
+            yield bytes(CHUNK_BYTES)
+            yield b"x"
+
+        stream = await step.do("make", source)
+        return [len(chunk) async for chunk in stream]
+
+    assert output_of(in_world(tmp_path, lambda world: world.run(run))) == [CHUNK_BYTES, 1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tests.support.world import DAY, HOUR, MINUTE, in_world
+from tests.support.world import DAY, HOUR, MINUTE, World, in_world
 from wrangler_py.engine import Status
-from wrangler_py.errors import InstanceFinishedError, PayloadTooLargeError
+from wrangler_py.errors import InstanceFinishedError, PayloadTooLargeError, WorkflowTimeoutError
 from wrangler_py.serde import decode
 
 LIFETIMES = pytest.mark.parametrize("hibernate_after_ms", [0, 10_000, 400 * DAY])
@@ -84,18 +85,6 @@ def test_changing_a_duration_does_not_run_a_finished_sleep_again(tmp_path):
         return await world.status(row)
 
     assert in_world(tmp_path, body) is Status.COMPLETE
-
-
-def test_sleep_until_takes_datetimes_and_milliseconds_and_refuses_the_past(tmp_path):
-    async def run(event, step):
-        await step.sleep_until("d", datetime(2026, 3, 1))
-        await step.sleep_until("aware", datetime(2026, 3, 1, 2, tzinfo=UTC))
-        await step.sleep_until("ms", 1772334000000)
-        await step.sleep_until("past", datetime(2020, 1, 1))
-
-    row = in_world(tmp_path, lambda world: world.run(run))
-    assert row.error.message == "You can't sleep until a time in the past, time-traveler"
-    assert row.ended_at == pytest.approx(1772334000000, abs=1000)
 
 
 @pytest.mark.parametrize("duration", ["soon", -1, "366 days", None])
@@ -337,3 +326,150 @@ def test_concurrency_limit_holds_and_waiting_ones_do_not_count(tmp_path):
 
     in_world(tmp_path, body)
     assert max(most) == 3
+
+
+@pytest.mark.parametrize("form", ["now", "soon", "naive", "aware", "elsewhere", "a year"])
+def test_sleep_until_takes_each_way_to_name_a_moment_from_now_to_a_year_ahead(tmp_path, form):
+    """A datetime without a zone is in UTC."""
+
+    async def body(world):
+        now = world.clock.now()
+        day = datetime.fromtimestamp((now + DAY) / 1000, UTC)
+        when, wake_at = {
+            "now": (now, now),
+            "soon": (now + 5.0, now + 5),
+            "naive": (day.replace(tzinfo=None), now + DAY),
+            "aware": (day, now + DAY),
+            "elsewhere": (day.astimezone(timezone(timedelta(hours=5))), now + DAY),
+            "a year": (now + 365 * DAY, now + 365 * DAY),
+        }[form]
+
+        async def run(event, step):
+            await step.sleep_until("s", when)
+
+        row = await world.run(run)
+        assert row.error is None
+        assert 0 <= row.ended_at - wake_at < DAY / 24
+        assert (await world.engine.history("w", row.id))[2].data == b'{"wake_at":%d}' % wake_at
+
+    in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("bad", [True, "tomorrow", None, "past", "too late"])
+def test_sleep_until_refuses_what_names_no_moment_of_the_next_year(tmp_path, bad):
+    async def body(world):
+        now = world.clock.now()
+        when = {"past": now - 1, "too late": now + 365 * DAY + 1}.get(bad, bad)
+
+        async def run(event, step):
+            await step.sleep_until("s", when)
+
+        return (await world.run(run)).error.message
+
+    words = {
+        "past": "You can't sleep until a time in the past, time-traveler",
+        "too late": "longer than the limit of 365 days",
+    }
+    assert words.get(bad, "is not a time: use a datetime") in in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"timeout": "1 century"}, 'wait_for_event "w": '),
+        ({"timeout": 365 * DAY + 1}, 'wait_for_event "w" waits longer than the limit of 365 days'),
+        ({"event_type": 5}, 'wait_for_event "w": the type of the event'),
+    ],
+)
+def test_a_wait_that_cannot_be_ends_the_instance_and_says_why(tmp_path, given, words):
+    async def run(event, step):
+        await step.wait_for_event("w", given.get("event_type", "go"), timeout=given.get("timeout", 1000))
+
+    assert in_world(tmp_path, lambda world: world.run(run)).error.message.startswith(words)
+
+
+def test_a_wait_may_take_a_year(tmp_path):
+    async def run(event, step):
+        await step.wait_for_event("w", "go", timeout=365 * DAY)
+
+    row = in_world(tmp_path, lambda world: world.run(run))
+    assert row.ended_at - row.created_at >= 365 * DAY
+
+
+def test_an_event_says_what_came_when_and_of_which_type(tmp_path):
+    async def run(event, step):
+        got = await step.wait_for_event("w", "go")
+        return [sorted(got), got.payload, got.type, got.timestamp.timestamp() * 1000]
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(60)
+        sent_at = await world.engine.send_event("w", row.id, "go", {"a": 1})
+        keys, payload, kind, at = decode((await world.finish(row)).output)
+        assert (keys, payload, kind) == (["payload", "timestamp", "type"], {"a": 1}, "go")
+        assert round(at) == sent_at
+
+    in_world(tmp_path, body)
+
+
+def test_an_event_that_another_process_stored_in_time_is_not_missed(tmp_path):
+    """This process has not looked for it when the wait is over."""
+
+    async def run(event, step):
+        return (await step.wait_for_event("w", "go", timeout="1 minute")).payload
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(30)
+        other = await World(tmp_path).open()
+        await other.define(run)
+        await other.engine.send_event("w", row.id, "go", 5)
+        await other.close()
+        return decode((await world.finish(row)).output)
+
+    assert in_world(tmp_path, body, hibernate_after_ms=DAY) == 5
+
+
+@pytest.mark.parametrize("wait", ["sleep", "event", "timeout"])
+def test_when_code_goes_on_behind_a_wait_the_end_of_that_is_on_disk(tmp_path, wait):
+    async def body(world):
+        async def run(event, step):
+            if wait == "sleep":
+                await step.sleep("s", 1000)
+            else:
+                with suppress(WorkflowTimeoutError):
+                    await step.wait_for_event("w", "go", timeout="1 minute")
+            return [event.type.value for event in await world.store.history(1)][-1]
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(0.5)
+        if wait == "event":
+            await world.engine.send_event("w", row.id, "go")
+        return decode((await world.finish(row)).output)
+
+    ends = {"sleep": "SLEEP_COMPLETE", "event": "WAIT_COMPLETE", "timeout": "WAIT_TIMED_OUT"}
+    assert in_world(tmp_path, body) == ends[wait]
+
+
+def test_an_instance_that_is_to_pause_begins_no_wait_while_its_other_steps_finish(tmp_path):
+    async def run(event, step):
+        async def short():
+            await step.do("short", lambda: asyncio.sleep(5))
+            await step.wait_for_event("w", "go")
+
+        await asyncio.gather(step.do("long", lambda: asyncio.sleep(10)), short())
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1)
+        await world.engine.pause("w", row.id)
+        await asyncio.sleep(7)
+        assert "WAIT_START" not in await world.types(row)
+        await asyncio.sleep(60)
+        assert await world.status(row) is Status.PAUSED
+
+    in_world(tmp_path, body)
