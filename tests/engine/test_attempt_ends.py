@@ -81,12 +81,18 @@ def test_an_attempt_that_the_end_of_the_process_cuts_off_stays_open(tmp_path):
 
     async def body(world):
         await world.define(run)
-        await world.engine.create("w", id="me")
+        row = await world.engine.create("w", id="me")
         await world.settle()
-        await world.engine.close()
-        return [event.type.value for event in await world.store.history(1) if event.step]
+        await world.engine.drain(0)
+        assert await kinds(world) == ["STEP_START", "ATTEMPT_START"]
+        await world.start()
+        return (await world.finish(row)).error
 
-    assert in_world(tmp_path, body) == ["STEP_START", "ATTEMPT_START"]
+    error = in_world(tmp_path, body)
+    assert (error.name, error.message) == (
+        "WorkflowInternalError",
+        "Attempt failed due to internal workflows error",
+    )
 
 
 @pytest.mark.parametrize("fails", [True, False])

@@ -473,3 +473,19 @@ def test_an_instance_that_is_to_pause_begins_no_wait_while_its_other_steps_finis
         assert await world.status(row) is Status.PAUSED
 
     in_world(tmp_path, body)
+
+
+def test_a_sleep_lasts_as_long_as_it_was_to_although_something_else_wakes_the_instance_before(tmp_path):
+    async def run(event, step):
+        await asyncio.gather(step.sleep("nap", "1 hour"), step.wait_for_event("w", "go", timeout="1 day"))
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w")
+        await asyncio.sleep(1800)
+        assert world.engine.resident_count() == 0
+        await world.engine.send_event("w", row.id, "go")
+        ended = await world.finish(row)
+        return ended.ended_at - row.created_at
+
+    assert HOUR <= in_world(tmp_path, body) < HOUR + MINUTE
