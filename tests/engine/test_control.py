@@ -285,6 +285,33 @@ def test_a_command_that_fails_once_it_has_stopped_an_instance_leaves_it_to_go_on
     assert (output, types.count("STEP_SUCCESS"), types.count("WORKFLOW_START")) == (2, 2, 1)
 
 
+def test_a_command_that_fails_leaves_an_instance_to_go_on_that_was_claimed_since_it_looked(tmp_path):
+    looks = []
+
+    async def body(world):
+        await world.define(sleeper)
+        look = world.store.look
+
+        async def slow(*given):
+            looks.append(await look(*given))
+            if len(looks) == 2:
+                raise StoreUnavailableError("the disk is full")
+            world.engine._scheduler.claims.release()
+            await world.settle()
+            return looks[-1]
+
+        await world.engine._scheduler.claims.acquire()
+        row = await world.engine.create("w", id="me")
+        world.store.look = slow
+        with pytest.raises(StoreUnavailableError):
+            await world.engine.terminate("w", "me")
+        world.store.look = look
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body, hibernate_after_ms=2 * HOUR) is Status.COMPLETE
+    assert looks[0].instance.epoch is None
+
+
 def clinging(lives, seconds=25):
     """Return a `run` whose first life holds on to what it does for so many seconds, whatever cancels it."""
 

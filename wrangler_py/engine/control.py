@@ -285,9 +285,7 @@ class Control:
         context = self._resident(instance.row)
         if context is not None and context is not attempt.halted:
             if attempt.request is Request.LET_GO:
-                attempt.halted, attempt.status = context, instance.status
-                attempt.epoch = instance.epoch
-                self._halts[context] = attempt
+                self._halt(context, instance, attempt)
             await self._steer(context, attempt.request)
             return False
         if instance.epoch is None:
@@ -301,6 +299,14 @@ class Control:
             await self._store.ask(instance, attempt.request)
             attempt.asked = instance.row
         return False
+
+    def _halt(self, context: InstanceContext, instance: InstanceRow, attempt: _Attempt) -> None:
+        """Note that a command is about to stop a context, ``instance`` being what it has seen of its instance."""
+        attempt.halted, attempt.status, attempt.epoch = context, instance.status, instance.epoch
+        if context.stop_reason is None and instance.epoch != self._commits.epoch:
+            # Claimed since the command has looked.
+            attempt.status, attempt.epoch = context.instance.status, self._commits.epoch
+        self._halts[context] = attempt
 
     async def _steer(self, context: InstanceContext, request: Request) -> None:
         """Do with a context of this process what is asked; what it writes is on disk with the next flush."""
