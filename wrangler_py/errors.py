@@ -320,3 +320,13 @@ class Suspend(ControlFlow):
 
 class Abort(ControlFlow):
     """The instance stops here: terminated, restarted, deleted, or its lease was lost."""
+
+
+def control_flow_in(error: BaseException) -> ControlFlow | None:
+    """Return the control flow that an error is, or that a TaskGroup has made a group of; None if there is none."""
+    while isinstance(error, BaseExceptionGroup):
+        inner = error.subgroup(ControlFlow)
+        if inner is None:
+            return None
+        error = inner.exceptions[0]
+    return error if isinstance(error, ControlFlow) else None

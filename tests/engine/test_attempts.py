@@ -188,6 +188,47 @@ async def give_up(form: str, call: Any) -> bool:
     return gave_up
 
 
+@pytest.mark.parametrize("then", ["returns", "fails", "cancels"])
+def test_a_failed_task_group_of_a_step_disturbs_no_timeout_around(tmp_path, then):
+    """It leaves its cancellation behind (Python 3.11, 3.12), which is over with the attempt."""
+
+    async def run(event, step):
+        async def fails():
+            raise ValueError("no card")
+
+        async def group():
+            with contextlib.suppress(BaseExceptionGroup):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(fails())
+                    tasks.create_task(asyncio.sleep(5))
+            if then == "cancels":
+                raise asyncio.CancelledError("no card")
+            if then == "fails":
+                raise ValueError("no card")
+            return "grouped"
+
+        seen = []
+        try:
+            async with asyncio.timeout(0.5):
+                try:
+                    seen.append(await step.do("group", {"retries": {"limit": 0, "delay": 0}}, group))
+                except Exception as error:
+                    seen.append(str(error))
+                await asyncio.sleep(5)
+        except TimeoutError:
+            seen.append("late")
+        return [*seen, asyncio.current_task().cancelling()]
+
+    async def body(world):
+        row = await world.run(run)
+        return decode(row.output)
+
+    outcome = "grouped" if then == "returns" else "no card"
+    seen = in_world(tmp_path, body)
+    assert seen[1:] == ["late", 0]
+    assert outcome in seen[0]
+
+
 @pytest.mark.parametrize("hibernate_after_ms", [0, 10_000])
 @pytest.mark.parametrize("swallow", ["returns", "raises", "takes its time", "takes it back"])
 @pytest.mark.parametrize("form", ["wait_for", "timeout", "race", "wait"])

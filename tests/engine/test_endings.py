@@ -397,3 +397,33 @@ def test_where_the_instance_ends_with_a_steps_error_the_stack_stands_there_only(
         )
 
     in_world(tmp_path, body)
+
+
+@pytest.mark.parametrize("place", ["run", "callback", "both"])
+def test_what_is_fatal_ends_the_instance_also_out_of_a_task_group(tmp_path, place):
+    """The group raises a group of it, which is no failed attempt."""
+
+    async def run(event, step):
+        async def wrong():
+            await step.sleep_until("never", 1)
+
+        async def grouped():
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(wrong())
+                tasks.create_task(asyncio.sleep(3600))
+
+        if place == "run":
+            await grouped()
+        elif place == "callback":
+            await step.do("outer", grouped)
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(step.do("outer", grouped))
+
+    async def body(world):
+        row = await world.run(run)
+        return row.status, (await world.engine.detail("w", row.id)).error.message, await world.types(row)
+
+    status, message, types = in_world(tmp_path, body)
+    assert (status, message) == (Status.ERRORED, "You can't sleep until a time in the past, time-traveler")
+    assert "ATTEMPT_FAILURE" not in types

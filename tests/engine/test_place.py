@@ -9,7 +9,8 @@ from tests.support.world import in_world
 from wrangler_py.engine.instance.place import StepPlace, StepPlaces, current_step
 
 PLACE = StepPlace("w", "i")
-OUTER, INNER = StepPlace("w", "i", "outer-1", 1), StepPlace("w", "i", "inner-1", 2)
+OUTER = StepPlace("w", "i", "outer-1", 1)
+INNER = StepPlace("w", "i", "inner-1", 2, OUTER)
 
 
 def seen_by_another_thread(ask):
@@ -59,9 +60,10 @@ def test_steps_that_take_turns_are_each_seen_in_their_own_turn():
                 seen.append((seen_by_another_thread(places.current), current_step.get()))
             return seen
 
-        return await asyncio.gather(step(OUTER), step(INNER))
+        return await asyncio.gather(step(OUTER), step(other))
 
-    assert asyncio.run(main()) == [[(OUTER, OUTER)] * 3, [(INNER, INNER)] * 3]
+    other = StepPlace("w", "i", "other-1", 2)
+    assert asyncio.run(main()) == [[(OUTER, OUTER)] * 3, [(other, other)] * 3]
 
 
 def test_steps_and_rollbacks_are_seen_while_their_functions_run(tmp_path):

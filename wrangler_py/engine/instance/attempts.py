@@ -13,7 +13,7 @@ from wrangler_py.engine.executing import RECORD, entry_of
 from wrangler_py.engine.instance.callback import Callback
 from wrangler_py.engine.instance.context import InstanceContext
 from wrangler_py.engine.instance.executor import Due, ask_delay, encode_result
-from wrangler_py.engine.instance.place import StepPlace, current_step
+from wrangler_py.engine.instance.place import current_step
 from wrangler_py.engine.instance.replay import RUN, Reached, Recorded
 from wrangler_py.engine.instance.streams import NotBytesError, record, restore
 from wrangler_py.engine.instance.tasks import cancellations_of
@@ -26,11 +26,11 @@ from wrangler_py.engine.retry import (
 )
 from wrangler_py.errors import (
     Abort,
-    ControlFlow,
     FatalStepError,
     NonRetryableDelayError,
     StepAbandonedError,
     WorkflowInternalError,
+    control_flow_in,
 )
 from wrangler_py.sdk.failures import capture, final, record_of
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError
@@ -159,7 +159,7 @@ class Attempts:
         context.step_begins()
         task = asyncio.current_task()
         assert task is not None
-        cancelled_before = cancellations_of(task)
+        cancellations, count = cancellations_of(task), task.cancelling()
         try:
             self._begin()
             try:
@@ -167,17 +167,19 @@ class Attempts:
                 if context.suspicion.is_suspect:
                     await context.durable()
                 data = await self._call(callback, task)
-            except (ControlFlow, GeneratorExit):
+            except GeneratorExit:
                 raise
             except BaseException as error:
+                if (control_flow := control_flow_in(error)) is not None:
+                    raise control_flow from None
+                if cancellations_of(task) is not cancellations:
+                    self._settle(task, len(cancellations), count)
                 if self._is_asked_for(error):
                     raise
-                if cancellations_of(task) is not cancelled_before:
-                    self._check_wanted(task, cancelled_before)
                 context.survived()
                 return await self._failed(error)
-            if cancellations_of(task) is not cancelled_before:
-                self._check_wanted(task, cancelled_before)
+            if cancellations_of(task) is not cancellations:
+                self._settle(task, len(cancellations), count)
             context.survived()
             await self._store(data)
             return data
@@ -264,15 +266,24 @@ class Attempts:
         task = asyncio.current_task()
         return self.context.is_stopping or task is None or task.cancelling() > 0
 
-    def _check_wanted(self, task: asyncio.Task[Any], cancelled_before: tuple[StepPlace | None, ...]) -> None:
-        """Raise CancelledError if the code around has given the step up meanwhile, and the step has swallowed that.
+    def _settle(self, task: asyncio.Task[Any], before: int, count: int) -> None:
+        """Look at how often the attempt's task was cancelled, beyond the ``before`` times, ``count`` of them pending.
 
-        What came out of it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code
-        of the step there to swallow anything. What a TaskGroup or a timeout within the step cancels is its own affair.
+        What a TaskGroup or a timeout within the step cancels is its own affair, and over with the attempt: a TaskGroup
+        that has failed leaves its cancellation behind (Python 3.11, 3.12), and a timeout in `run()` would take that
+        for another one than its own.
+
+        Raises:
+            CancelledError: the code around has given the step up. Where the step has swallowed that, what came out of
+                it is dropped, as after a timeout: a replay gives the step up at the same moment, with no code of the
+                step there to swallow anything.
         """
-        cancelled_from = cancellations_of(task)[len(cancelled_before) :]
-        if current_step.get() in cancelled_from and not self.context.is_stopping:
-            raise asyncio.CancelledError
+        new = cancellations_of(task)[before:]
+        around = sum(place is None or not place.is_within(self.step) for place in new)
+        for _ in range(task.cancelling() - count - around):
+            task.uncancel()
+        if around and not self.context.is_stopping:
+            raise asyncio.CancelledError from None
 
     def _abandon(self) -> None:
         """Store that `run()` gave this step up: a lost race, a timeout of its own, a cancelled task.

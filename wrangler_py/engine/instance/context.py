@@ -281,12 +281,8 @@ class InstanceContext:
 
         A step inside a callback is not given up for good, since the whole callback may be called again.
         """
-        return (
-            not self.is_stopping
-            and not self.is_ending
-            and self.phase is not _COLLECTING
-            and current_step.get() is None
-        )
+        is_going = not self.is_stopping and not self.is_ending and self.phase is not _COLLECTING
+        return is_going and current_step.get() is None
 
     def check_open(self) -> None:
         """Raise Abort or Suspend if the instance is stopping."""

@@ -16,6 +16,15 @@ class StepPlace(msgspec.Struct, frozen=True):
     instance_id: str
     step: str = ""
     number: int = 0
+    #: The step in whose callback the step is called.
+    outer: StepPlace | None = None
+
+    def is_within(self, step: int) -> bool:
+        """Return True for the step of that number and for what its callback calls."""
+        place: StepPlace | None = self
+        while place is not None and place.number != step:
+            place = place.outer
+        return place is not None
 
 
 #: Set during an instance's `run()`.
@@ -41,7 +50,8 @@ class StepPlaces:
 
     def enter(self, task: asyncio.Task[Any], instance: StepPlace, step: str, number: int) -> _Entered:
         """Register that ``task``, the current one, executes a step of ``instance`` from now on, until `leave`."""
-        place, by_task = StepPlace(instance.workflow, instance.instance_id, step, number), self._by_task
+        by_task = self._by_task
+        place = StepPlace(instance.workflow, instance.instance_id, step, number, current_step.get())
         outer = by_task.get(task)
         by_task[task] = place
         return task, outer, current_step.set(place)

@@ -26,7 +26,7 @@ from wrangler_py.engine.instance.streams import restore
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.retry import Policy, read_rollback_policy
 from wrangler_py.engine.store import Ending
-from wrangler_py.errors import ControlFlow, FatalStepError
+from wrangler_py.errors import FatalStepError, control_flow_in
 
 #: What a rollback function may take, by the names of its parameters.
 OFFERED = ("ctx", "error", "output")
@@ -99,8 +99,8 @@ class RollbackAttempts(Attempts):
         try:
             due = shared.executor.due(self.config.timeout_ms)
             await shared.executor.call(callback, self.ctx(), due, self._entry())
-        except (ControlFlow, asyncio.CancelledError):
-            if context.stop_reason is not None:
+        except BaseException as error:
+            if context.stop_reason is not None or not _is_forbidden(error):
                 raise
             raise RuntimeError("a rollback function starts no steps and does not cancel itself") from None
         finally:
@@ -242,3 +242,7 @@ class Rollbacks:
             return function(**{name: given[name] for name in wanted})
 
         return Callback(call, is_coroutine_function(function), wants_context=True)
+
+
+def _is_forbidden(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError) or control_flow_in(error) is not None

@@ -29,7 +29,7 @@ from wrangler_py.engine.limits import MAX_VALUE_BYTES
 from wrangler_py.engine.model import ErrorRecord, HistoryType, Status
 from wrangler_py.engine.quarantine import is_hopeless
 from wrangler_py.engine.store import Claimed, Ending, Parking
-from wrangler_py.errors import ControlFlow
+from wrangler_py.errors import ControlFlow, control_flow_in
 from wrangler_py.sdk.failures import capture, record_of
 from wrangler_py.serde import NotSerialisableError, Record, RpcTypeError, decode, encode
 
@@ -173,7 +173,7 @@ class Runner:
             # A task made last may hold the call of a step and not have begun.
             if self.context.code.own.alive:
                 await asyncio.sleep(0)
-        except (ControlFlow, asyncio.CancelledError):
+        except asyncio.CancelledError:
             raise
         except GeneratorExit as error:
             # Else nobody drives it: the interpreter closes a coroutine that it removes.
@@ -181,8 +181,13 @@ class Runner:
                 raise
             return self._fatal_ending() or self._errored(capture(raised_by_code(error)))
         except BaseException as error:  # noqa: BLE001 - sys.exit() in run() ends the instance, not the process
-            return self._fatal_ending() or self._errored(capture(error))
+            return self._raised(error)
         return self._fatal_ending() or self._missing_awaits() or self._completed(output)
+
+    def _raised(self, error: BaseException) -> Ending:
+        if (control_flow := control_flow_in(error)) is not None:
+            raise control_flow from None
+        return self._fatal_ending() or self._errored(capture(error))
 
     def _event(self) -> Record:
         instance = self.context.instance
