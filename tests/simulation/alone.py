@@ -14,6 +14,7 @@ from tests.simulation.changes import (
     beating,
     breaking_off,
     giving_up,
+    namesakes,
     resting,
     short,
     slow_to_end,
@@ -123,6 +124,17 @@ def held_up(rng: random.Random, plan: Plan, first: int) -> Plan:
     return scene.played(partial(slow_to_end, rng))
 
 
+def confused(rng: random.Random, plan: Plan, first: int) -> Plan:
+    """Tasks whose steps have one name are replayed, and reach them in another order."""
+    scene = _scene(rng, plan, first, hibernate_after_ms=rng.choice((0, 0, 50, 10_000)))
+    for _ in range(rng.choice((1, 2))):
+        scene.make()
+    if rng.random() < 0.6:
+        scene.act("kill", scene.near, ms=rng.choice((100, 300, 1000, 2000)))
+    return scene.played(partial(namesakes, rng))
+
+
 SITUATIONS = (
-    overtaken, overtaken, overtaken, outlived, given_up, given_up, broken_off, set_back, refused_undoing, held_up,
+    overtaken, overtaken, overtaken, outlived, given_up, given_up,
+    broken_off, set_back, refused_undoing, held_up, confused,
 )  # fmt: skip

@@ -265,3 +265,23 @@ def slow_to_end(rng: random.Random, program: Program) -> Program:
     if rng.random() < 0.4:
         step = replace(step, undo=Undo((Try(rng.choice((0, SECOND))),)))
     return Program((step, *tasks, Local(rng.choice((0, 20, 300))), Fail()))
+
+
+def namesakes(rng: random.Random, program: Program) -> Program:
+    """Have tasks side by side give their steps one name; what comes before them takes its time on each replay, or once.
+
+    The order in which the tasks reach their steps is another one on a replay.
+    """
+
+    def branch(site: int) -> tuple[Any, ...]:
+        ms = rng.choice((0, 20, 200, SECOND))
+        before = Local(ms) if rng.random() < 0.5 else Do(site, f"before {site}", (Try(ms),))
+        rest = (
+            Do(site + 1, "x", (Try(rng.choice((0, 20, 100))),)),
+            Sleep(site + 2, "y", rng.choice((100, SECOND))),
+        )
+        return (before, *rest[: rng.choice((1, 2, 2))])
+
+    sites = range(FIRST_SITE + 100, FIRST_SITE + 100 + 3 * rng.choice((2, 3)), 3)
+    end = Sleep(FIRST_SITE + 119, "rests", rng.choice((100, 3 * SECOND)))
+    return Program((Gather(tuple(map(branch, sites)), "gather-all"), end), shared_names=True)

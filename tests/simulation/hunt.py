@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tests.simulation.alone import (
     broken_off,
+    confused,
     given_up,
     held_up,
     outlived,
@@ -61,6 +62,7 @@ SITUATED: dict[str, Situation] = {
     "rollback-cut-off": refused_undoing,
     "lease-kept-by-the-told": refused_undoing,
     "runner-cancelled": held_up,
+    "steps-by-name-alone": confused,
 }
 SITUATED_SEEDS = 300
 
