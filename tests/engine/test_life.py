@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
@@ -162,6 +163,39 @@ def test_terminate_counts_while_a_step_runs_in_a_thread(tmp_path):
         return status
 
     assert asyncio.run(main()) is Status.TERMINATED
+
+
+def test_an_error_that_ends_the_event_loop_ends_no_instance(tmp_path, monkeypatch):
+    """`sys.exit()` in a callback of the loop: the exit is that of the process, and the instance goes on in the next."""
+    lives = []
+
+    class Exits:
+        async def run(self, event, step):
+            lives.append(None)
+            if len(lives) == 1:
+                asyncio.get_running_loop().call_soon(sys.exit, 5)
+                await asyncio.sleep(3600)
+            return len(lives)
+
+    async def life():
+        store = await SqliteStore.open(tmp_path / "w.sqlite")
+        engine = Engine(store, SystemClock(), options=EngineOptions(heartbeat=False, look_s=0.05))
+        await engine.bind([Definition("w", "s", "W", "v", Exits)])
+        await engine.start(None)
+        if not lives:
+            await engine.create("w", id="me")
+        while not (row := await engine.status("w", "me")).status.is_final:
+            await asyncio.sleep(0.01)
+        await engine.close()
+        await store.close()
+        return row
+
+    monkeypatch.setattr("wrangler_py.engine.engine.LEASE_MS", 0)  # Over when the next process comes.
+    with pytest.raises(SystemExit) as left:
+        asyncio.run(life())
+    monkeypatch.undo()
+    row = asyncio.run(life())
+    assert (left.value.code, row.status, decode(row.output)) == (5, Status.COMPLETE, 2)
 
 
 def test_a_step_that_blocks_the_loop_is_named_and_keeps_its_lease(tmp_path, monkeypatch):

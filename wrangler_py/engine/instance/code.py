@@ -91,7 +91,9 @@ class UserCode:
         for task, count in before.items():
             if not task.done() and _cancellations(task) == count and not _is_in_group(task):
                 task.cancel()
-        asyncio.get_running_loop().call_soon(self._cancel_rest, before, idle.SETTLE_TURNS)
+        for task in before:  # Its loop does not run while a process that goes down cancels all of its tasks.
+            task.get_loop().call_soon(self._cancel_rest, before, idle.SETTLE_TURNS)
+            break
 
     def _cancel_rest(self, before: dict[asyncio.Future[Any], int], turns: int) -> None:
         """Cancel those that nobody has passed it on to, for example where code has swallowed it."""
