@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support.world import HOUR, World, in_world, run_virtual
 from wrangler_py.clock import VirtualLoop
 from wrangler_py.engine import Status
 from wrangler_py.engine.instance.tasks import Tasks, current_tasks, watch
+from wrangler_py.errors import WorkflowTimeoutError
 from wrangler_py.serde import decode
 
 
@@ -554,6 +556,28 @@ def test_an_instance_whose_timers_are_over_leaves_memory(tmp_path):
         return world.engine.resident_count()
 
     assert in_world(tmp_path, body) == 0
+
+
+def test_a_deadline_that_is_over_at_once_fires_before_its_instance_leaves_memory(tmp_path):
+    """It is no timer but a callback of the next turn, and a look around may be under way from the wait before."""
+
+    async def run(event, step):
+        with suppress(WorkflowTimeoutError):
+            await step.wait_for_event("nobody", "sends it", timeout="1 second")
+        await step.do("one", at_once)
+        try:
+            async with asyncio.timeout(0):
+                await step.sleep("night", "8 hours")
+        except TimeoutError:
+            return "late"
+
+    async def body(world):
+        row = await world.run(run)
+        return decode(row.output), await world.types(row)
+
+    output, types = in_world(tmp_path, body, hibernate_after_ms=0)
+    assert output == "late"
+    assert "SLEEP_COMPLETE" not in types
 
 
 def test_a_timer_that_is_due_is_pending_until_it_has_fired():

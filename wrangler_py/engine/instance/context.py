@@ -155,7 +155,7 @@ class InstanceContext:
         self.is_over = False
         self._slots = slots
         self._replayed = 0
-        self._checking = False
+        self._settling = 0
 
     # history and commits
 
@@ -395,16 +395,18 @@ class InstanceContext:
     # idleness
 
     def check_idle(self) -> None:
-        """Look, when the event loop has come to rest, whether there is anything but waiting."""
-        if not self._checking and not self.idle:
-            self._checking = True
-            asyncio.get_running_loop().call_soon(self._look, idle.SETTLE_TURNS)
-
-    def _look(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._look, turns - 1)
+        """Look, once the event loop has come to rest behind this call, whether there is anything but waiting."""
+        if self.idle:
             return
-        self._checking = False
+        if not self._settling:
+            asyncio.get_running_loop().call_soon(self._look)
+        self._settling = idle.SETTLE_TURNS
+
+    def _look(self) -> None:
+        self._settling -= 1
+        if self._settling:
+            asyncio.get_running_loop().call_soon(self._look)
+            return
         if self.code.has_ended or self.in_flight or not self.waits or self.stop_reason or self.idle:
             return
         if self.fatal and self.phase is not _UNDOING:
