@@ -305,3 +305,27 @@ def test_a_retention_of_another_form_is_refused(tmp_path, with_binding, given):
             await binding.create_batch([{"retention": given}])
 
     with_binding(tmp_path, body)
+
+
+def test_what_nobody_awaits_is_done_all_the_same(with_binding, tmp_path):
+    async def body(binding, world):
+        binding.create(id="me", params={"wait": True})
+        binding.create_batch([{"id": "first"}, {"id": "second"}])
+        await world.settle()
+        (await binding.get("me")).send_event(type="go", payload="on")
+        await asyncio.sleep(1)
+        assert (await (await binding.get("me")).status()).output == "on"
+        (await binding.get("first")).delete()
+        binding.delete_batch(["second"])
+        await world.settle()
+        for gone in ("first", "second"):
+            with pytest.raises(InstanceNotFoundError):
+                await binding.get(gone)
+        binding.create(id="other", params={"wait": True})
+        await world.settle()
+        for steer, status in (("pause", "paused"), ("resume", "waiting"), ("terminate", "terminated")):
+            getattr(await binding.get("other"), steer)()
+            await asyncio.sleep(1)
+            assert (await (await binding.get("other")).status()).status == status
+
+    with_binding(tmp_path, body)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wrangler_py.bindings.declared import Declared
+from wrangler_py.bindings.started import starts
 from wrangler_py.engine import Kind, NewInstance, StepRef, Trigger
 from wrangler_py.engine.describe import show_event
 from wrangler_py.engine.model import HistoryType
@@ -60,20 +61,24 @@ class WorkflowInstance:
         self._engine = engine
         self._workflow = workflow
 
+    @starts
     async def status(self) -> Record:
         """Return ``{"status", "error": {name, message} | None, "output": value | None}``."""
         instance = await self._engine.status(self._workflow, self.id)
         error = instance.error and Record(name=instance.error.name, message=instance.error.message)
         return Record(status=instance.status.value, error=error, output=to_json(instance.output))
 
+    @starts
     async def pause(self) -> None:
         """Let steps in flight finish, then start no more."""
         await self._engine.pause(self._workflow, self.id)
 
+    @starts
     async def resume(self) -> None:
         """Go on after a pause."""
         await self._engine.resume(self._workflow, self.id)
 
+    @starts
     async def terminate(
         self, options: Mapping[str, Any] | None = None, /, *, rollback: bool | None = None
     ) -> None:
@@ -89,6 +94,7 @@ class WorkflowInstance:
             raise InvalidArgumentError("terminate has one option: rollback, True or False")
         await self._engine.terminate(self._workflow, self.id, rollback=bool(wanted))
 
+    @starts
     async def restart(self, from_: Mapping[str, Any] | None = None, /, **options: Any) -> None:
         """Run it again, from the start or ``from={"name", "count", "type"}``; raise CannotRestartError."""
         raw = from_ if from_ is not None else options.pop("from", options.pop("from_", None))
@@ -98,6 +104,7 @@ class WorkflowInstance:
             raise InvalidArgumentError(f"restart has no option {next(iter(options))!r}: there is only `from`")
         await self._engine.restart(self._workflow, self.id, from_=None if raw is None else read_step_ref(raw))
 
+    @starts
     async def send_event(
         self, event: Mapping[str, Any] | None = None, /, *, type: str | None = None, payload: Any = None
     ) -> None:
@@ -120,6 +127,7 @@ class WorkflowInstance:
         async for event in self._engine.subscribe(self._workflow, self.id, after=cursor or 0, only=only):
             yield Record(show_event(event))
 
+    @starts
     async def delete(self) -> None:
         """Remove it and all it stored."""
         await self._engine.delete(self._workflow, self.id)
@@ -158,6 +166,7 @@ class WorkflowBinding:
     def _instance(self, row: InstanceRow) -> WorkflowInstance:
         return WorkflowInstance(self._engine, self._name, row.id)
 
+    @starts
     async def create(
         self,
         options: Mapping[str, Any] | None = None,
@@ -185,10 +194,12 @@ class WorkflowBinding:
         )
         return self._instance(row)
 
+    @starts
     async def get(self, id: str, /) -> WorkflowInstance:
         """Return an instance; raise InstanceNotFoundError."""
         return self._instance(await self._engine.status(self._name, id))
 
+    @starts
     async def create_batch(self, batch: Any = None, /, **options: Any) -> Any:
         """Create up to 100 instances.
 
@@ -212,6 +223,7 @@ class WorkflowBinding:
             self._name, instances, trigger=source.get(), skip_existing=skip_existing
         )
 
+    @starts
     async def delete_batch(self, ids: Iterable[Any], /) -> Record:
         """Remove instances, given by id; return ``{"deleted", "errors"}``."""
         wanted = [getattr(one, "id", one) for one in ids]
