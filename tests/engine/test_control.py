@@ -312,6 +312,37 @@ def test_a_command_that_fails_leaves_an_instance_to_go_on_that_was_claimed_since
     assert looks[0].instance.epoch is None
 
 
+def test_a_command_whose_answer_is_lost_leaves_the_life_alone_that_it_has_begun(tmp_path):
+    """The change is stored and its new life goes on while the command learns nothing of it."""
+    lives = []
+
+    async def run(event, step):
+        lives.append(None)
+        await step.sleep("nap", "1 hour")
+        return len(lives)
+
+    async def body(world):
+        await world.define(run)
+        row = await world.engine.create("w", id="me")
+        await world.settle()
+        change = world.store.change
+
+        async def lost(*given, **named):
+            await change(*given, **named)
+            world.engine._scheduler.kick()
+            await world.settle()
+            raise StoreUnavailableError("the answer is lost")
+
+        world.store.change = lost
+        with pytest.raises(StoreUnavailableError):
+            await world.engine.restart("w", "me")
+        world.store.change = change
+        return (await world.finish(row)).status
+
+    assert in_world(tmp_path, body, hibernate_after_ms=2 * HOUR) is Status.COMPLETE
+    assert len(lives) == 2
+
+
 def clinging(lives, seconds=25):
     """Return a `run` whose first life holds on to what it does for so many seconds, whatever cancels it."""
 

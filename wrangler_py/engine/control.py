@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
@@ -51,6 +52,8 @@ ASK_S = 0.02
 #: An instance that was released for a command is due again after this delay, in milliseconds, should the process that
 #: asked for it die before it writes.
 ORPHAN_MS = 5_000
+_Answer = TypeVar("_Answer")
+
 _STARTS = {
     Kind.DO: HistoryType.STEP_START,
     Kind.SLEEP: HistoryType.SLEEP_START,
@@ -87,7 +90,7 @@ class Control:
         self._scheduler = scheduler
         self._published = published
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._under_way: set[asyncio.Task[Status]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         #: The command that stopped a context last: what becomes of the instance is for that to say.
         self._halts: WeakKeyDictionary[InstanceContext, _Attempt] = WeakKeyDictionary()
 
@@ -224,12 +227,16 @@ class Control:
         # In a task of its own: an instance may steer itself, in `run()` or in a step. The command stops it, which
         # cancels the caller. Cancelled with it, the command would store nothing, and the instance begin again for ever.
         work = self._carry_out(workflow, instance_id, request, decide)
+        return await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, _Answer]) -> asyncio.Task[_Answer]:
+        """Return a task of its own, outside of any instance, that does ``work``."""
         task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         self._under_way.add(task)
         task.add_done_callback(self._over)
-        return await asyncio.shield(task)
+        return task
 
-    def _over(self, task: asyncio.Task[Status]) -> None:
+    def _over(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # Its caller may have gone.
@@ -267,18 +274,23 @@ class Control:
 
     def _set_going(self, context: InstanceContext, attempt: _Attempt) -> None:
         """Make an instance due whose context was stopped for a command that then changed nothing."""
+        if context.stop_reason is Stop.ABORT and context.code.main is not None:
+            self._begin(self._park(context, attempt))
 
-        def park(_: object = None) -> None:
+    async def _park(self, context: InstanceContext, attempt: _Attempt) -> None:
+        # Not before its user code has unwound: the next context must not overlap it.
+        if not context.code.has_ended and context.code.main is not None:
+            await asyncio.wait([context.code.main])
+        # The answer of the command's own change may have been lost: then the instance is due already, and is claimed.
+        async with self._scheduler.claims:
             # A later command may have taken the context over. What an earlier one left behind drives nothing, and after
             # a new lease another context drives the instance, or another instance has the row.
             is_held = attempt.epoch is not None and attempt.epoch == self._commits.epoch
-            if is_held and self._halts.get(context) is attempt:
+            if is_held and self._halts.get(context) is attempt and not self._is_newer(context):
                 now = self._clock.now()
                 self._commits.park(Parking(context.row, attempt.status, now, context.mailbox.signal, now))
-
-        if context.stop_reason is Stop.ABORT and context.code.main is not None:
-            # Not before its user code has unwound: the next context must not overlap it.
-            park() if context.code.has_ended else context.code.main.add_done_callback(park)
+                with suppress(StoreError):
+                    await self._commits.flush()
 
     async def _is_free(self, instance: InstanceRow, attempt: _Attempt) -> bool:
         """Return True if this process may write; else steer the instance's driver, to look again."""
