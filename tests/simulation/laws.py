@@ -561,14 +561,13 @@ def _is_suspect(seen: Evidence, life: Life) -> bool:
 
 
 def _died_of(seen: Evidence, life: Life) -> int:
-    """Return how many processes that had taken an instance up have died."""
-    return len(
-        {
-            process.name
-            for process, claim in seen.world.claims
-            if process.dead and (claim.record, claim.life) == (life.record, life.number)
-        }
-    )
+    """Return how many processes that had taken an instance up have died, or were taken for dead."""
+    died = {
+        process.name
+        for process, claim in seen.world.claims
+        if process.dead and (claim.record, claim.life) == (life.record, life.number)
+    }
+    return max(len(died), sum(state.op == "reap" for state in life.record.states))
 
 
 #: Parts of the errors by which the engine itself ends an instance.
