@@ -29,9 +29,19 @@ def run_virtual(coroutine: Coroutine[Any, Any, Any]) -> Any:
     try:
         return loop.run_until_complete(coroutine)
     finally:
+        loop.run_until_complete(_let_go(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _let_go(loop: VirtualLoop) -> None:
+    """Cancel what a test has left, as `asyncio.run` does: its loss would be told in the middle of another test."""
+    left = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=60)
 
 
 def workflow(run: Callable[[Any, Any], Awaitable[Any]]) -> type:
