@@ -39,6 +39,24 @@ def killer(world, config=TWICE, *, before=None):
     return run
 
 
+def test_an_instance_whose_process_died_before_its_first_commit_begins_in_the_next(tmp_path):
+    lives = []
+
+    async def body(world):
+        async def run(event, step):
+            lives.append(None)
+            if len(lives) == 1:
+                await world.die()
+            return len(lives)
+
+        await world.define(run)
+        row = await world.engine.create("w")
+        await world.live_on(60)
+        return await world.types(row)
+
+    assert in_world(tmp_path, body) == ["WORKFLOW_QUEUED", "WORKFLOW_START", "WORKFLOW_SUCCESS"]
+
+
 @pytest.mark.parametrize("before", [None, 0, 0.05, 5])
 def test_a_step_that_kills_its_process_fails_for_good_after_its_attempts(tmp_path, before):
     async def body(world):

@@ -219,7 +219,7 @@ def end_is_told(seen: Evidence) -> Found:
 
 
 def well_formed(seen: Evidence) -> Found:
-    """Numbers of lines grow; a step starts once, before all else it does, and ends once."""
+    """Numbers of lines grow; an instance starts before its steps; a step starts once, before all it does, ends once."""
     for life in seen.lives:
         last, begun, ended = 0, set(), set()
         for line in life.lines:
@@ -238,6 +238,8 @@ def well_formed(seen: Evidence) -> Found:
                 yield life.name, f"{line.type} of step {line.step} ({line.name}), which has ended"
             if line.type in _ENDS:
                 ended.add(line.step)
+        if begun and all(line.type != "WORKFLOW_START" for line in life.lines):
+            yield life.name, "steps have started, but the instance has not"
         names = Counter((step.start.type, step.name) for step in life.steps.values())
         for (kind, name), count in names.items():
             if count > 1:

@@ -200,7 +200,6 @@ class Claimed(msgspec.Struct):
     history: list[HistoryEvent]
     events: list[EventRow]
     signal: int
-    fresh: bool
     #: Processes in a row that died while they executed it, without progress between.
     deaths: int = 0
 

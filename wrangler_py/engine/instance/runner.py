@@ -56,13 +56,16 @@ class Runner:
                 claimed.instance.workflow,
             )
             self._unreadable, log = capture(error), None
-            claimed = msgspec.structs.replace(claimed, history=[], events=[], fresh=False)
+            claimed = msgspec.structs.replace(claimed, history=[], events=[])
             self.context = InstanceContext(claimed, definition, shared, slots, Phase.FORWARD)
         self._rollbacks = Rollbacks(self.context, log)
         self._log = log
         self._warned: set[str] = set()
         self._has_run = False
-        self._first_life = not self.context.replay.recorded and claimed.fresh
+        #: A process that died before its first commit has begun nothing.
+        self._is_first_life = self._unreadable is None and not any(
+            event.type is HistoryType.WORKFLOW_START for event in claimed.history
+        )
 
     # life
 
@@ -106,7 +109,7 @@ class Runner:
         context = self.context
         current_instance.set(context.place)
         current_tasks.set(context.code.own)
-        if self._first_life:
+        if self._is_first_life:
             context.log(HistoryType.WORKFLOW_START)
         self._rollbacks.watch()
         if context.instance.status is Status.WAITING_FOR_PAUSE:

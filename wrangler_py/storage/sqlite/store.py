@@ -198,7 +198,6 @@ class SqliteStore:
             history=self._history(instance.row, 0, "replay_history"),
             events=self._events(instance.row, 0) if signal else [],
             signal=signal,
-            fresh=bool(stored["fresh"]),
             deaths=stored["deaths"],
         )
 
