@@ -167,7 +167,7 @@ def test_terminate_counts_while_a_step_runs_in_a_thread(tmp_path):
 
 def test_an_error_that_ends_the_event_loop_ends_no_instance(tmp_path, monkeypatch):
     """`sys.exit()` in a callback of the loop: the exit is that of the process, and the instance goes on in the next."""
-    lives = []
+    lives, stores = [], []
 
     class Exits:
         async def run(self, event, step):
@@ -179,6 +179,7 @@ def test_an_error_that_ends_the_event_loop_ends_no_instance(tmp_path, monkeypatc
 
     async def life():
         store = await SqliteStore.open(tmp_path / "w.sqlite")
+        stores.append(store)
         engine = Engine(store, SystemClock(), options=EngineOptions(heartbeat=False, look_s=0.05))
         await engine.bind([Definition("w", "s", "W", "v", Exits)])
         await engine.start(None)
@@ -193,6 +194,7 @@ def test_an_error_that_ends_the_event_loop_ends_no_instance(tmp_path, monkeypatc
     monkeypatch.setattr("wrangler_py.engine.engine.LEASE_MS", 0)  # Over when the next process comes.
     with pytest.raises(SystemExit) as left:
         asyncio.run(life())
+    stores[0]._database.close()  # As the end of its process would.
     monkeypatch.undo()
     row = asyncio.run(life())
     assert (left.value.code, row.status, decode(row.output)) == (5, Status.COMPLETE, 2)
