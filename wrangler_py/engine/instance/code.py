@@ -91,9 +91,10 @@ class UserCode:
         for task, count in before.items():
             if not task.done() and _cancellations(task) == count and not _is_in_group(task):
                 task.cancel()
-        for task in before:  # Its loop does not run while a process that goes down cancels all of its tasks.
-            task.get_loop().call_soon(self._cancel_rest, before, idle.SETTLE_TURNS)
-            break
+        if before:
+            # Their loop does not run while a process that goes down cancels all of its tasks.
+            loop = next(iter(before)).get_loop()
+            loop.call_soon(self._cancel_rest, before, idle.SETTLE_TURNS)
 
     def _cancel_rest(self, before: dict[asyncio.Future[Any], int], turns: int) -> None:
         """Cancel those that nobody has passed it on to, for example where code has swallowed it."""

@@ -172,8 +172,7 @@ class InstanceContext:
         data: bytes | None = None,
     ) -> None:
         """Append to the history; on disk with the next commit."""
-        # `may_write`, written out: each step asks four times.
-        if self.stop_reason not in _SILENT and not self.is_over:
+        if self.may_write:
             shared = self.shared
             shared.commits.log((self.row, kind, shared.clock.now(), step, attempt, name, data))
 
@@ -302,8 +301,15 @@ class InstanceContext:
 
         Outside of the instance, or what the store waits for would look like a timer of user code.
         """
-        asking = _answered(read)
-        return await asyncio.get_running_loop().create_task(asking, context=contextvars.Context())
+
+        async def ask() -> _Answer:
+            while True:
+                try:
+                    return await read()
+                except StoreUnavailableError:
+                    await asyncio.sleep(_ASK_AGAIN_S)
+
+        return await asyncio.get_running_loop().create_task(ask(), context=contextvars.Context())
 
     async def collect_events(self) -> None:
         """Take in the events stored for the instance that are not in the mailbox yet."""
@@ -491,11 +497,3 @@ class InstanceContext:
         self.shared.commits.status(StatusChange(self.row, Status.RUNNING, self.now(), self.now()))
         self.gate.release()
         self.waits.unhold()
-
-
-async def _answered(read: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    while True:
-        try:
-            return await read()
-        except StoreUnavailableError:
-            await asyncio.sleep(_ASK_AGAIN_S)

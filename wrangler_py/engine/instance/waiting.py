@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from wrangler_py.clock import naive_utc
@@ -81,6 +82,7 @@ async def _sleep(context: InstanceContext, reached: Reached, wake_at: int) -> No
         await context.stored_end(recorded)
         return
 
+    @cache
     def start() -> int:
         if recorded is not None:
             return recorded.step
@@ -91,11 +93,10 @@ async def _sleep(context: InstanceContext, reached: Reached, wake_at: int) -> No
 
     with _abandonable(context, HistoryType.SLEEP_ABANDONED, start, display):
         await context.gate.enter()
-    step = start()
-    with _abandonable(context, HistoryType.SLEEP_ABANDONED, lambda: step, display):
+        start()
         await context.waits.until_time(wake_at)
-    context.log(HistoryType.SLEEP_COMPLETE, step=step, name=display)
-    await _hand_over(context, step)
+    context.log(HistoryType.SLEEP_COMPLETE, step=start(), name=display)
+    await _hand_over(context, start())
 
 
 @contextmanager
