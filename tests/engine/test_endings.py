@@ -399,9 +399,15 @@ def test_where_the_instance_ends_with_a_steps_error_the_stack_stands_there_only(
     in_world(tmp_path, body)
 
 
-@pytest.mark.parametrize("place", ["run", "callback", "both"])
-def test_what_is_fatal_ends_the_instance_also_out_of_a_task_group(tmp_path, place):
-    """The group raises a group of it, which is no failed attempt."""
+@pytest.mark.parametrize("place", ["run", "callback", "both", "background", "delay function"])
+def test_what_is_fatal_ends_the_instance_also_out_of_a_task_group(tmp_path, caplog, place):
+    """The group raises a group of it, which is no failed attempt, no duration, and nothing that asyncio reports."""
+
+    gc.collect()  # Other tests are not listened to.
+    caplog.clear()
+
+    def fails():
+        raise ValueError
 
     async def run(event, step):
         async def wrong():
@@ -416,6 +422,12 @@ def test_what_is_fatal_ends_the_instance_also_out_of_a_task_group(tmp_path, plac
             await grouped()
         elif place == "callback":
             await step.do("outer", grouped)
+        elif place == "background":
+            task = asyncio.create_task(grouped())
+            await asyncio.wait([task])
+            del task
+        elif place == "delay function":
+            await step.do("outer", {"retries": {"limit": 1, "delay": lambda _: grouped()}}, fails)
         else:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(step.do("outer", grouped))
@@ -427,3 +439,5 @@ def test_what_is_fatal_ends_the_instance_also_out_of_a_task_group(tmp_path, plac
     status, message, types = in_world(tmp_path, body)
     assert (status, message) == (Status.ERRORED, "You can't sleep until a time in the past, time-traveler")
     assert "ATTEMPT_FAILURE" not in types
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]

@@ -19,11 +19,11 @@ from wrangler_py.engine.instance.threads import Outcome, StepThreads
 from wrangler_py.engine.limits import DELAY_FUNCTION_S, MAX_VALUE_BYTES
 from wrangler_py.engine.retry import DelayFunction
 from wrangler_py.errors import (
-    ControlFlow,
     NonRetryableDelayError,
     PywranglerError,
     StepOutputTooLargeError,
     WorkflowTimeoutError,
+    control_flow_in,
 )
 from wrangler_py.sdk.failures import summary_of
 from wrangler_py.serde import encode
@@ -266,9 +266,11 @@ async def ask_delay(
                 answer = await answer
     except TimeoutError:
         raise NonRetryableDelayError(f"{start} took longer than {DELAY_FUNCTION_S:g} seconds") from None
-    except (ControlFlow, asyncio.CancelledError):
+    except asyncio.CancelledError:
         raise
     except BaseException as failure:
+        if (control_flow := control_flow_in(failure)) is not None:
+            raise control_flow from None
         raise NonRetryableDelayError(f"{start} raised {summary_of(failure)}") from failure
     try:
         return parse_duration(answer)

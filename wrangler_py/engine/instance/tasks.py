@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from wrangler_py.engine.instance.place import StepPlace, current_step
-from wrangler_py.errors import ControlFlow
+from wrangler_py.errors import control_flow_in
 from wrangler_py.sdk.failures import capture, rebuild
 
 #: Timers kept of an instance before those that are over are cleared out.
@@ -132,7 +132,8 @@ class Tasks:
     def _discard(self, task: asyncio.Future[Any]) -> None:
         self.moves += _IN_CALLBACK not in self.alive.pop(task, "")
         # Taken here where nobody awaits the task: asyncio would print a stop of the instance as an error of it.
-        if isinstance(getattr(task, "_exception", None), ControlFlow):
+        error = getattr(task, "_exception", None)
+        if error is not None and control_flow_in(error) is not None:
             task.exception()
 
     def add_timer(self, handle: asyncio.TimerHandle, callback: _TimerCallback, args: tuple[Any, ...]) -> None:
