@@ -1,4 +1,4 @@
-"""What each attempt of a step leaves behind: one start and one end in the history, whatever cuts it off when."""
+"""Attempts of a step leave one start and one end each in the history, however and whenever they are cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What APIs and screens are shown of a history: `describe` by itself (rest-and-cli, section 4)."""
+"""The view of a history for APIs and screens: `describe` by itself (rest-and-cli, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay makes of a history, and of the steps that come up again: `Replay` by itself (engine-semantics, section
+"""A replay folds a history, and finds the steps that come up again: `Replay` by itself (engine-semantics, section
 3)."""
 
 from __future__ import annotations

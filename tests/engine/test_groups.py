@@ -119,7 +119,7 @@ def test_with_one_task_left_results_still_wait_behind_those_that_wait_already() 
 
 
 def test_groups_come_in_the_order_of_history_and_within_one_in_that_of_their_places() -> None:
-    """What is new comes behind: first who waits for a rest, then the transactions of this life."""
+    """New results come behind: first those that wait for a rest, then the transactions of this life."""
 
     async def body(scene: Scene) -> None:
         scene.awaits("second transaction", scene.order.live(2))

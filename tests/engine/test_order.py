@@ -27,12 +27,19 @@ async def at_once() -> int:
     return 1
 
 
-async def after_a_crash(world: World, run: Any, *, wait: float = 1, version: str = "v1") -> Any:
-    """Run until ``run`` has slept for ``wait`` seconds, crash, let it end; return the detail."""
+async def after_a_crash(
+    world: World, run: Any, *, wait: float = 1, version: str = "v1", reads: tuple[float, float] = (0, 0)
+) -> Any:
+    """Run until ``run`` has slept for ``wait`` seconds, crash, let it end; return the detail.
+
+    ``reads``: in how many seconds the store answers reads of the first step's stream, before the crash and after it.
+    """
+    with_slow_reads(world, reads[0])
     await world.define(run, version=version)
     row = await world.engine.create("w")
     await asyncio.sleep(wait)
     await world.crash()
+    with_slow_reads(world, reads[1])
     await world.finish(row)
     return await world.engine.detail("w", row.id)
 
@@ -436,17 +443,7 @@ def test_how_fast_the_store_answers_decides_no_race(tmp_path, seconds):
         await step.sleep("night", "3 seconds")
         return order
 
-    async def body(world):
-        with_slow_reads(world, seconds[0])
-        await world.define(run)
-        row = await world.engine.create("w")
-        await asyncio.sleep(1)
-        await world.crash()
-        with_slow_reads(world, seconds[1])
-        await world.finish(row)
-        return await world.engine.detail("w", row.id)
-
-    detail = in_world(tmp_path, body)
+    detail = in_world(tmp_path, lambda world: after_a_crash(world, run, reads=seconds))
     assert (detail.status, detail.warnings, len(lives)) == (Status.COMPLETE, [], 2)
     assert lives[0] == lives[1]
 
@@ -454,7 +451,7 @@ def test_how_fast_the_store_answers_decides_no_race(tmp_path, seconds):
 @pytest.mark.parametrize("seconds", [(0, 0.5), (0.5, 0), (0.5, 0.5)])
 @pytest.mark.parametrize("how", ["timeout", "wait_for", "race"])
 def test_no_timer_overtakes_what_the_store_is_asked_for(tmp_path, how, seconds):
-    """What was in time in the first life is in time on a replay, however slow the store is then, and the reverse."""
+    """A result in time in the first life is in time on a replay, however slow the store is then, and the reverse."""
     calls: list[str] = []
     lives: list[Any] = []
 
@@ -473,17 +470,7 @@ def test_no_timer_overtakes_what_the_store_is_asked_for(tmp_path, how, seconds):
         await step.sleep("night", "3 seconds")
         return got
 
-    async def body(world):
-        with_slow_reads(world, seconds[0])
-        await world.define(run)
-        row = await world.engine.create("w")
-        await asyncio.sleep(1)
-        await world.crash()
-        with_slow_reads(world, seconds[1])
-        await world.finish(row)
-        return await world.engine.detail("w", row.id)
-
-    detail = in_world(tmp_path, body)
+    detail = in_world(tmp_path, lambda world: after_a_crash(world, run, reads=seconds))
     assert lives == [None if seconds[0] else ["from the stream", 1]] * 2
     assert (detail.output, detail.warnings, calls) == (lives[0], [], ["second"])
 
@@ -528,16 +515,7 @@ def test_a_timer_held_back_by_a_replay_fires_once_all_that_is_stored_is_handed_o
     async def linger():
         await asyncio.sleep(5)
 
-    async def body(world):
-        await world.define(run)
-        row = await world.engine.create("w")
-        await asyncio.sleep(1)
-        await world.crash()
-        with_slow_reads(world, 0.5)
-        await world.finish(row)
-        return await world.engine.detail("w", row.id)
-
-    detail = in_world(tmp_path, body)
+    detail = in_world(tmp_path, lambda world: after_a_crash(world, run, reads=(0, 0.5)))
     assert detail.output == ["from the stream", 1]
     assert fired == [(1, "sooner"), (1, "later"), (2, "sooner"), (2, "later")]
 

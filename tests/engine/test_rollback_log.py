@@ -1,4 +1,4 @@
-"""What is made of the rollback in a history: `RollbackLog` by itself (engine-semantics, section 2, "Rollback")."""
+"""The fold of a rollback's history: `RollbackLog` by itself (engine-semantics, section 2, "Rollback")."""
 
 from __future__ import annotations
 

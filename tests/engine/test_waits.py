@@ -1,4 +1,4 @@
-"""What an instance waits for, the events on their way to it, and the gate before its steps: each by itself."""
+"""Waits of an instance, the events on their way to it, and the gate before its steps: each by itself."""
 
 from __future__ import annotations
 
